@@ -1,0 +1,42 @@
+/*
+ * settings.h - one whole configuration: immutable once loaded, counted, shared by all threads.
+ */
+#ifndef SETTINGS_H
+#define SETTINGS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "weir/arena.h"
+#include "cache_settings.h"
+#include "exchange_settings.h"
+#include "net_settings.h"
+#include "origin_settings.h"
+#include "route_settings.h"
+
+struct settings {
+    atomic_uint refs;
+    struct weir_arena arena; /* owns every string and array below */
+
+    unsigned workers;         /* 0 = one per core */
+    int64_t drain_timeout_ms; /* 30 s */
+
+    struct listen_settings *listens;
+    size_t listen_count;
+    struct client_settings client;
+    struct head_settings head;
+    struct forward_settings forward;
+    struct cache_settings cache;
+    struct upstream_settings *upstreams;
+    size_t upstream_count;
+    struct route_settings *routes;
+    size_t route_count;
+    struct log_settings log;
+};
+
+struct settings *settings_ref(struct settings *s);
+void settings_unref(struct settings *s);
+
+#endif

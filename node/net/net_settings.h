@@ -1,0 +1,41 @@
+/*
+ * net_settings.h - what an operator chooses about client connections.
+ */
+#ifndef NET_SETTINGS_H
+#define NET_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct listen_settings {
+    const char *address; /* "127.0.0.1:8080", "[::]:80", ":80" (all, both families), "unix:/run/weir.sock" */
+    unsigned backlog;    /* 4096 */
+    unsigned mode;       /* permissions of a Unix socket, 0660 */
+};
+
+/* Time-outs and limits toward clients (design/security 4). */
+struct client_settings {
+    int64_t head_timeout_ms;  /* whole head, from its first byte: 10 s -> 408 */
+    int64_t first_timeout_ms; /* a new connection's first byte: 30 s -> silent close */
+    int64_t idle_timeout_ms;  /* between requests: 60 s -> close */
+    int64_t body_timeout_ms;  /* without a byte of the request body: 60 s -> 408 */
+    int64_t send_timeout_ms;  /* client takes nothing: 30 s -> reset */
+    int64_t total_timeout_ms; /* one exchange in all; 0 = none */
+    int64_t tunnel_idle_ms;   /* a tunnel without traffic: 5 min */
+    uint64_t min_rate_bytes;  /* bytes a second, both directions, after 10 s of grace: 500; 0 = none */
+    uint64_t requests_per_connection; /* 10000 */
+    uint64_t connections;             /* in all: 16384 */
+    uint64_t connections_per_client;  /* per address: 256; 0 = none */
+};
+
+/* Limits of one request head (design/security 1, 4). */
+struct head_settings {
+    uint32_t head_bytes;   /* 32 KiB -> 431 */
+    uint32_t fields;       /* 100 -> 431 */
+    uint32_t field_bytes;  /* one field line: 8 KiB -> 431 */
+    uint32_t target_bytes; /* 8 KiB -> 414 */
+    bool underscores;      /* keep names with '_' (default: dropped) */
+};
+
+#endif

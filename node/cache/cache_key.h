@@ -1,0 +1,61 @@
+/*
+ * cache_key.h - the bytes that name what a request asks for.
+ *
+ * Layout: class (1), query present (1), then scheme, authority, path and query, each as a 4-byte
+ * little-endian length and its bytes. So no two different requests share a key, whatever their
+ * parts contain. The bytes are the same on every node; the hash is this process's own.
+ *
+ * GET and HEAD share a class. The caller has normalised the parts: the same strings that go to the
+ * origin.
+ *
+ * Source: RFC 9111 2; security.md 5.
+ */
+#ifndef CACHE_KEY_H
+#define CACHE_KEY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "weir/hash.h"
+#include "weir/span.h"
+
+struct weir_arena;
+
+#define CACHE_KEY_INLINE 512 /* a stack buffer of this size holds nearly every key */
+
+enum cache_key_class {
+    CACHE_KEY_GET = 'G', /* GET and HEAD */
+};
+
+struct cache_key {
+    struct weir_span bytes;
+    struct weir_hash128 hash;
+};
+
+struct cache_key_parts {
+    enum cache_key_class class;
+    struct weir_span scheme;    /* "http", "https" */
+    struct weir_span authority; /* lower-case, default port dropped */
+    struct weir_span path;
+    struct weir_span query; /* without "?" */
+    bool has_query; /* "/a?" differs from "/a"; false also when the route leaves the query out */
+};
+
+size_t cache_key_size(const struct cache_key_parts *p);
+
+/*
+ * Writes the key to `buf` if it fits into `size`, else into `arena` (may be NULL), and hashes it.
+ * k->bytes borrows whichever it was. false: neither had room, or a part is 4 GiB or longer; *k is
+ * then untouched.
+ */
+bool cache_key_build(struct cache_key *k, const struct cache_key_parts *p,
+                     const struct weir_hash_secret *secret, char *buf, size_t size,
+                     struct weir_arena *arena);
+
+/* The same key: the hash finds, the bytes decide. */
+static inline bool cache_key_eq(const struct cache_key *a, const struct cache_key *b)
+{
+    return a->hash.lo == b->hash.lo && a->hash.hi == b->hash.hi && weir_span_eq(a->bytes, b->bytes);
+}
+
+#endif

@@ -1,0 +1,150 @@
+/*
+ * stored.h - one stored response (RFC 9111 2): immutable, counted, shared by all threads.
+ *
+ * A stored response is a head (start line and header section, serialized once), a body (counted,
+ * possibly shared with other heads: a 304 makes a new head over the same body) and the facts that
+ * decide whether it may be used. A *marker* has neither head nor body: it remembers for a while
+ * that responses for its key cannot be stored, so that nobody waits for another's fetch.
+ *
+ * Every span of a stored response lives exactly as long as the stored response.
+ */
+#ifndef STORED_H
+#define STORED_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "weir/blob.h"
+#include "weir/err.h"
+#include "weir/hash.h"
+#include "weir/span.h"
+
+#include "freshness.h"
+
+struct http_field;
+struct stored_body;
+
+/* ---- account: what a group of stored responses may cost together ---- */
+
+/*
+ * A counted object of its own, since a stored response stays charged until it is really gone, which
+ * may be later than its tier. `bytes` never exceeds the limit that held when it last grew.
+ */
+struct stored_account {
+    atomic_uint refs;
+    atomic_size_t bytes; /* charged now */
+    atomic_size_t limit_bytes;
+};
+
+struct stored_account *stored_account_new(size_t limit_bytes, struct weir_err *err);
+struct stored_account *stored_account_ref(struct stored_account *a);
+void stored_account_unref(struct stored_account *a); /* NULL does nothing */
+
+/* Part of what can be charged. The account is NULL until charged, then stays until destruction. */
+struct stored_charge {
+    _Atomic(struct stored_account *) account;
+    size_t bytes; /* allocator rounding included */
+};
+
+/* ---- stored response ---- */
+
+enum stored_kind { STORED_RESPONSE, STORED_MARKER };
+
+#define STORED_SECONDS_ABSENT FRESHNESS_ABSENT
+
+/* What the response allows and demands, as far as it is decided when it is stored. */
+struct stored_facts {
+    struct freshness_facts freshness;
+    int64_t stale_while_revalidate; /* seconds (RFC 5861 3), or STORED_SECONDS_ABSENT */
+    int64_t stale_if_error;         /* seconds (RFC 5861 4), or STORED_SECONDS_ABSENT */
+    bool must_revalidate;           /* RFC 9111 5.2.2.2 */
+    bool proxy_revalidate;          /* RFC 9111 5.2.2.8 */
+    bool no_cache;                  /* RFC 9111 5.2.2.4, unqualified */
+    bool s_maxage;                  /* s-maxage was present: implies proxy-revalidate (5.2.2.10) */
+    bool immutable;                 /* RFC 8246 */
+};
+
+/* Written by tier.c alone, under the lock of a shard. */
+struct stored_links {
+    struct stored_response *chain;         /* next in the index bucket, older ones later */
+    struct stored_response *newer, *older; /* neighbours in the queue */
+    uint8_t queue;                         /* 0: in no queue */
+    uint8_t freq;                          /* uses since it entered the queue, at most 3 */
+};
+
+struct stored_response {
+    atomic_uint refs;
+    enum stored_kind kind;
+    struct stored_links links; /* beside refs: what a hit touches is one cache line */
+    struct weir_hash128 hash;
+    struct weir_span key;     /* whole cache key, compared on look-up */
+    struct weir_span vary;    /* names of the Vary fields as the caller spells them; may be empty */
+    struct weir_span variant; /* values of those fields as the caller spells them; may be empty */
+
+    int status; /* status code; 0 for a marker */
+    struct weir_blob
+        *head; /* status line and field lines, each with CRLF, no empty line; NULL for a marker */
+    const struct http_field *fields; /* in the order of the head; name and value point into it */
+    uint32_t field_count;
+    uint32_t slice_count;
+    const struct weir_slice *slices; /* body, in order */
+    uint64_t body_len;               /* sum of the slices */
+    struct weir_span etag;           /* value of ETag, inside head; ptr NULL if none */
+    struct weir_span last_modified;  /* value of Last-Modified, inside head; ptr NULL if none */
+    struct stored_facts facts;
+    int64_t marker_until_ms; /* monotonic; the marker says nothing from then on */
+
+    struct stored_body *body;    /* private */
+    size_t cost_bytes;           /* what it costs alone: struct, key, fields, head, body; exact */
+    struct stored_charge charge; /* private; all of cost_bytes but the body */
+};
+
+/* What a fill knows when it is done. All borrowed for the call. */
+struct stored_draft {
+    struct weir_hash128 hash;
+    struct weir_span key, vary, variant;
+    int status;
+    struct weir_span head;           /* as stored_response.head; at most 4 GiB - 1 */
+    const struct http_field *fields; /* names and values must lie inside `head` */
+    size_t field_count;
+    const struct weir_slice *slices; /* body; empty slices are allowed */
+    size_t slice_count;
+    struct weir_span etag, last_modified; /* inside `head`, or ptr NULL */
+    struct stored_facts facts;
+};
+
+/*
+ * Copies key, variant, head and fields. The body's blobs are shared by reference, or copied where
+ * they would hold more memory than they carry: up to 64 KiB into one blob of the right size, larger
+ * ones into blobs of 64 KiB when less than 75 % of their memory is body. Returns owned with one
+ * reference; NULL without memory (MEMORY).
+ */
+struct stored_response *stored_response_new(const struct stored_draft *d, struct weir_err *err);
+
+/*
+ * A response freshened by a 304 (RFC 9111 4.3.4): hash, key, status and body are those of `old`
+ * (the body by reference), everything else is taken from the draft. `old` is borrowed.
+ */
+struct stored_response *stored_response_freshened(const struct stored_response *old,
+                                                  const struct stored_draft *d,
+                                                  struct weir_err *err);
+
+/* A marker for the draft's hash, key, vary and variant; the rest of the draft is ignored. */
+struct stored_response *stored_marker_new(const struct stored_draft *d, int64_t until_ms,
+                                          struct weir_err *err);
+
+struct stored_response *stored_response_ref(struct stored_response *r);
+void stored_response_unref(struct stored_response *r); /* NULL does nothing */
+
+/*
+ * Charges r to the account, its body too unless another response over the same body already did;
+ * once charged it does nothing. false when the limit would be exceeded (nothing is charged then).
+ * What is charged comes off when r, and then its body, is destroyed. One account per response.
+ */
+bool stored_response_charge(struct stored_response *r, struct stored_account *a);
+/* Bytes a charge of r would add now. */
+size_t stored_response_uncharged(const struct stored_response *r);
+
+#endif

@@ -1,0 +1,87 @@
+/*
+ * tier.h - the memory tier: stored responses by cache key, shared by all threads, within a hard
+ * limit.
+ *
+ * Eviction is S3-FIFO ("FIFO queues are all you need for cache eviction", SOSP 2023): new ones
+ * enter a small queue of a tenth of the bytes; those used again before they reach its end move to
+ * the main queue, the others leave a fingerprint (ghost) by which, should they come back soon, they
+ * enter main at once. A hit moves nothing, it counts to three.
+ *
+ * The limit covers every byte a response costs, its share of the index, and responses that were
+ * evicted or replaced but are still referenced ("pinned", being sent). It is never exceeded; a put
+ * that cannot make room by bounded work is refused.
+ *
+ * All functions may be called from any thread. None blocks for longer than a few microseconds, but
+ * tier_flush, tier_resize and tier_free, whose work grows with what is stored.
+ */
+#ifndef TIER_H
+#define TIER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "weir/err.h"
+#include "weir/hash.h"
+#include "weir/span.h"
+
+struct stored_response;
+struct tier;
+
+struct tier_options {
+    size_t memory_bytes;     /* hard limit; 0 keeps nothing */
+    size_t object_max_bytes; /* responses that cost more are refused; 0 = no such limit */
+    unsigned variants;       /* per key, the oldest are dropped; 0 = 16 */
+    unsigned shards;         /* a power of two up to 4096; 0 = 256 */
+};
+
+struct tier *tier_new(const struct tier_options *o, struct weir_err *err);
+/* No other thread may use the tier any more; references handed out stay valid. NULL does nothing.
+ */
+void tier_free(struct tier *t);
+
+/* Does this stored response (or marker) serve the request in `arg`? Runs under a lock: cheap, no
+ * call into the tier. */
+typedef bool tier_match(const struct stored_response *r, void *arg);
+
+/*
+ * The newest stored response or marker with this key for which match says yes (RFC 9111 4.1 prefers
+ * the most recent). Returns owned (a reference), or NULL. *variants_seen (may be NULL): stored
+ * responses with this key, markers left out, that were looked at; after NULL, 0 means uri-miss and
+ * more vary-miss.
+ */
+struct stored_response *tier_find(struct tier *t, struct weir_hash128 hash, struct weir_span key,
+                                  tier_match *match, void *arg, unsigned *variants_seen);
+
+/*
+ * Keeps a reference to r until it is replaced, removed or evicted. Replaces what has the same key,
+ * vary and variant (and inherits its standing in the queues). A put of what is already in does
+ * nothing. false: too large, or no room; the caller still owns its reference and may serve from it.
+ */
+bool tier_put(struct tier *t, struct stored_response *r);
+
+/* Drops one stored response if it is still the one in the tier. */
+bool tier_drop(struct tier *t, struct stored_response *r);
+/* Drops everything stored under the key, markers too; returns how many. */
+size_t tier_remove(struct tier *t, struct weir_hash128 hash, struct weir_span key);
+/* Drops everything and forgets the ghosts; returns how many responses. */
+size_t tier_flush(struct tier *t);
+/* New limits (reload). Evicts until what is stored fits; pinned bytes may take longer to go. */
+void tier_resize(struct tier *t, size_t memory_bytes, size_t object_max_bytes);
+
+struct tier_stats {
+    size_t limit_bytes;
+    size_t bytes;                   /* charged: stored and pinned */
+    size_t stored_bytes;            /* reachable by look-up */
+    size_t small_bytes, main_bytes; /* the parts of stored_bytes */
+    uint64_t responses;             /* reachable by look-up, markers included */
+    uint64_t hits, misses;          /* of tier_find */
+    uint64_t puts, refused;
+    uint64_t evictions;  /* for room; not those replaced, removed or flushed */
+    uint64_t ghost_hits; /* puts that went to the main queue at once */
+};
+
+/* A sum over the shards, each consistent in itself. */
+void tier_stats(struct tier *t, struct tier_stats *out);
+
+#endif

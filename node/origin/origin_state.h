@@ -1,0 +1,91 @@
+/*
+ * origin_state.h - what one node knows of one origin: counters, health and ejection, shared by all
+ * workers.
+ *
+ * A state is found by (upstream name, url) in a registry, so a reload that keeps an origin keeps
+ * what is known of it; weight and the other options come from the settings and are no part of its
+ * identity. Counted: any thread may hold, read and write a state; every changing member is atomic.
+ * The registry's own calls take a mutex and belong to load time and status pages, not to the
+ * request path.
+ *
+ * Instants are microseconds of the monotonic clock (weir_clock.mono_us).
+ */
+#ifndef ORIGIN_STATE_H
+#define ORIGIN_STATE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "weir/err.h"
+
+struct origin_registry;
+
+/* What active checks, the farm or an operator say. Until somebody says something: up. */
+enum origin_verdict {
+    ORIGIN_UP,
+    ORIGIN_DOWN,
+    ORIGIN_DRAIN, /* operator's wish: no new clients, but requests bound by a sticky cookie go on */
+    ORIGIN_UNKNOWN, /* nobody can tell any more: the local view (ejection) decides */
+};
+
+struct origin_state {
+    atomic_uint refs;
+    const char *upstream; /* owned, constant */
+    const char *url;      /* owned, constant */
+    uint64_t
+        url_hash; /* not keyed: the same on every node, so a farm agrees on rendezvous hashing */
+    atomic_uint *changes; /* the registry's; see origin_registry_changes() */
+
+    atomic_uint connections; /* open, of the whole node; see origin_state_connect() */
+    atomic_uint in_flight;   /* requests sent and not yet finished, of the whole node */
+    atomic_int verdict;      /* enum origin_verdict */
+
+    /* Passive outlier detection: written by outlier.c alone. */
+    atomic_uint fails;          /* consecutive failures */
+    atomic_uint ejections;      /* the n of "base x n" at the last ejection */
+    atomic_llong out_until_us;  /* ejected before it, slow start after it; 0 = was never out */
+    atomic_llong refused_at_us; /* last refused connection; ORIGIN_NEVER if none */
+    atomic_ullong requests;     /* totals, for status */
+    atomic_ullong failures;
+    atomic_ullong ejections_total;
+};
+
+#define ORIGIN_NEVER INT64_MIN
+
+/* Returns owned; NULL without memory. The registry must outlive every state it handed out. */
+struct origin_registry *origin_registry_new(struct weir_err *err);
+/* Drops the registry's own references. NULL does nothing. */
+void origin_registry_free(struct origin_registry *r);
+/* The state of this origin, made on first sight. Borrows both strings. Returns owned (one reference
+ * more). */
+struct origin_state *origin_registry_get(struct origin_registry *r, const char *upstream,
+                                         const char *url, struct weir_err *err);
+/* Forgets every state nobody but the registry holds: call after a reload. Returns how many went. */
+size_t origin_registry_prune(struct origin_registry *r);
+/* Number of states known. */
+size_t origin_registry_count(struct origin_registry *r);
+
+struct origin_state *origin_state_ref(struct origin_state *s);
+void origin_state_unref(struct origin_state *s); /* NULL does nothing */
+
+/*
+ * Takes one of at most max connections of the whole node to this origin; false, with nothing taken,
+ * when all are open. max may shrink by a reload: then nothing is taken until enough have been given
+ * back.
+ */
+bool origin_state_connect(struct origin_state *s, uint32_t max);
+/* Gives one back. */
+void origin_state_disconnect(struct origin_state *s);
+
+/* Sets the verdict; an origin that comes back from ORIGIN_DOWN or ORIGIN_DRAIN gets a slow start.
+ */
+void origin_state_set_verdict(struct origin_state *s, enum origin_verdict verdict, int64_t now_us);
+
+/* Ejected by outlier detection at this instant. */
+bool origin_state_ejected(const struct origin_state *s, int64_t now_us);
+/* Tells every balancer that availability changed: it looks again at its next pick. */
+void origin_state_changed(struct origin_state *s);
+
+#endif

@@ -22,6 +22,7 @@
 #include "weir/span.h"
 
 #include "freshness.h"
+#include "reuse.h"
 
 struct http_field;
 struct stored_body;
@@ -52,18 +53,10 @@ struct stored_charge {
 
 enum stored_kind { STORED_RESPONSE, STORED_MARKER };
 
-#define STORED_SECONDS_ABSENT FRESHNESS_ABSENT
-
-/* What the response allows and demands, as far as it is decided when it is stored. */
+/* What decides whether it may be used; made by the policy when it is stored or freshened. */
 struct stored_facts {
     struct freshness_facts freshness;
-    int64_t stale_while_revalidate; /* seconds (RFC 5861 3), or STORED_SECONDS_ABSENT */
-    int64_t stale_if_error;         /* seconds (RFC 5861 4), or STORED_SECONDS_ABSENT */
-    bool must_revalidate;           /* RFC 9111 5.2.2.2 */
-    bool proxy_revalidate;          /* RFC 9111 5.2.2.8 */
-    bool no_cache;                  /* RFC 9111 5.2.2.4, unqualified */
-    bool s_maxage;                  /* s-maxage was present: implies proxy-revalidate (5.2.2.10) */
-    bool immutable;                 /* RFC 8246 */
+    struct reuse_facts reuse;
 };
 
 /* Written by tier.c alone, under the lock of a shard. */
@@ -84,8 +77,8 @@ struct stored_response {
     struct weir_span variant; /* values of those fields as the caller spells them; may be empty */
 
     int status; /* status code; 0 for a marker */
-    struct weir_blob
-        *head; /* status line and field lines, each with CRLF, no empty line; NULL for a marker */
+    /* Status line and field lines, each with CRLF, no empty line; NULL for a marker. */
+    struct weir_blob *head;
     const struct http_field *fields; /* in the order of the head; name and value point into it */
     uint32_t field_count;
     uint32_t slice_count;

@@ -39,7 +39,7 @@ struct cache_status {
         *detail; /* NULL, or a short ASCII text; sent as a token if it is one, else as a string */
 };
 
-#define CACHE_STATUS_MAX        192 /* never longer: a detail is cut to CACHE_STATUS_DETAIL_MAX */
+#define CACHE_STATUS_MAX        224 /* never longer: a detail is cut to CACHE_STATUS_DETAIL_MAX */
 #define CACHE_STATUS_DETAIL_MAX 64
 
 /* Writes the value, "weir; hit; ttl=123", and returns its length. No NUL. */

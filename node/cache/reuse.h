@@ -17,12 +17,25 @@
 
 struct http_cache_control;
 struct route_cache_settings;
-struct stored_facts;
 
-/* What is kept beside a stored response: its freshness facts and the directives that govern reuse.
- */
-void reuse_facts_from(struct stored_facts *r, const struct freshness_facts *f,
+/* What a stored response keeps about its own reuse: made once, on storing and on freshening. */
+struct reuse_facts {
+    int64_t response_time;          /* when its header section had arrived, or was last freshened */
+    int64_t initial_age;            /* its age at that time, >= 0 */
+    int64_t lifetime;               /* freshness lifetime, >= 0 */
+    int64_t stale_while_revalidate; /* seconds past the lifetime, or FRESHNESS_ABSENT */
+    int64_t stale_if_error;         /* likewise */
+    bool no_cache;                  /* ask the origin every time */
+    bool never_stale; /* must-revalidate, proxy-revalidate, s-maxage or no-cache (9111 4.2.4) */
+    bool immutable;
+};
+
+/* From the facts and the Cache-Control that counts of the same response. */
+void reuse_facts_from(struct reuse_facts *r, const struct freshness_facts *f,
                       const struct http_cache_control *cc);
+
+/* Current age at `now`, >= initial_age: a clock that went backwards does not make it younger. */
+int64_t reuse_age(const struct reuse_facts *r, int64_t now);
 
 enum reuse_verdict {
     REUSE_FRESH,                  /* serve it */
@@ -43,11 +56,11 @@ struct reuse {
  * `request_cc` counts only if the route lets it (route_cache_settings.client_directives); may be
  * NULL. A stale window that the response does not name is the route's.
  */
-struct reuse reuse_check(const struct stored_facts *r, const struct route_cache_settings *route,
+struct reuse reuse_check(const struct reuse_facts *r, const struct route_cache_settings *route,
                          const struct http_cache_control *request_cc, int64_t now);
 
 /* May it be served because the origin failed (no answer, or a status of reuse_status_is_error)? */
-bool reuse_on_error(const struct stored_facts *r, const struct route_cache_settings *route,
+bool reuse_on_error(const struct reuse_facts *r, const struct route_cache_settings *route,
                     const struct http_cache_control *request_cc, int64_t now);
 
 /* 500, 502, 503, 504: the statuses of an origin that count as failure (RFC 5861 4). */
@@ -56,9 +69,5 @@ bool reuse_status_is_error(int status);
 /* With nothing stored: is 504 the answer rather than a fetch (only-if-cached)? As above. */
 bool reuse_only_if_cached(const struct route_cache_settings *route,
                           const struct http_cache_control *request_cc);
-
-/* Never to be served stale: must-revalidate, proxy-revalidate, s-maxage or no-cache (9111 4.2.4).
- */
-bool reuse_never_stale(const struct stored_facts *r);
 
 #endif

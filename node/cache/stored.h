@@ -25,7 +25,9 @@
 #include "reuse.h"
 
 struct http_field;
+struct http_head;
 struct stored_body;
+struct weir_arena;
 
 /* ---- account: what a group of stored responses may cost together ---- */
 
@@ -42,6 +44,10 @@ struct stored_account {
 struct stored_account *stored_account_new(size_t limit_bytes, struct weir_err *err);
 struct stored_account *stored_account_ref(struct stored_account *a);
 void stored_account_unref(struct stored_account *a); /* NULL does nothing */
+
+/* A stored response's share of the index of its tier, charged with it: at most two pointers of its
+ * hash bucket and two slots of the ghost table (tables grow by doubling). */
+#define STORED_INDEX_BYTES 32
 
 /* Part of what can be charged. The account is NULL until charged, then stays until destruction. */
 struct stored_charge {
@@ -90,7 +96,7 @@ struct stored_response {
     int64_t marker_until_ms; /* monotonic; the marker says nothing from then on */
 
     struct stored_body *body;    /* private */
-    size_t cost_bytes;           /* what it costs alone: struct, key, fields, head, body; exact */
+    size_t cost_bytes;           /* struct, key, fields, head, body, index share; exact */
     struct stored_charge charge; /* private; all of cost_bytes but the body */
 };
 
@@ -130,6 +136,13 @@ struct stored_response *stored_marker_new(const struct stored_draft *d, int64_t 
 
 struct stored_response *stored_response_ref(struct stored_response *r);
 void stored_response_unref(struct stored_response *r); /* NULL does nothing */
+
+/*
+ * The head as the policy takes it (validate.h): status, HTTP/1.1 and the fields, whose bytes are
+ * r's; the field array lies in `a`. false without memory.
+ */
+bool stored_response_head(const struct stored_response *r, struct http_head *out,
+                          struct weir_arena *a);
 
 /*
  * Charges r to the account, its body too unless another response over the same body already did;

@@ -40,15 +40,17 @@ struct tier *tier_new(const struct tier_options *o, struct weir_err *err);
  */
 void tier_free(struct tier *t);
 
-/* Does this stored response (or marker) serve the request in `arg`? Runs under a lock: cheap, no
- * call into the tier. */
+/*
+ * Does this stored response (or marker: the caller looks at its time too) serve the request in
+ * `arg`? Runs under a lock: must be cheap and must not call into the tier.
+ */
 typedef bool tier_match(const struct stored_response *r, void *arg);
 
 /*
- * The newest stored response or marker with this key for which match says yes (RFC 9111 4.1 prefers
- * the most recent). Returns owned (a reference), or NULL. *variants_seen (may be NULL): stored
- * responses with this key, markers left out, that were looked at; after NULL, 0 means uri-miss and
- * more vary-miss.
+ * The newest stored response or marker with this key for which match (NULL: any) says yes (RFC
+ * 9111 4.1 prefers the most recent). Returns owned (a reference), or NULL. *variants_seen (may be
+ * NULL): stored responses with this key, markers left out, that were looked at; after NULL, 0 means
+ * uri-miss and more vary-miss.
  */
 struct stored_response *tier_find(struct tier *t, struct weir_hash128 hash, struct weir_span key,
                                   tier_match *match, void *arg, unsigned *variants_seen);

@@ -1,0 +1,425 @@
+#include "stored.h"
+
+#include <assert.h>
+#include <malloc.h>
+#include <string.h>
+
+#include "weir/alloc.h"
+
+#include "http_head.h"
+
+#define COMPACT_BYTES 65536 /* bodies up to here become one blob, larger ones are cut like this */
+
+/* What one malloc keeps before each block for itself. */
+#define ALLOCATOR_HEADER sizeof(size_t)
+
+/*
+ * The body, apart from the response because a freshened response shares it: it is charged
+ * once, by whichever response comes first, and comes off when the last one has gone.
+ */
+struct stored_body {
+    atomic_uint refs;
+    uint32_t slice_count;
+    uint64_t len;
+    struct stored_charge charge;
+    struct weir_slice slices[];
+};
+
+static size_t allocation_cost(void *block)
+{
+    return malloc_usable_size(block) + ALLOCATOR_HEADER;
+}
+
+/* ---- account ---- */
+
+struct stored_account *stored_account_new(size_t limit_bytes, struct weir_err *err)
+{
+    struct stored_account *a = weir_malloc(sizeof(*a));
+
+    if (a == NULL) {
+        weir_fail(err, WEIR_E_MEMORY, "stored: account", 0);
+        return NULL;
+    }
+    atomic_init(&a->refs, 1);
+    atomic_init(&a->bytes, 0);
+    atomic_init(&a->limit_bytes, limit_bytes);
+    return a;
+}
+
+struct stored_account *stored_account_ref(struct stored_account *a)
+{
+    atomic_fetch_add_explicit(&a->refs, 1, memory_order_relaxed);
+    return a;
+}
+
+void stored_account_unref(struct stored_account *a)
+{
+    if (a != NULL && atomic_fetch_sub_explicit(&a->refs, 1, memory_order_acq_rel) == 1)
+        weir_free(a);
+}
+
+/* Compare and swap rather than add and look: no other thread may ever see more than the limit. */
+static bool account_reserve(struct stored_account *a, size_t n)
+{
+    size_t limit = atomic_load_explicit(&a->limit_bytes, memory_order_relaxed);
+    size_t now = atomic_load_explicit(&a->bytes, memory_order_relaxed);
+
+    do {
+        if (n > limit || now > limit - n)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&a->bytes, &now, now + n, memory_order_relaxed,
+                                                    memory_order_relaxed));
+    return true;
+}
+
+static void account_release(struct stored_account *a, size_t n)
+{
+    atomic_fetch_sub_explicit(&a->bytes, n, memory_order_relaxed);
+}
+
+static size_t charge_due(const struct stored_charge *c)
+{
+    return atomic_load_explicit(&c->account, memory_order_acquire) == NULL ? c->bytes : 0;
+}
+
+/* `due` bytes are reserved. Another thread may have charged the same body meanwhile. */
+static void charge_claim(struct stored_charge *c, struct stored_account *a, size_t due)
+{
+    struct stored_account *none = NULL;
+
+    if (due == 0)
+        return;
+    stored_account_ref(a);
+    if (atomic_compare_exchange_strong_explicit(&c->account, &none, a, memory_order_acq_rel,
+                                                memory_order_acquire))
+        return;
+    assert(none == a); /* one account per response */
+    account_release(a, due);
+    stored_account_unref(a);
+}
+
+static void charge_drop(struct stored_charge *c)
+{
+    struct stored_account *a = atomic_load_explicit(&c->account, memory_order_acquire);
+
+    if (a == NULL)
+        return;
+    account_release(a, c->bytes);
+    stored_account_unref(a);
+}
+
+bool stored_response_charge(struct stored_response *r, struct stored_account *a)
+{
+    size_t own = charge_due(&r->charge);
+    size_t body = r->body != NULL ? charge_due(&r->body->charge) : 0;
+
+    if (own + body == 0)
+        return true;
+    if (!account_reserve(a, own + body))
+        return false;
+    charge_claim(&r->charge, a, own);
+    if (r->body != NULL)
+        charge_claim(&r->body->charge, a, body);
+    return true;
+}
+
+size_t stored_response_uncharged(const struct stored_response *r)
+{
+    return charge_due(&r->charge) + (r->body != NULL ? charge_due(&r->body->charge) : 0);
+}
+
+/* ---- body ---- */
+
+static struct stored_body *body_alloc(size_t slices)
+{
+    struct stored_body *b = weir_malloc(sizeof(*b) + slices * sizeof(b->slices[0]));
+
+    if (b == NULL)
+        return NULL;
+    atomic_init(&b->refs, 1);
+    b->slice_count = 0;
+    b->len = 0;
+    atomic_init(&b->charge.account, NULL);
+    b->charge.bytes = allocation_cost(b);
+    return b;
+}
+
+static struct stored_body *body_ref(struct stored_body *b)
+{
+    if (b != NULL)
+        atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
+    return b;
+}
+
+static void body_unref(struct stored_body *b)
+{
+    if (b == NULL || atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    for (uint32_t i = 0; i < b->slice_count; i++)
+        weir_blob_unref(b->slices[i].blob);
+    charge_drop(&b->charge);
+    weir_free(b);
+}
+
+/* Appends a slice, taking its reference; a blob that lies in neighbouring slices costs once. */
+static void body_append(struct stored_body *b, struct weir_slice s)
+{
+    struct weir_slice *last = b->slice_count > 0 ? &b->slices[b->slice_count - 1] : NULL;
+
+    b->len += s.len;
+    if (last != NULL && last->blob == s.blob && last->off + last->len == s.off) {
+        last->len += s.len;
+        weir_blob_unref(s.blob);
+        return;
+    }
+    if (last == NULL || last->blob != s.blob)
+        b->charge.bytes += weir_blob_cost(s.blob);
+    b->slices[b->slice_count++] = s;
+}
+
+static struct stored_body *body_share(const struct weir_slice *slices, size_t count)
+{
+    struct stored_body *b = body_alloc(count);
+
+    if (b == NULL)
+        return NULL;
+    for (size_t i = 0; i < count; i++) {
+        struct weir_slice s = slices[i];
+
+        if (s.len == 0)
+            continue;
+        weir_blob_ref(s.blob);
+        body_append(b, s);
+    }
+    return b;
+}
+
+/* Is it better copied than kept as it came? A small body in one piece is one write vector later. */
+static bool body_wasteful(const struct stored_body *b)
+{
+    bool full = b->len >= b->charge.bytes / 4 * 3;
+
+    return !full || (b->len <= COMPACT_BYTES && b->slice_count > 1);
+}
+
+/* Takes bytes from the front of *from into a new blob of exactly `size`; NULL without memory. */
+static struct weir_blob *blob_gather(const struct weir_slice **from, size_t *off, size_t size)
+{
+    struct weir_blob *blob = weir_blob_new(size);
+
+    while (blob != NULL && blob->len < size) {
+        size_t n = (*from)->len - *off;
+
+        if (n > size - blob->len)
+            n = size - blob->len;
+        memcpy(blob->bytes + blob->len, weir_slice_ptr(**from) + *off, n);
+        blob->len += (uint32_t)n;
+        *off += n;
+        if (*off == (*from)->len) {
+            (*from)++;
+            *off = 0;
+        }
+    }
+    return blob;
+}
+
+static struct stored_body *body_compact(const struct stored_body *old)
+{
+    size_t pieces = (size_t)((old->len + COMPACT_BYTES - 1) / COMPACT_BYTES);
+    struct stored_body *b = body_alloc(pieces);
+    const struct weir_slice *from = old->slices;
+    size_t off = 0;
+
+    while (b != NULL && b->len < old->len) {
+        uint64_t rest = old->len - b->len;
+        struct weir_blob *blob =
+            blob_gather(&from, &off, rest < COMPACT_BYTES ? (size_t)rest : COMPACT_BYTES);
+
+        if (blob == NULL) {
+            body_unref(b);
+            return NULL;
+        }
+        body_append(b, (struct weir_slice){blob, 0, blob->len});
+    }
+    return b;
+}
+
+/* *out is NULL for an empty body, which needs none; false without memory. */
+static bool body_new(const struct stored_draft *d, struct stored_body **out)
+{
+    struct stored_body *shared, *compact;
+
+    *out = NULL;
+    if (d->slice_count == 0)
+        return true;
+    shared = body_share(d->slices, d->slice_count);
+    if (shared == NULL)
+        return false;
+    if (shared->len == 0) {
+        body_unref(shared);
+        return true;
+    }
+    if (!body_wasteful(shared)) {
+        *out = shared;
+        return true;
+    }
+    compact = body_compact(shared);
+    body_unref(shared);
+    *out = compact;
+    return compact != NULL;
+}
+
+/* ---- response ---- */
+
+static struct weir_span copy_span(char **at, struct weir_span s)
+{
+    struct weir_span copy = {*at, s.len};
+
+    if (s.len > 0)
+        memcpy(*at, s.ptr, s.len);
+    *at += s.len;
+    return copy;
+}
+
+/* The same bytes in the copy of the head. */
+static struct weir_span move_span(struct weir_span s, struct weir_span from, const char *to)
+{
+    if (s.ptr == NULL)
+        return WEIR_SPAN_NONE;
+    assert(s.ptr >= from.ptr && s.ptr + s.len <= from.ptr + from.len);
+    return weir_span(to + (s.ptr - from.ptr), s.len);
+}
+
+static bool copy_head(struct stored_response *r, struct http_field *fields,
+                      const struct stored_draft *d)
+{
+    r->head = weir_blob_new(d->head.len);
+    if (r->head == NULL)
+        return false;
+    if (d->head.len > 0)
+        memcpy(r->head->bytes, d->head.ptr, d->head.len);
+    r->head->len = (uint32_t)d->head.len;
+    for (size_t i = 0; i < d->field_count; i++) {
+        fields[i] = d->fields[i];
+        fields[i].name = move_span(d->fields[i].name, d->head, r->head->bytes);
+        fields[i].value = move_span(d->fields[i].value, d->head, r->head->bytes);
+    }
+    r->fields = fields;
+    r->field_count = (uint32_t)d->field_count;
+    r->etag = move_span(d->etag, d->head, r->head->bytes);
+    r->last_modified = move_span(d->last_modified, d->head, r->head->bytes);
+    r->status = d->status;
+    r->facts = d->facts;
+    r->charge.bytes += weir_blob_cost(r->head);
+    return true;
+}
+
+static void adopt_body(struct stored_response *r, struct stored_body *body)
+{
+    if (body == NULL)
+        return;
+    r->body = body;
+    r->slices = body->slices;
+    r->slice_count = body->slice_count;
+    r->body_len = body->len;
+}
+
+/* One block: the struct, its fields, then the bytes of key, vary and variant. Takes body. */
+static struct stored_response *make(enum stored_kind kind, const struct stored_draft *d,
+                                    struct stored_body *body, struct weir_err *err)
+{
+    size_t table = kind == STORED_RESPONSE ? d->field_count * sizeof(struct http_field) : 0;
+    size_t names = d->key.len + d->vary.len + d->variant.len;
+    struct stored_response *r = weir_malloc(sizeof(*r) + table + names);
+    char *at;
+
+    if (r == NULL) {
+        body_unref(body);
+        weir_fail(err, WEIR_E_MEMORY, "stored: response", 0);
+        return NULL;
+    }
+    memset(r, 0, sizeof(*r));
+    atomic_init(&r->refs, 1);
+    atomic_init(&r->charge.account, NULL);
+    r->kind = kind;
+    r->hash = d->hash;
+    r->charge.bytes = allocation_cost(r) + STORED_INDEX_BYTES;
+    at = (char *)(r + 1) + table;
+    r->key = copy_span(&at, d->key);
+    r->vary = copy_span(&at, d->vary);
+    r->variant = copy_span(&at, d->variant);
+    adopt_body(r, body);
+    if (kind == STORED_RESPONSE && !copy_head(r, (struct http_field *)(r + 1), d)) {
+        stored_response_unref(r);
+        weir_fail(err, WEIR_E_MEMORY, "stored: head", 0);
+        return NULL;
+    }
+    r->cost_bytes = r->charge.bytes + (body != NULL ? body->charge.bytes : 0);
+    return r;
+}
+
+struct stored_response *stored_response_new(const struct stored_draft *d, struct weir_err *err)
+{
+    struct stored_body *body;
+
+    if (!body_new(d, &body)) {
+        weir_fail(err, WEIR_E_MEMORY, "stored: body", 0);
+        return NULL;
+    }
+    return make(STORED_RESPONSE, d, body, err);
+}
+
+struct stored_response *stored_response_freshened(const struct stored_response *old,
+                                                  const struct stored_draft *d,
+                                                  struct weir_err *err)
+{
+    struct stored_draft merged = *d;
+
+    assert(old->kind == STORED_RESPONSE);
+    merged.hash = old->hash;
+    merged.key = old->key;
+    merged.status = old->status;
+    return make(STORED_RESPONSE, &merged, body_ref(old->body), err);
+}
+
+struct stored_response *stored_marker_new(const struct stored_draft *d, int64_t until_ms,
+                                          struct weir_err *err)
+{
+    struct stored_response *r = make(STORED_MARKER, d, NULL, err);
+
+    if (r != NULL)
+        r->marker_until_ms = until_ms;
+    return r;
+}
+
+bool stored_response_head(const struct stored_response *r, struct http_head *out,
+                          struct weir_arena *a)
+{
+    struct http_field *fields = weir_arena_alloc(a, r->field_count * sizeof(*fields));
+
+    if (fields == NULL)
+        return false;
+    http_head_init(out, fields, r->field_count);
+    out->status = r->status;
+    out->minor = 1;
+    for (uint32_t i = 0; i < r->field_count; i++)
+        if (!http_head_add(out, a, r->fields[i].name, r->fields[i].value))
+            return false;
+    return true;
+}
+
+struct stored_response *stored_response_ref(struct stored_response *r)
+{
+    atomic_fetch_add_explicit(&r->refs, 1, memory_order_relaxed);
+    return r;
+}
+
+void stored_response_unref(struct stored_response *r)
+{
+    if (r == NULL || atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    body_unref(r->body);
+    weir_blob_unref(r->head);
+    charge_drop(&r->charge);
+    weir_free(r);
+}

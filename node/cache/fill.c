@@ -1,0 +1,445 @@
+#include "fill.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "weir/alloc.h"
+#include "http_head.h"
+
+#define CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+
+static void on_space_mail(struct weir_mail *mail);
+static void on_abandon_mail(struct weir_mail *mail);
+
+struct fill *fill_new(const struct cache_key *key, bool retain, struct weir_mailbox *box,
+                      const struct fill_owner *owner, void *owner_arg, struct weir_err *err)
+{
+    struct fill *f = weir_calloc(1, sizeof *f + key->bytes.len);
+    char *copy;
+
+    if (f == NULL) {
+        weir_fail(err, WEIR_E_MEMORY, "fill: create", 0);
+        return NULL;
+    }
+    copy = (char *)(f + 1);
+    if (key->bytes.len > 0)
+        memcpy(copy, key->bytes.ptr, key->bytes.len);
+    atomic_init(&f->refs, 1);
+    pthread_mutex_init(&f->lock, NULL);
+    f->retain = retain;
+    f->key = weir_span(copy, key->bytes.len);
+    f->hash = key->hash;
+    f->box = box;
+    f->owner = owner;
+    f->owner_arg = owner_arg;
+    f->space_mail.run = on_space_mail;
+    f->abandon_mail.run = on_abandon_mail;
+    return f;
+}
+
+struct fill *fill_ref(struct fill *f)
+{
+    atomic_fetch_add_explicit(&f->refs, 1, memory_order_relaxed);
+    return f;
+}
+
+static void destroy(struct fill *f)
+{
+    for (size_t i = 0; i < f->part_count; i++)
+        weir_blob_unref(f->parts[i].blob);
+    weir_free(f->parts);
+    weir_blob_unref(f->head.bytes);
+    weir_blob_unref(f->head.trailers);
+    weir_free(f->head.fields);
+    stored_response_unref(f->answer);
+    weir_free(f->vary);
+    pthread_mutex_destroy(&f->lock);
+    weir_free(f);
+}
+
+void fill_unref(struct fill *f)
+{
+    if (f != NULL && atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) == 1)
+        destroy(f);
+}
+
+bool fill_set_variant(struct fill *f, const struct vary_spec *vary, struct weir_span variant)
+{
+    struct vary_spec *copy = weir_malloc(sizeof *copy + variant.len);
+
+    if (copy == NULL)
+        return false;
+    *copy = *vary;
+    if (variant.len > 0)
+        memcpy(copy + 1, variant.ptr, variant.len);
+    weir_free(f->vary);
+    f->vary = copy;
+    f->variant = weir_span((char *)(copy + 1), variant.len);
+    return true;
+}
+
+/* ---- waking ---- */
+
+static void on_reader_mail(struct weir_mail *mail)
+{
+    struct fill_reader *r = CONTAINER(mail, struct fill_reader, mail);
+    bool closed;
+
+    pthread_mutex_lock(&r->fill->lock);
+    r->mailed = false;
+    closed = r->closed;
+    pthread_mutex_unlock(&r->fill->lock);
+    if (closed) {
+        fill_unref(r->fill);
+        weir_free(r);
+    } else {
+        r->wake(r->arg);
+    }
+}
+
+/*
+ * Wakes all who wait; the lock is held and is released here. Readers on this thread are called
+ * straight away, without the lock; a call may close any reader, so the list is searched from its
+ * start each time.
+ */
+static void wake_readers_unlock(struct fill *f)
+{
+    struct fill_reader *r = f->readers;
+
+    while (r != NULL) {
+        if (!r->waiting) {
+            r = r->next;
+        } else if (r->box != f->box) {
+            r->waiting = false;
+            if (!r->mailed) {
+                r->mailed = true;
+                weir_mailbox_post(r->box, &r->mail);
+            }
+            r = r->next;
+        } else {
+            r->waiting = false;
+            pthread_mutex_unlock(&f->lock);
+            r->wake(r->arg);
+            pthread_mutex_lock(&f->lock);
+            r = f->readers;
+        }
+    }
+    pthread_mutex_unlock(&f->lock);
+}
+
+/* ---- producer ---- */
+
+void fill_open(struct fill *f, const struct fill_head *head)
+{
+    pthread_mutex_lock(&f->lock);
+    assert(f->state == FILL_WAITING);
+    f->head = *head;
+    f->state = FILL_OPEN;
+    wake_readers_unlock(f);
+}
+
+/* Bytes the slowest reader has not taken yet. */
+static uint64_t backlog(const struct fill *f)
+{
+    uint64_t least = f->readers != NULL ? UINT64_MAX : f->bytes;
+
+    for (const struct fill_reader *r = f->readers; r != NULL; r = r->next)
+        if (r->taken < least)
+            least = r->taken;
+    return f->bytes - least;
+}
+
+/* Forgets the parts that every reader has taken; only when nothing is retained. */
+static void drop_taken(struct fill *f)
+{
+    uint64_t least = f->dropped + f->part_count;
+    size_t n;
+
+    for (const struct fill_reader *r = f->readers; r != NULL; r = r->next)
+        if (r->part < least)
+            least = r->part;
+    n = (size_t)(least - f->dropped);
+    if (n == 0)
+        return;
+    for (size_t i = 0; i < n; i++)
+        weir_blob_unref(f->parts[i].blob);
+    f->part_count -= n;
+    memmove(f->parts, f->parts + n, f->part_count * sizeof *f->parts);
+    f->dropped = least;
+}
+
+static bool grow_parts(struct fill *f)
+{
+    size_t cap = f->part_cap == 0 ? 4 : f->part_cap * 2;
+    struct weir_slice *parts = weir_realloc(f->parts, cap * sizeof *parts);
+
+    if (parts == NULL)
+        return false;
+    f->parts = parts;
+    f->part_cap = cap;
+    return true;
+}
+
+bool fill_append(struct fill *f, struct weir_slice s)
+{
+    bool go_on;
+
+    pthread_mutex_lock(&f->lock);
+    if (!f->retain)
+        drop_taken(f);
+    if (f->part_count == f->part_cap && !grow_parts(f)) {
+        struct weir_err err = {.code = WEIR_E_MEMORY, .where = "fill: append"};
+
+        pthread_mutex_unlock(&f->lock);
+        weir_blob_unref(s.blob);
+        fill_fail(f, &err);
+        return true;
+    }
+    f->parts[f->part_count++] = s;
+    f->bytes += s.len;
+    wake_readers_unlock(f);
+
+    pthread_mutex_lock(&f->lock);
+    go_on = f->retain || f->state != FILL_OPEN || backlog(f) < FILL_WINDOW_BYTES;
+    f->paused = !go_on;
+    pthread_mutex_unlock(&f->lock);
+    return go_on;
+}
+
+void fill_finish(struct fill *f, struct weir_blob *trailers)
+{
+    pthread_mutex_lock(&f->lock);
+    if (f->state != FILL_OPEN) {
+        weir_blob_unref(trailers);
+    } else {
+        f->state = FILL_DONE;
+        f->head.trailers = trailers;
+    }
+    wake_readers_unlock(f);
+}
+
+void fill_fail(struct fill *f, const struct weir_err *err)
+{
+    pthread_mutex_lock(&f->lock);
+    if (f->state == FILL_WAITING || f->state == FILL_OPEN) {
+        f->state = FILL_FAILED;
+        f->err = *err;
+    }
+    wake_readers_unlock(f);
+}
+
+void fill_answer(struct fill *f, struct stored_response *r, bool fresh, bool stored, int fwd_status,
+                 const char *detail)
+{
+    pthread_mutex_lock(&f->lock);
+    if (f->state == FILL_WAITING) {
+        f->answer = stored_response_ref(r);
+        f->answer_fresh = fresh;
+        f->answer_stored = stored;
+        f->answer_fwd_status = fwd_status;
+        f->answer_detail = detail;
+        f->state = FILL_ANSWERED;
+    }
+    wake_readers_unlock(f);
+}
+
+void fill_disband(struct fill *f, struct fill_reader *leader)
+{
+    struct fill_reader *r;
+
+    pthread_mutex_lock(&f->lock);
+    f->retain = false;
+    /* Everyone else is unlinked here and sees DISBANDED by not being in the list any more. */
+    r = f->readers;
+    while (r != NULL) {
+        struct fill_reader *next = r->next;
+
+        if (r != leader) {
+            *r->at = next;
+            if (next != NULL)
+                next->at = r->at;
+            r->at = NULL;
+            if (r->waiting) {
+                r->waiting = false;
+                if (!r->mailed) {
+                    /* By mail on this thread too: the exchange asks again from a clean stack. */
+                    r->mailed = true;
+                    weir_mailbox_post(r->box, &r->mail);
+                }
+            }
+        }
+        r = next;
+    }
+    pthread_mutex_unlock(&f->lock);
+}
+
+void fill_stop_retaining(struct fill *f)
+{
+    pthread_mutex_lock(&f->lock);
+    f->retain = false;
+    drop_taken(f);
+    pthread_mutex_unlock(&f->lock);
+}
+
+void fill_detach_owner(struct fill *f)
+{
+    pthread_mutex_lock(&f->lock);
+    f->owner_arg = NULL;
+    pthread_mutex_unlock(&f->lock);
+}
+
+bool fill_has_readers(struct fill *f)
+{
+    bool any;
+
+    pthread_mutex_lock(&f->lock);
+    any = f->readers != NULL;
+    pthread_mutex_unlock(&f->lock);
+    return any;
+}
+
+/* ---- telling the owner ---- */
+
+static void on_space_mail(struct weir_mail *mail)
+{
+    struct fill *f = CONTAINER(mail, struct fill, space_mail);
+    void *arg;
+
+    pthread_mutex_lock(&f->lock);
+    f->space_mailed = false;
+    arg = f->owner_arg;
+    pthread_mutex_unlock(&f->lock);
+    if (arg != NULL)
+        f->owner->space(arg);
+    fill_unref(f);
+}
+
+static void on_abandon_mail(struct weir_mail *mail)
+{
+    struct fill *f = CONTAINER(mail, struct fill, abandon_mail);
+    void *arg;
+
+    pthread_mutex_lock(&f->lock);
+    f->abandon_mailed = false;
+    /* Somebody may have joined since. */
+    arg = f->readers == NULL && !f->retain ? f->owner_arg : NULL;
+    pthread_mutex_unlock(&f->lock);
+    if (arg != NULL)
+        f->owner->abandoned(arg);
+    fill_unref(f);
+}
+
+/* Both are always mailed, also to one's own thread: the owner acts from a clean stack. */
+static void mail_owner(struct fill *f, bool *mailed, struct weir_mail *mail)
+{
+    if (*mailed || f->owner_arg == NULL)
+        return;
+    *mailed = true;
+    fill_ref(f);
+    weir_mailbox_post(f->box, mail);
+}
+
+/* The lock is held. */
+static void after_reader_moved(struct fill *f)
+{
+    if (!f->retain)
+        drop_taken(f);
+    if (f->paused && backlog(f) < FILL_WINDOW_BYTES / 2) {
+        f->paused = false;
+        mail_owner(f, &f->space_mailed, &f->space_mail);
+    }
+}
+
+/* ---- readers ---- */
+
+struct fill_reader *fill_reader_open(struct fill *f, struct weir_mailbox *box,
+                                     void (*wake)(void *arg), void *arg)
+{
+    struct fill_reader *r = weir_calloc(1, sizeof *r);
+
+    if (r == NULL)
+        return NULL;
+    r->fill = fill_ref(f);
+    r->box = box;
+    r->mail.run = on_reader_mail;
+    r->wake = wake;
+    r->arg = arg;
+    pthread_mutex_lock(&f->lock);
+    r->part = f->dropped; /* 0 unless somebody joins a stream, which callers do not do */
+    r->next = f->readers;
+    r->at = &f->readers;
+    if (r->next != NULL)
+        r->next->at = &r->next;
+    f->readers = r;
+    pthread_mutex_unlock(&f->lock);
+    return r;
+}
+
+void fill_reader_close(struct fill_reader *r)
+{
+    struct fill *f;
+    bool free_now;
+
+    if (r == NULL)
+        return;
+    f = r->fill;
+    pthread_mutex_lock(&f->lock);
+    if (r->at != NULL) {
+        *r->at = r->next;
+        if (r->next != NULL)
+            r->next->at = r->at;
+        r->at = NULL;
+    }
+    r->closed = true;
+    free_now = !r->mailed;
+    if (f->readers == NULL && !f->retain)
+        mail_owner(f, &f->abandon_mailed, &f->abandon_mail);
+    else
+        after_reader_moved(f);
+    pthread_mutex_unlock(&f->lock);
+    if (free_now) {
+        weir_free(r);
+        fill_unref(f);
+    }
+}
+
+enum fill_state fill_reader_state(struct fill_reader *r)
+{
+    enum fill_state state;
+
+    pthread_mutex_lock(&r->fill->lock);
+    state = r->at == NULL ? FILL_DISBANDED : r->fill->state;
+    r->waiting = state == FILL_WAITING;
+    pthread_mutex_unlock(&r->fill->lock);
+    return state;
+}
+
+enum fill_read fill_reader_take(struct fill_reader *r, struct weir_slice *out, unsigned max,
+                                unsigned *n)
+{
+    struct fill *f = r->fill;
+    enum fill_read result = FILL_READ_DATA;
+
+    *n = 0;
+    pthread_mutex_lock(&f->lock);
+    while (*n < max && r->part < f->dropped + f->part_count) {
+        struct weir_slice s = f->parts[r->part - f->dropped];
+
+        weir_blob_ref(s.blob);
+        out[(*n)++] = s;
+        r->part++;
+        r->taken += s.len;
+    }
+    if (*n > 0)
+        after_reader_moved(f);
+    else if (f->state == FILL_DONE)
+        result = FILL_READ_END;
+    else if (f->state == FILL_FAILED)
+        result = FILL_READ_FAILED;
+    else {
+        r->waiting = true;
+        result = FILL_READ_WAIT;
+    }
+    pthread_mutex_unlock(&f->lock);
+    return result;
+}

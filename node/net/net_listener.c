@@ -1,0 +1,232 @@
+#include "net_listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "weir/log.h"
+
+#define ACCEPTS_PER_TURN 64 /* then others on this loop get their turn */
+
+static bool is_any_dual(const char *address)
+{
+    return address[0] == ':';
+}
+
+static bool listen_failed(struct weir_err *err, const char *address, const char *what, int os)
+{
+    return weir_failf(err, WEIR_E_LISTEN, what, os, "%s", address);
+}
+
+/* SO_REUSEADDR only: fails while anybody listens, also with SO_REUSEPORT. */
+static bool refuse_if_taken(const struct net_addr *a, const char *address, struct weir_err *err)
+{
+    int on = 1;
+    int fd = socket(a->sa.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool ok = true;
+
+    if (fd < 0)
+        return listen_failed(err, address, "listen: socket", errno);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (a->sa.any.sa_family == AF_INET6) {
+        int v6only = !is_any_dual(address);
+
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof v6only);
+    }
+    if (bind(fd, &a->sa.any, a->len) != 0)
+        ok = listen_failed(err, address, "listen: bind", errno);
+    close(fd);
+    return ok;
+}
+
+static int open_tcp(const struct listen_settings *s, struct net_addr *a, struct weir_err *err)
+{
+    int on = 1;
+    int fd = socket(a->sa.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0) {
+        listen_failed(err, s->address, "listen: socket", errno);
+        return -1;
+    }
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    /* Accepted sockets inherit both: no system call per connection. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    if (a->sa.any.sa_family == AF_INET6) {
+        int v6only = !is_any_dual(s->address);
+
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof v6only);
+    }
+    if (bind(fd, &a->sa.any, a->len) != 0) {
+        listen_failed(err, s->address, "listen: bind", errno);
+        close(fd);
+        return -1;
+    }
+    if (listen(fd, (int)s->backlog) != 0) {
+        listen_failed(err, s->address, "listen: listen", errno);
+        close(fd);
+        return -1;
+    }
+    a->len = sizeof a->sa;
+    getsockname(fd, &a->sa.any, &a->len); /* port 0: the next socket takes the same port */
+    return fd;
+}
+
+/* A socket file nobody listens on is left over from a crash and is removed; one that answers is not ours. */
+static bool clear_stale_socket(const struct net_addr *a, const char *address, struct weir_err *err)
+{
+    struct stat st;
+    int fd;
+    bool alive;
+
+    if (lstat(a->sa.un.sun_path, &st) != 0)
+        return errno == ENOENT || listen_failed(err, address, "listen: stat", errno);
+    if (!S_ISSOCK(st.st_mode))
+        return listen_failed(err, address, "listen: the path is not a socket", EEXIST);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return listen_failed(err, address, "listen: socket", errno);
+    alive = connect(fd, &a->sa.any, a->len) == 0 || errno == EAGAIN;
+    close(fd);
+    if (alive)
+        return listen_failed(err, address, "listen: bind", EADDRINUSE);
+    if (unlink(a->sa.un.sun_path) != 0)
+        return listen_failed(err, address, "listen: remove the old socket", errno);
+    return true;
+}
+
+static int open_unix(const struct listen_settings *s, const struct net_addr *a, struct weir_err *err)
+{
+    int fd;
+
+    if (!clear_stale_socket(a, s->address, err))
+        return -1;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || bind(fd, &a->sa.any, a->len) != 0 || chmod(a->sa.un.sun_path, s->mode) != 0 ||
+        listen(fd, (int)s->backlog) != 0) {
+        listen_failed(err, s->address, "listen: open", errno);
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+bool net_listen_open(const struct listen_settings *s, int *fds, unsigned count,
+                     struct net_addr *bound, struct weir_err *err)
+{
+    struct net_addr a;
+    int opened[256];
+
+    if (count > 256 || !net_addr_parse(s->address, &a, err))
+        return false;
+    if (a.sa.any.sa_family == AF_INET6 && is_any_dual(s->address)) {
+        int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        if (fd >= 0) {
+            close(fd);
+        } else { /* a kernel without IPv6 */
+            in_port_t port = a.sa.in6.sin6_port;
+
+            memset(&a, 0, sizeof a);
+            a.sa.in.sin_family = AF_INET;
+            a.sa.in.sin_port = port;
+            a.len = sizeof a.sa.in;
+        }
+    }
+    if (a.sa.any.sa_family != AF_UNIX && !refuse_if_taken(&a, s->address, err))
+        return false;
+    for (unsigned i = 0; i < count; i++) {
+        if (a.sa.any.sa_family != AF_UNIX)
+            opened[i] = open_tcp(s, &a, err);
+        else if (i == 0)
+            opened[i] = open_unix(s, &a, err);
+        else if ((opened[i] = fcntl(opened[0], F_DUPFD_CLOEXEC, 0)) < 0)
+            listen_failed(err, s->address, "listen: duplicate", errno);
+        if (opened[i] < 0) {
+            while (i-- > 0)
+                close(opened[i]);
+            return false;
+        }
+    }
+    memcpy(fds, opened, count * sizeof *fds);
+    if (bound != NULL)
+        *bound = a;
+    return true;
+}
+
+static void pause_accept(struct net_listener *l)
+{
+    l->paused = true;
+    event_del(&l->event);
+    weir_metric_add(l->metrics, WEIR_M_accept_paused, 1);
+    net_timer_start(l->loop, &l->resume, net_now_ms(l->loop) + NET_ACCEPT_PAUSE_MS);
+}
+
+static void on_acceptable(evutil_socket_t fd, short what, void *arg)
+{
+    struct net_listener *l = arg;
+
+    (void)what;
+    net_loop_enter(l->loop);
+    for (int i = 0; i < ACCEPTS_PER_TURN && !l->paused && l->fd >= 0; i++) {
+        struct net_addr peer;
+        int client;
+
+        peer.len = sizeof peer.sa;
+        client = accept4(fd, &peer.sa.any, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (client >= 0) {
+            l->accepted(l->arg, client, &peer);
+            continue;
+        }
+        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+            weir_log(WEIR_LOG_WARN, "accept paused: %s", strerror(errno));
+            pause_accept(l);
+            return;
+        }
+        if (errno == EAGAIN || errno == EWOULDBLOCK)
+            return;
+        /* ECONNABORTED and the network errors of accept(2): that connection is gone, go on. */
+    }
+}
+
+static void on_resume(struct net_timer *t)
+{
+    struct net_listener *l =
+        (struct net_listener *)(void *)((char *)t - offsetof(struct net_listener, resume));
+
+    net_listener_wake(l);
+}
+
+void net_listener_start(struct net_listener *l, struct net_loop *loop, int fd)
+{
+    l->loop = loop;
+    l->fd = fd;
+    l->paused = false;
+    l->resume = (struct net_timer){.fire = on_resume};
+    event_assign(&l->event, loop->base, fd, EV_READ | EV_PERSIST, on_acceptable, l);
+    event_add(&l->event, NULL);
+}
+
+void net_listener_stop(struct net_listener *l)
+{
+    if (l->fd < 0)
+        return;
+    event_del(&l->event);
+    net_timer_stop(l->loop, &l->resume);
+    close(l->fd);
+    l->fd = -1;
+}
+
+void net_listener_wake(struct net_listener *l)
+{
+    if (!l->paused || l->fd < 0)
+        return;
+    l->paused = false;
+    net_timer_stop(l->loop, &l->resume);
+    event_add(&l->event, NULL);
+}

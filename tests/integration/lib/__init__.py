@@ -1,0 +1,1 @@
+"""What the integration tests stand on: a node, a scripted origin, a raw client, waiting on what is observed."""

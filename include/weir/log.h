@@ -34,11 +34,13 @@ void weir_log_reopen(void);
 
 struct weir_sink;
 
-/* path "-" is standard output. `producers` rings of ring_bytes each (rounded to a power of two). */
+/* path "-" is standard output. `producers` (at least 1) rings of ring_bytes each, rounded up to a power
+ * of two, 4 KiB to 1 GiB. The process must ignore SIGPIPE. */
 struct weir_sink *weir_sink_open(const char *path, unsigned producers, size_t ring_bytes,
                                  struct weir_err *err);
 /* Producer `producer` appends one whole line (with its newline). false: full, the line is counted as lost.
- * Wakes the writer only when the ring is half full; else the writer comes by itself every 200 ms. */
+ * A system call only for the first line after an idle time and when the ring gets half full; the
+ * writer comes by itself 200 ms after the first line. */
 bool weir_sink_write(struct weir_sink *s, unsigned producer, const char *line, size_t len);
 void weir_sink_reopen(struct weir_sink *s); /* SIGUSR1; any thread; asynchronous */
 uint64_t weir_sink_lost(const struct weir_sink *s);

@@ -55,7 +55,4 @@ int64_t freshness_initial_age(const struct freshness_facts *f);
 /* Current age at `now`, >= initial age: a clock that went backwards does not make it younger. */
 int64_t freshness_age(const struct freshness_facts *f, int64_t now);
 
-/* May the freshness of a response with this status be guessed (RFC 9110 15.1)? */
-bool freshness_status_heuristic(int status);
-
 #endif

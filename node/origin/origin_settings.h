@@ -1,5 +1,6 @@
 /*
- * origin_settings.h - what an operator chooses about an upstream: its origins, balancing, time-outs, retries.
+ * origin_settings.h - what an operator chooses about an upstream: its origins, balancing,
+ * time-outs, retries.
  */
 #ifndef ORIGIN_SETTINGS_H
 #define ORIGIN_SETTINGS_H
@@ -9,25 +10,25 @@
 #include <stdint.h>
 
 enum balance_kind {
-    BALANCE_EWMA2, /* default: two random choices, peak EWMA of latency times load */
+    BALANCE_EWMA2,       /* default: two random choices, peak EWMA of latency times load */
     BALANCE_ROUND_ROBIN, /* smooth weighted */
-    BALANCE_LEAST,  /* fewest in flight by weight */
-    BALANCE_RANDOM, /* by weight */
-    BALANCE_HASH,   /* consistent (rendezvous) with bounded load */
+    BALANCE_LEAST,       /* fewest in flight by weight */
+    BALANCE_RANDOM,      /* by weight */
+    BALANCE_HASH,        /* consistent (rendezvous) with bounded load */
 };
 
 enum balance_hash_on { HASH_ON_PATH, HASH_ON_CLIENT, HASH_ON_FIELD, HASH_ON_COOKIE };
 
-/* One origin: "http://10.0.0.1:3000", "http://app.internal:3000", "unix:/run/app.sock", options after spaces:
- * "http://10.0.0.1:3000 weight=2 max_connections=50 backup". */
+/* One origin: "http://10.0.0.1:3000", "http://app.internal:3000", "unix:/run/app.sock", options
+ * after spaces: "http://10.0.0.1:3000 weight=2 max_connections=50 backup". */
 struct origin_settings {
-    const char *url;     /* as written, without the options: identity in logs and state */
-    const char *host;    /* name or address literal without brackets; NULL for a Unix socket */
-    const char *unix_path; /* NULL for TCP */
-    uint16_t port;       /* 80 by default */
-    uint32_t weight;     /* 1..1000, default 1 */
+    const char *url;          /* as written, without the options: identity in logs and state */
+    const char *host;         /* name or address literal without brackets; NULL for a Unix socket */
+    const char *unix_path;    /* NULL for TCP */
+    uint16_t port;            /* 80 by default */
+    uint32_t weight;          /* 1..1000, default 1 */
     uint32_t max_connections; /* of the whole node; 0 = the upstream's */
-    bool backup;         /* used only when no other origin is available */
+    bool backup;              /* used only when no other origin is available */
 };
 
 struct upstream_settings {
@@ -37,27 +38,27 @@ struct upstream_settings {
 
     enum balance_kind balance;
     enum balance_hash_on hash_on;
-    const char *hash_name;   /* field or cookie name */
+    const char *hash_name;      /* field or cookie name */
     uint32_t hash_load_percent; /* bound of the load: 125 */
     const char *sticky_cookie;  /* name, or NULL: no stickiness */
     int64_t sticky_max_age_s;   /* 0 = session cookie */
 
-    const char *host;            /* Host sent to the origin; NULL = the client's */
-    uint32_t max_connections;    /* per origin: 512 */
-    uint32_t max_idle;           /* kept-alive idle connections per origin and worker: 64 */
-    int64_t idle_timeout_ms;     /* close an idle origin connection: 30 s */
+    const char *host;                 /* Host sent to the origin; NULL = the client's */
+    uint32_t max_connections;         /* per origin: 512 */
+    uint32_t max_idle;                /* kept-alive idle connections per origin and worker: 64 */
+    int64_t idle_timeout_ms;          /* close an idle origin connection: 30 s */
     uint64_t requests_per_connection; /* 0 = no limit */
-    uint32_t queue;              /* requests waiting for a connection, per worker: 1024 */
-    int64_t queue_timeout_ms;    /* 5 s -> 503 */
-    int64_t connect_timeout_ms;  /* 2 s */
-    int64_t first_byte_timeout_ms; /* request sent to response head: 30 s */
-    int64_t read_timeout_ms;     /* between bytes: 30 s */
-    int64_t write_timeout_ms;    /* the origin takes nothing: 30 s */
-    int64_t resolve_interval_ms; /* names are resolved again: 30 s */
+    uint32_t queue;                   /* requests waiting for a connection, per worker: 1024 */
+    int64_t queue_timeout_ms;         /* 5 s -> 503 */
+    int64_t connect_timeout_ms;       /* 2 s */
+    int64_t first_byte_timeout_ms;    /* request sent to response head: 30 s */
+    int64_t read_timeout_ms;          /* between bytes: 30 s */
+    int64_t write_timeout_ms;         /* the origin takes nothing: 30 s */
+    int64_t resolve_interval_ms;      /* names are resolved again: 30 s */
 
-    uint32_t retries;            /* more attempts after the first: 1 */
+    uint32_t retries;              /* more attempts after the first: 1 */
     uint32_t retry_budget_percent; /* of requests, over 10 s, floor 3/s: 20 */
-    bool retry_on_status;        /* also 502, 503, 504 answers of safe methods: false */
+    bool retry_on_status;          /* also 502, 503, 504 answers of safe methods: false */
 
     uint32_t max_fails;          /* consecutive failures that eject: 5; 0 = never */
     int64_t eject_base_ms;       /* first ejection 10 s; then x2, x3, ... */

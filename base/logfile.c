@@ -5,7 +5,8 @@
 
 int logfile_open(const char *path, struct weir_err *err)
 {
-    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+    const int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    int fd = open(path, flags, 0640);
 
     if (fd < 0)
         weir_failf(err, WEIR_E_FILE, "log: open", errno, "%s", path);

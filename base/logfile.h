@@ -6,7 +6,8 @@
 
 #include "weir/err.h"
 
-/* For appending, created with mode 0640. Returns a descriptor the caller owns, or -1. */
+/* For appending, created with mode 0640, non-blocking where that means something: a FIFO that
+ * nobody reads is an error. Returns a descriptor the caller owns, or -1. */
 int logfile_open(const char *path, struct weir_err *err);
 
 #endif

@@ -23,11 +23,13 @@ struct config_error {
     unsigned file_order; /* files sort in the order they were read */
     unsigned line;       /* from 1; 0 = unknown or not a file */
     unsigned column;     /* from 1, in characters; 0 = unknown */
-    const char *path;    /* "routes[2].match.paths[0]", counted in its own file; "" = the file as a whole */
+    const char
+        *path; /* "routes[2].match.paths[0]", counted in its own file; "" = the file as a whole */
     const char *message; /* no trailing newline or full stop */
 };
 
-/* Zero-initialise (`struct config_errors errors = {0};`), use for any number of loads, then free. */
+/* Zero-initialise (`struct config_errors errors = {0};`), use for any number of loads, then free.
+ */
 struct config_errors {
     struct config_error *items;
     size_t count;
@@ -48,7 +50,8 @@ struct config_errors {
  */
 struct settings *config_load(const char *path, struct config_errors *errors);
 
-/* The same from bytes that are already in memory (borrows); `name` stands in the errors. `include` is refused. */
+/* The same from bytes that are already in memory (borrows); `name` stands in the errors. `include`
+ * is refused. */
 struct settings *config_load_text(const char *name, const char *text, size_t len,
                                   struct config_errors *errors);
 
@@ -57,7 +60,8 @@ struct settings *config_from_args(const char *const *listens, size_t listen_coun
                                   const char *const *origins, size_t origin_count,
                                   struct config_errors *errors);
 
-/* One line per error: "weir.yaml:12:5: upstreams[0]: unknown key "orgins"; did you mean "origins"?". */
+/* One line per error: `weir.yaml:12:5: upstreams[0].orgins: unknown key "orgins"; did you mean
+ * "origins"?`. */
 void config_errors_print(const struct config_errors *errors, FILE *out);
 /* Gives the memory back and leaves an empty list. NULL does nothing. */
 void config_errors_free(struct config_errors *errors);

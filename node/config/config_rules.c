@@ -1,0 +1,377 @@
+#include "config_rules.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config_tree.h"
+#include "net_addr.h"
+#include "netset.h"
+#include "origin_url.h"
+
+/* ---- single values ---- */
+
+void config_rule_listen_address(struct config_ctx *ctx, struct config_node *node)
+{
+    struct net_addr addr;
+    struct weir_err err = {0};
+    char found[CONFIG_QUOTE_MAX];
+
+    if (!net_addr_parse(node->text.ptr, &addr, &err))
+        config_report(ctx, node,
+                      "expected an address such as 127.0.0.1:8080, [::1]:8080, :8080 or "
+                      "unix:/run/weir.sock, found %s",
+                      config_found(node, found));
+    else if (addr.sa.any.sa_family != AF_UNIX && addr.sa.in.sin_port == 0)
+        config_report(ctx, node, "the port must be 1 to 65535, found %s",
+                      config_found(node, found));
+}
+
+void config_rule_network(struct config_ctx *ctx, struct config_node *node)
+{
+    struct weir_err err = {0};
+    struct netset *set = netset_new(&err);
+
+    if (set == NULL || !netset_add(set, node->text.ptr, &err)) {
+        if (err.code == WEIR_E_MEMORY)
+            config_report_memory(ctx);
+        else
+            config_report(ctx, node, "%s", err.detail);
+    }
+    netset_free(set);
+}
+
+static bool is_alnum(char c)
+{
+    return (c >= '0' && c <= '9') || (weir_ascii_lower(c) >= 'a' && weir_ascii_lower(c) <= 'z');
+}
+
+static bool only(struct weir_span text, const char *others)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!is_alnum(text.ptr[i]) && strchr(others, text.ptr[i]) == NULL)
+            return false;
+    return true;
+}
+
+void config_rule_optional_token(struct config_ctx *ctx, struct config_node *node)
+{
+    char found[CONFIG_QUOTE_MAX];
+
+    if (!only(node->text, "!#$%&'*+-.^_`|~"))
+        config_report(ctx, node, "%s is no token: letters, digits and !#$%%&'*+-.^_`|~ only",
+                      config_found(node, found));
+}
+
+void config_rule_token(struct config_ctx *ctx, struct config_node *node)
+{
+    config_rule_optional_token(ctx, node); /* emptiness is judged before any rule */
+}
+
+void config_rule_name(struct config_ctx *ctx, struct config_node *node)
+{
+    char found[CONFIG_QUOTE_MAX];
+
+    if (!only(node->text, "._-") || node->text.len > 64)
+        config_report(ctx, node, "%s is no name: at most 64 letters, digits, '.', '_' and '-'",
+                      config_found(node, found));
+}
+
+void config_rule_authority(struct config_ctx *ctx, struct config_node *node)
+{
+    char found[CONFIG_QUOTE_MAX];
+
+    if (!only(node->text, "._-:[]"))
+        config_report(ctx, node,
+                      "expected a host such as app.internal or app.internal:8080, found %s",
+                      config_found(node, found));
+}
+
+/* ---- names ---- */
+
+static int by_text(const struct config_node *a, const struct config_node *b)
+{
+    size_t len = a->text.len < b->text.len ? a->text.len : b->text.len;
+    int order = memcmp(a->text.ptr, b->text.ptr, len);
+
+    return order != 0 ? order : (a->text.len > b->text.len) - (a->text.len < b->text.len);
+}
+
+/* Then by place, so that the later of two equals is the one reported. */
+static int by_text_and_place(const void *a, const void *b)
+{
+    const struct config_node *x = *(struct config_node *const *)a;
+    const struct config_node *y = *(struct config_node *const *)b;
+    int order = by_text(x, y);
+
+    if (order == 0 && x->file != NULL && y->file != NULL)
+        order = (x->file->order > y->file->order) - (x->file->order < y->file->order);
+    if (order == 0)
+        order = (x->line > y->line) - (x->line < y->line);
+    return order != 0 ? order : (x->column > y->column) - (x->column < y->column);
+}
+
+/* The texts called `member` of a list's mappings, sorted; from the arena. */
+static struct config_node **collect(struct config_ctx *ctx, const struct config_node *list,
+                                    const char *member, size_t *count)
+{
+    struct config_node **nodes;
+
+    *count = 0;
+    if (list == NULL || list->kind != CONFIG_LIST)
+        return NULL;
+    nodes = weir_arena_alloc(&ctx->arena, list->count * sizeof(*nodes));
+    if (nodes == NULL) {
+        config_report_memory(ctx);
+        return NULL;
+    }
+    for (const struct config_node *item = list->first; item != NULL; item = item->next) {
+        struct config_node *node = config_node_get(item, member);
+
+        if (node != NULL && node->kind == CONFIG_SCALAR && node->text.len != 0)
+            nodes[(*count)++] = node;
+    }
+    qsort(nodes, *count, sizeof(struct config_node *), by_text_and_place);
+    return nodes;
+}
+
+static void check_unique(struct config_ctx *ctx, const struct config_node *list, const char *member,
+                         const char *what)
+{
+    char name[CONFIG_QUOTE_MAX];
+    size_t count;
+    struct config_node **nodes = collect(ctx, list, member, &count);
+
+    for (size_t i = 1; i < count; i++) {
+        const struct config_node *other = nodes[i - 1];
+
+        if (by_text(nodes[i], other) != 0)
+            continue;
+        config_quote(nodes[i]->text, name);
+        if (other->file != NULL && other->file == nodes[i]->file)
+            config_report(ctx, nodes[i], "%s %s is there already, at line %u", what, name,
+                          other->line);
+        else if (other->file != NULL)
+            config_report(ctx, nodes[i], "%s %s is there already, at %s:%u", what, name,
+                          other->file->name, other->line);
+        else
+            config_report(ctx, nodes[i], "%s %s is there already", what, name);
+    }
+}
+
+void config_rules_prepare(struct config_ctx *ctx)
+{
+    ctx->upstreams =
+        collect(ctx, config_node_get(ctx->root, "upstreams"), "name", &ctx->upstream_count);
+}
+
+void config_rule_upstream(struct config_ctx *ctx, struct config_node *node)
+{
+    char name[CONFIG_QUOTE_MAX];
+    const struct config_node *nearest = NULL;
+    size_t low = 0, high = ctx->upstream_count;
+    unsigned distance, best = 0;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = by_text(node, ctx->upstreams[middle]);
+
+        if (order == 0)
+            return;
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    for (size_t i = 0; i < ctx->upstream_count; i++) {
+        if (config_is_near(node->text, ctx->upstreams[i]->text, &distance) &&
+            (nearest == NULL || distance < best)) {
+            nearest = ctx->upstreams[i];
+            best = distance;
+        }
+    }
+    config_quote(node->text, name);
+    if (nearest != NULL)
+        config_report(ctx, node, "there is no upstream %s; did you mean \"%s\"?", name,
+                      nearest->text.ptr);
+    else
+        config_report(ctx, node, "there is no upstream %s", name);
+}
+
+/* ---- upstreams ---- */
+
+static void add_number(struct config_ctx *ctx, struct config_node *map, const char *name,
+                       uint64_t number)
+{
+    struct config_node *node = config_node_add(ctx, map, CONFIG_SCALAR, name);
+
+    if (node != NULL)
+        node->number = number;
+}
+
+void config_rule_origin(struct config_ctx *ctx, struct config_node *node)
+{
+    struct origin_settings o = {0};
+    struct weir_err err = {0};
+
+    if (strncmp(node->text.ptr, "https:", 6) == 0) {
+        config_report(ctx, node,
+                      "https origins are not supported yet; expected http://HOST:PORT or "
+                      "unix:/PATH");
+        return;
+    }
+    if (!origin_settings_parse(node->text.ptr, &ctx->arena, &o, &err)) {
+        if (err.code == WEIR_E_MEMORY)
+            config_report_memory(ctx);
+        else
+            config_report(ctx, node, "%s", err.detail);
+        return;
+    }
+    node->kind = CONFIG_MAP;
+    config_node_add_text(ctx, node, "url", o.url);
+    if (o.host != NULL)
+        config_node_add_text(ctx, node, "host", o.host);
+    if (o.unix_path != NULL)
+        config_node_add_text(ctx, node, "unix_path", o.unix_path);
+    add_number(ctx, node, "port", o.port);
+    add_number(ctx, node, "weight", o.weight);
+    add_number(ctx, node, "max_connections", o.max_connections);
+    add_number(ctx, node, "backup", o.backup);
+}
+
+void config_rule_origins(struct config_ctx *ctx, struct config_node *upstream)
+{
+    check_unique(ctx, config_node_get(upstream, "origins"), "url", "origin");
+}
+
+void config_rule_balance(struct config_ctx *ctx, struct config_node *node)
+{
+    struct config_node *on = config_node_get(node, "hash_on");
+
+    if (on != NULL && (config_node_is(on, "field") || config_node_is(on, "cookie")) &&
+        config_node_get(node, "hash_name") == NULL)
+        config_report(ctx, on, "needs hash_name, the name of the %s", on->text.ptr);
+}
+
+static uint64_t number_of(const struct config_node *map, const char *name, const char *path)
+{
+    const struct config_node *node = config_node_get(map, name);
+    const struct config_key *key = config_schema_find(path);
+    uint64_t number = 0;
+
+    if (node != NULL)
+        return node->number;
+    config_value_parse(key->number, weir_span_str(key->fallback), &number);
+    return number;
+}
+
+void config_rule_eject(struct config_ctx *ctx, struct config_node *node)
+{
+    uint64_t base = number_of(node, "base", "upstreams.eject.base");
+    uint64_t max = number_of(node, "max", "upstreams.eject.max");
+    char low[32], high[32];
+
+    if (!node->bad && base > max)
+        config_report(ctx, node, "base, %s, is longer than max, %s",
+                      config_value_write(CONFIG_DURATION_MS, base, low),
+                      config_value_write(CONFIG_DURATION_MS, max, high));
+}
+
+/* ---- routes ---- */
+
+void config_rule_respond(struct config_ctx *ctx, struct config_node *node)
+{
+    const struct config_node *status = config_node_get(node, "status");
+    struct config_node *body = config_node_get(node, "body");
+
+    if (status == NULL || status->bad || body == NULL || body->text.len == 0)
+        return;
+    if (status->number == 204 || status->number == 205 || status->number == 304)
+        config_report(ctx, body, "a response of status %u has no body", (unsigned)status->number);
+}
+
+/* One upstream is a split of one. */
+static void derive_split(struct config_ctx *ctx, struct config_node *route,
+                         const struct config_node *upstream)
+{
+    struct config_node *list = config_node_add(ctx, route, CONFIG_LIST, "split");
+    struct config_node *item = NULL;
+
+    if (list != NULL)
+        item = config_node_add(ctx, list, CONFIG_MAP, NULL);
+    if (item != NULL)
+        config_node_add_text(ctx, item, "upstream", upstream->text.ptr);
+}
+
+static void check_split(struct config_ctx *ctx, struct config_node *route,
+                        struct config_node *split)
+{
+    if (split->kind == CONFIG_LIST && split->count == 0 && !split->bad)
+        config_report(ctx, split, "must not be empty");
+    route->bad |= split->bad;
+    for (const struct config_node *item = split->first; item != NULL; item = item->next)
+        route->bad |= item->bad;
+}
+
+void config_rule_route(struct config_ctx *ctx, struct config_node *route)
+{
+    static const char *const actions[] = {"upstream", "split", "redirect", "respond"};
+    struct config_node *chosen = NULL;
+    size_t which = 0;
+
+    for (size_t i = 0; i < 4; i++) {
+        struct config_node *node = config_node_get(route, actions[i]);
+
+        if (node != NULL && chosen != NULL) {
+            config_report_key(ctx, node, "a route does one thing: there is \"%s\" already",
+                              chosen->name);
+            route->bad = true;
+        } else if (node != NULL) {
+            chosen = node;
+            which = i;
+        }
+    }
+    if (chosen == NULL) {
+        config_report(ctx, route, "needs one of upstream, split, redirect or respond");
+        return;
+    }
+    route->bad |= chosen->bad;
+    if (which == 1)
+        check_split(ctx, route, chosen);
+    else if (which == 0 && !route->bad)
+        derive_split(ctx, route, chosen);
+    config_node_add_text(ctx, route, "action", which <= 1 ? "upstream" : actions[which]);
+}
+
+/* ---- all ---- */
+
+/* Counted over all files, from 1: what a log line can be found by. */
+static void name_routes(struct config_ctx *ctx, struct config_node *list)
+{
+    unsigned number = 0;
+
+    if (list == NULL || list->kind != CONFIG_LIST)
+        return;
+    for (struct config_node *route = list->first; route != NULL; route = route->next) {
+        char *name;
+
+        number++;
+        if (route->kind != CONFIG_MAP || config_node_get(route, "name") != NULL)
+            continue;
+        name = weir_arena_printf(&ctx->arena, "route-%u", number);
+        if (name == NULL)
+            config_report_memory(ctx);
+        else
+            config_node_add_text(ctx, route, "name", name);
+    }
+}
+
+void config_rule_all(struct config_ctx *ctx, struct config_node *root)
+{
+    struct config_node *routes = config_node_get(root, "routes");
+
+    name_routes(ctx, routes);
+    check_unique(ctx, config_node_get(root, "listen"), "address", "address");
+    check_unique(ctx, config_node_get(root, "upstreams"), "name", "upstream");
+    check_unique(ctx, routes, "name", "route");
+}

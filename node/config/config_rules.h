@@ -1,0 +1,30 @@
+/*
+ * config_rules.h - what is right or wrong beyond the form of a single value; rows of the schema
+ * point here.
+ */
+#ifndef CONFIG_RULES_H
+#define CONFIG_RULES_H
+
+#include "config_schema.h"
+
+config_rule config_rule_listen_address;
+config_rule config_rule_network;
+config_rule config_rule_token;          /* a field name, method or the like (RFC 9110 5.6.2) */
+config_rule config_rule_optional_token; /* or nothing at all */
+config_rule config_rule_name;      /* letters, digits, '.', '_', '-': fit for logs and metrics */
+config_rule config_rule_upstream;  /* the name of one */
+config_rule config_rule_authority; /* a value of Host */
+
+/* Of sections. */
+config_rule config_rule_origin; /* turns the text of an origin into its mapping */
+config_rule config_rule_balance;
+config_rule config_rule_eject;
+config_rule config_rule_origins; /* an upstream's: no two alike */
+config_rule config_rule_respond;
+config_rule config_rule_route; /* derives `action`, `split` and `name` */
+config_rule config_rule_all;   /* names that must be unique */
+
+/* Collects the names of the upstreams; before the check, for routes may come first. */
+void config_rules_prepare(struct config_ctx *ctx);
+
+#endif

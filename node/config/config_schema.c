@@ -1,0 +1,409 @@
+#include "config_schema.h"
+
+#include <string.h>
+
+#include "config_rules.h"
+#include "settings.h"
+
+#define KiB    ((uint64_t)1 << 10)
+#define MiB    ((uint64_t)1 << 20)
+#define GiB    ((uint64_t)1 << 30)
+#define TiB    ((uint64_t)1 << 40)
+#define SECOND ((uint64_t)1000)
+#define HOUR   (3600 * SECOND)
+#define DAY    (24 * HOUR)
+#define DAY_S  ((uint64_t)86400)
+
+#define COUNT_OF(array)       (sizeof(array) / sizeof((array)[0]))
+#define SIZE_OF(type, member) ((uint32_t)sizeof(((type *)0)->member))
+
+/* One macro a kind. The ranges are in the unit of the member. */
+#define NUMBER(key, form, type, member, low, high, value)                                          \
+    {                                                                                              \
+        .name = key, .kind = CONFIG_KEY_NUMBER, .number = form, .offset = offsetof(type, member),  \
+        .size = SIZE_OF(type, member), .min = low, .max = high, .fallback = value                  \
+    }
+#define COUNT(key, type, member, low, high, value)                                                 \
+    NUMBER(key, CONFIG_COUNT, type, member, low, high, value)
+#define SIZE(key, type, member, low, high, value)                                                  \
+    NUMBER(key, CONFIG_SIZE, type, member, low, high, value)
+#define TIME(key, type, member, low, high, value)                                                  \
+    NUMBER(key, CONFIG_DURATION_MS, type, member, low, high, value)
+#define SECONDS(key, type, member, low, high, value)                                               \
+    NUMBER(key, CONFIG_DURATION_S, type, member, low, high, value)
+#define PERCENT(key, type, member, low, high, value)                                               \
+    NUMBER(key, CONFIG_PERCENT, type, member, low, high, value)
+#define BOOL(key, type, member, value) NUMBER(key, CONFIG_BOOL, type, member, 0, 1, value)
+#define WORD(key, type, member, list, value)                                                       \
+    {                                                                                              \
+        .name = key, .kind = CONFIG_KEY_WORD, .offset = offsetof(type, member),                    \
+        .size = SIZE_OF(type, member), .fallback = value, .words = list,                           \
+        .word_count = COUNT_OF(list)                                                               \
+    }
+/* What follows the default are further members: .flags, .rule, .words. */
+#define TEXT(key, type, member, ...)                                                               \
+    {                                                                                              \
+        .name = key, .kind = CONFIG_KEY_TEXT, .offset = offsetof(type, member),                    \
+        .size = sizeof(char *), .fallback = __VA_ARGS__                                            \
+    }
+#define TEXTS(key, type, member, count_member, ...)                                                \
+    {                                                                                              \
+        .name = key, .kind = CONFIG_KEY_TEXTS, .offset = offsetof(type, member),                   \
+        .size = sizeof(char *), .count_offset = offsetof(type, count_member), .rule = __VA_ARGS__  \
+    }
+#define SECTION(key, at, what, ...)                                                                \
+    {                                                                                              \
+        .name = key, .kind = CONFIG_KEY_SECTION, .offset = at, .section = &what##_section,         \
+        .rule = __VA_ARGS__                                                                        \
+    }
+/* A mapping whose members belong to the struct around it. */
+#define GROUP(key, what, ...) SECTION(key, 0, what, __VA_ARGS__)
+#define SECTIONS(key, type, member, count_member, what, ...)                                       \
+    {                                                                                              \
+        .name = key, .kind = CONFIG_KEY_SECTIONS, .offset = offsetof(type, member),                \
+        .count_offset = offsetof(type, count_member), .section = &what##_section,                  \
+        .rule = __VA_ARGS__                                                                        \
+    }
+#define DEFINE_SECTION(what, type)                                                                 \
+    static const struct config_section what##_section = {what##_keys, COUNT_OF(what##_keys),       \
+                                                         sizeof(type), NULL}
+
+/* ---- node, listen, client, head ---- */
+
+static const struct config_key node_keys[] = {
+    COUNT("workers", struct settings, workers, 0, 256, "0"),
+    TIME("drain_timeout", struct settings, drain_timeout_ms, 0, DAY, "30s"),
+};
+DEFINE_SECTION(node, struct settings);
+
+static const struct config_key listen_keys[] = {
+    TEXT("address", struct listen_settings, address, NULL, .flags = CONFIG_REQUIRED,
+         .rule = config_rule_listen_address),
+    COUNT("backlog", struct listen_settings, backlog, 1, 65535, "4096"),
+    NUMBER("mode", CONFIG_MODE, struct listen_settings, mode, 0, 0777, "0660"),
+};
+DEFINE_SECTION(listen, struct listen_settings);
+
+static const struct config_key client_keys[] = {
+    TIME("head_timeout", struct client_settings, head_timeout_ms, 1, HOUR, "10s"),
+    TIME("first_timeout", struct client_settings, first_timeout_ms, 1, HOUR, "30s"),
+    TIME("idle_timeout", struct client_settings, idle_timeout_ms, 1, DAY, "1m"),
+    TIME("body_timeout", struct client_settings, body_timeout_ms, 1, DAY, "1m"),
+    TIME("send_timeout", struct client_settings, send_timeout_ms, 1, DAY, "30s"),
+    TIME("total_timeout", struct client_settings, total_timeout_ms, 0, 30 * DAY, "0"),
+    TIME("tunnel_idle", struct client_settings, tunnel_idle_ms, 1, 30 * DAY, "5m"),
+    SIZE("min_rate", struct client_settings, min_rate_bytes, 0, GiB, "500"),
+    COUNT("requests_per_connection", struct client_settings, requests_per_connection, 1, 1000000000,
+          "10000"),
+    COUNT("connections", struct client_settings, connections, 1, 10000000, "16384"),
+    COUNT("connections_per_client", struct client_settings, connections_per_client, 0, 10000000,
+          "256"),
+};
+DEFINE_SECTION(client, struct client_settings);
+
+static const struct config_key head_keys[] = {
+    SIZE("bytes", struct head_settings, head_bytes, KiB, MiB, "32KiB"),
+    COUNT("fields", struct head_settings, fields, 1, 1000, "100"),
+    SIZE("field_bytes", struct head_settings, field_bytes, 256, MiB, "8KiB"),
+    SIZE("target_bytes", struct head_settings, target_bytes, 256, MiB, "8KiB"),
+    BOOL("underscores", struct head_settings, underscores, "false"),
+};
+DEFINE_SECTION(head, struct head_settings);
+
+/* ---- forward, cache, log ---- */
+
+static const cyaml_strval_t forwarded_words[] = {
+    {"both", FORWARDED_BOTH},
+    {"x", FORWARDED_X},
+    {"rfc7239", FORWARDED_RFC7239},
+    {"none", FORWARDED_NONE},
+};
+static const struct config_key forward_keys[] = {
+    WORD("fields", struct forward_settings, fields, forwarded_words, "both"),
+    TEXTS("trusted", struct forward_settings, trusted, trusted_count, config_rule_network),
+    TEXT("pseudonym", struct forward_settings, pseudonym, "weir", .rule = config_rule_token),
+    BOOL("via", struct forward_settings, via, "true"),
+    BOOL("server_field", struct forward_settings, server_field, "false"),
+    TEXT("request_id_field", struct forward_settings, request_id_field, "X-Request-ID",
+         .rule = config_rule_optional_token, .flags = CONFIG_MAY_BE_EMPTY),
+};
+DEFINE_SECTION(forward, struct forward_settings);
+
+static const struct config_key cache_keys[] = {
+    SIZE("memory", struct cache_settings, memory_bytes, 0, 64 * TiB, "256MiB"),
+    SIZE("object_max", struct cache_settings, object_max_bytes, 1, TiB, "8MiB"),
+    COUNT("variants", struct cache_settings, variants, 1, 1000, "16"),
+    TIME("collapse_timeout", struct cache_settings, collapse_timeout_ms, 0, HOUR, "5s"),
+    TIME("hit_for_miss", struct cache_settings, hit_for_miss_ms, 0, DAY, "2m"),
+    BOOL("status_field", struct cache_settings, status_field, "true"),
+};
+DEFINE_SECTION(cache, struct cache_settings);
+
+static const cyaml_strval_t level_words[] = {{"debug", 0}, {"info", 1}, {"warn", 2}, {"error", 3}};
+static const cyaml_strval_t access_words[] = {
+    {"off", ACCESS_LOG_OFF},
+    {"combined", ACCESS_LOG_COMBINED},
+    {"json", ACCESS_LOG_JSON},
+};
+static const struct config_key log_keys[] = {
+    TEXT("level", struct log_settings, level, "info", .words = level_words,
+         .word_count = COUNT_OF(level_words)),
+    TEXT("error_file", struct log_settings, error_file, "-"),
+    WORD("access", struct log_settings, access_format, access_words, "combined"),
+    TEXT("access_file", struct log_settings, access_file, "-"),
+    TEXTS("fields", struct log_settings, fields, field_count, config_rule_name),
+};
+DEFINE_SECTION(log, struct log_settings);
+
+/* ---- upstreams ---- */
+
+/* People write one line, "http://10.0.0.1:3000 weight=2"; these rows are what it becomes. */
+#define ORIGIN struct origin_settings
+static const struct config_key origin_keys[] = {
+    TEXT("url", ORIGIN, url, NULL),
+    TEXT("host", ORIGIN, host, NULL),
+    TEXT("unix_path", ORIGIN, unix_path, NULL),
+    COUNT("port", ORIGIN, port, 0, 65535, "0"),
+    COUNT("weight", ORIGIN, weight, 1, 1000, "1"),
+    COUNT("max_connections", ORIGIN, max_connections, 0, 1000000, "0"),
+    BOOL("backup", ORIGIN, backup, "false"),
+};
+static const struct config_section origin_section = {origin_keys, COUNT_OF(origin_keys),
+                                                     sizeof(ORIGIN), config_rule_origin};
+
+#define UPSTREAM struct upstream_settings
+static const cyaml_strval_t balance_words[] = {
+    {"ewma2", BALANCE_EWMA2}, {"round_robin", BALANCE_ROUND_ROBIN},
+    {"least", BALANCE_LEAST}, {"random", BALANCE_RANDOM},
+    {"hash", BALANCE_HASH},
+};
+static const cyaml_strval_t hash_words[] = {
+    {"path", HASH_ON_PATH},
+    {"client", HASH_ON_CLIENT},
+    {"field", HASH_ON_FIELD},
+    {"cookie", HASH_ON_COOKIE},
+};
+static const struct config_key balance_keys[] = {
+    WORD("method", UPSTREAM, balance, balance_words, "ewma2"),
+    WORD("hash_on", UPSTREAM, hash_on, hash_words, "path"),
+    TEXT("hash_name", UPSTREAM, hash_name, NULL, .rule = config_rule_token),
+    PERCENT("hash_load", UPSTREAM, hash_load_percent, 101, 1000, "125%"),
+};
+DEFINE_SECTION(balance, UPSTREAM);
+
+static const struct config_key sticky_keys[] = {
+    TEXT("cookie", UPSTREAM, sticky_cookie, NULL, .rule = config_rule_token),
+    SECONDS("max_age", UPSTREAM, sticky_max_age_s, 0, 400 * DAY_S, "0"),
+};
+DEFINE_SECTION(sticky, UPSTREAM);
+
+static const struct config_key connections_keys[] = {
+    COUNT("max", UPSTREAM, max_connections, 1, 1000000, "512"),
+    COUNT("idle", UPSTREAM, max_idle, 0, 100000, "64"),
+    TIME("idle_timeout", UPSTREAM, idle_timeout_ms, 1, DAY, "30s"),
+    COUNT("requests", UPSTREAM, requests_per_connection, 0, 1000000000, "0"),
+    COUNT("queue", UPSTREAM, queue, 0, 1000000, "1024"),
+    TIME("queue_timeout", UPSTREAM, queue_timeout_ms, 1, HOUR, "5s"),
+};
+DEFINE_SECTION(connections, UPSTREAM);
+
+static const struct config_key timeouts_keys[] = {
+    TIME("connect", UPSTREAM, connect_timeout_ms, 1, HOUR, "2s"),
+    TIME("first_byte", UPSTREAM, first_byte_timeout_ms, 1, DAY, "30s"),
+    TIME("read", UPSTREAM, read_timeout_ms, 1, DAY, "30s"),
+    TIME("write", UPSTREAM, write_timeout_ms, 1, DAY, "30s"),
+};
+DEFINE_SECTION(timeouts, UPSTREAM);
+
+static const struct config_key retries_keys[] = {
+    COUNT("attempts", UPSTREAM, retries, 0, 10, "1"),
+    PERCENT("budget", UPSTREAM, retry_budget_percent, 0, 100, "20%"),
+    BOOL("on_status", UPSTREAM, retry_on_status, "false"),
+};
+DEFINE_SECTION(retries, UPSTREAM);
+
+static const struct config_key eject_keys[] = {
+    COUNT("fails", UPSTREAM, max_fails, 0, 10000, "5"),
+    TIME("base", UPSTREAM, eject_base_ms, 1, DAY, "10s"),
+    TIME("max", UPSTREAM, eject_max_ms, 1, DAY, "5m"),
+    PERCENT("percent", UPSTREAM, eject_percent, 0, 100, "50%"),
+    BOOL("on_5xx", UPSTREAM, fail_on_5xx, "true"),
+};
+DEFINE_SECTION(eject, UPSTREAM);
+
+static const struct config_key response_keys[] = {
+    SIZE("max_bytes", UPSTREAM, response_max_bytes, 0, 64 * TiB, "0"),
+    SIZE("head_bytes", UPSTREAM, head_bytes, KiB, MiB, "64KiB"),
+    COUNT("fields", UPSTREAM, fields, 1, 1000, "200"),
+};
+DEFINE_SECTION(response, UPSTREAM);
+
+static const struct config_key upstream_keys[] = {
+    TEXT("name", UPSTREAM, name, NULL, .flags = CONFIG_REQUIRED, .rule = config_rule_name),
+    SECTIONS("origins", UPSTREAM, origins, origin_count, origin, NULL, .flags = CONFIG_REQUIRED),
+    GROUP("balance", balance, config_rule_balance),
+    GROUP("sticky", sticky, NULL),
+    TEXT("host", UPSTREAM, host, NULL, .rule = config_rule_authority),
+    GROUP("connections", connections, NULL),
+    GROUP("timeouts", timeouts, NULL),
+    TIME("resolve_interval", UPSTREAM, resolve_interval_ms, SECOND, DAY, "30s"),
+    GROUP("retries", retries, NULL),
+    GROUP("eject", eject, config_rule_eject),
+    GROUP("response", response, NULL),
+};
+DEFINE_SECTION(upstream, UPSTREAM);
+
+/* ---- routes: words in them that the router understands are judged by router_compile() ---- */
+
+static const struct config_key pair_keys[] = {
+    TEXT("name", struct match_pair_settings, name, NULL, .flags = CONFIG_REQUIRED),
+    TEXT("value", struct match_pair_settings, value, NULL, .flags = CONFIG_MAY_BE_EMPTY),
+    TEXT("pattern", struct match_pair_settings, pattern, NULL),
+    BOOL("absent", struct match_pair_settings, absent, "false"),
+};
+DEFINE_SECTION(pair, struct match_pair_settings);
+
+#define MATCH struct match_settings
+static const struct config_key match_keys[] = {
+    TEXTS("hosts", MATCH, hosts, host_count, NULL),
+    TEXTS("paths", MATCH, paths, path_count, NULL),
+    TEXTS("methods", MATCH, methods, method_count, NULL),
+    SECTIONS("fields", MATCH, fields, field_count, pair, NULL),
+    SECTIONS("cookies", MATCH, cookies, cookie_count, pair, NULL),
+    SECTIONS("query", MATCH, query, query_count, pair, NULL),
+    TEXTS("clients", MATCH, clients, client_count, NULL),
+};
+DEFINE_SECTION(match, MATCH);
+
+static const struct config_key split_keys[] = {
+    TEXT("upstream", struct split_settings, upstream, NULL, .flags = CONFIG_REQUIRED,
+         .rule = config_rule_upstream),
+    COUNT("weight", struct split_settings, weight, 1, 1000, "1"),
+};
+DEFINE_SECTION(split, struct split_settings);
+
+#define ROUTE struct route_settings
+static const cyaml_strval_t redirect_words[] = {
+    {"301", 301}, {"302", 302}, {"303", 303}, {"307", 307}, {"308", 308}};
+static const struct config_key redirect_keys[] = {
+    TEXT("to", ROUTE, redirect_to, NULL, .flags = CONFIG_REQUIRED),
+    WORD("status", ROUTE, redirect_status, redirect_words, "308"),
+};
+DEFINE_SECTION(redirect, ROUTE);
+
+static const struct config_key respond_keys[] = {
+    COUNT("status", ROUTE, respond_status, 200, 599, "200"),
+    TEXT("body", ROUTE, respond_body, "", .flags = CONFIG_MAY_BE_EMPTY),
+    TEXT("type", ROUTE, respond_type, "text/plain; charset=utf-8"),
+};
+DEFINE_SECTION(respond, ROUTE);
+
+static const struct config_key rewrite_keys[] = {
+    TEXT("pattern", ROUTE, rewrite_pattern, NULL),
+    TEXT("to", ROUTE, rewrite_to, NULL),
+    TEXT("strip_prefix", ROUTE, strip_prefix, NULL),
+    TEXT("add_prefix", ROUTE, add_prefix, NULL),
+};
+DEFINE_SECTION(rewrite, ROUTE);
+
+static const struct config_key edit_keys[] = {
+    TEXT("name", struct field_edit_settings, name, NULL, .flags = CONFIG_REQUIRED),
+    TEXT("value", struct field_edit_settings, value, NULL,
+         .flags = CONFIG_REQUIRED | CONFIG_MAY_BE_EMPTY),
+};
+DEFINE_SECTION(edit, struct field_edit_settings);
+
+#define EDITS struct field_edits_settings
+static const struct config_key edits_keys[] = {
+    SECTIONS("set", EDITS, set, set_count, edit, NULL),
+    SECTIONS("add", EDITS, add, add_count, edit, NULL),
+    TEXTS("remove", EDITS, remove, remove_count, NULL),
+};
+DEFINE_SECTION(edits, EDITS);
+
+#define ROUTE_CACHE struct route_cache_settings
+static const struct config_key route_cache_keys[] = {
+    BOOL("enabled", ROUTE_CACHE, enabled, "true"),
+    BOOL("heuristic", ROUTE_CACHE, heuristic, "false"),
+    BOOL("client_directives", ROUTE_CACHE, client_directives, "false"),
+    BOOL("store_set_cookie", ROUTE_CACHE, store_set_cookie, "false"),
+    BOOL("key_query", ROUTE_CACHE, key_query, "true"),
+    SECONDS("stale_while_revalidate", ROUTE_CACHE, stale_while_revalidate_s, 0, 400 * DAY_S, "0"),
+    SECONDS("stale_if_error", ROUTE_CACHE, stale_if_error_s, 0, 400 * DAY_S, "0"),
+};
+DEFINE_SECTION(route_cache, ROUTE_CACHE);
+
+static const struct config_key limits_keys[] = {
+    SIZE("body", ROUTE, body_max_bytes, 0, 64 * TiB, "16MiB"),
+    TIME("total_timeout", ROUTE, total_timeout_ms, 0, 30 * DAY, "0"),
+};
+DEFINE_SECTION(limits, ROUTE);
+
+static const cyaml_strval_t action_words[] = {{"upstream", ROUTE_UPSTREAM},
+                                              {"redirect", ROUTE_REDIRECT},
+                                              {"respond", ROUTE_RESPOND}};
+static const struct config_key route_keys[] = {
+    TEXT("name", ROUTE, name, NULL, .rule = config_rule_name),
+    SECTION("match", offsetof(ROUTE, match), match, NULL),
+    {.name = "upstream",
+     .kind = CONFIG_KEY_TEXT,
+     .flags = CONFIG_UNSTORED,
+     .rule = config_rule_upstream},
+    SECTIONS("split", ROUTE, split, split_count, split, NULL),
+    GROUP("redirect", redirect, NULL),
+    GROUP("respond", respond, config_rule_respond),
+    {.name = "action",
+     .kind = CONFIG_KEY_WORD,
+     .flags = CONFIG_DERIVED,
+     .offset = offsetof(ROUTE, action),
+     .size = SIZE_OF(ROUTE, action),
+     .words = action_words,
+     .word_count = COUNT_OF(action_words),
+     .fallback = "upstream"},
+    GROUP("rewrite", rewrite, NULL),
+    SECTION("request_fields", offsetof(ROUTE, request_fields), edits, NULL),
+    SECTION("response_fields", offsetof(ROUTE, response_fields), edits, NULL),
+    SECTION("cache", offsetof(ROUTE, cache), route_cache, NULL),
+    GROUP("limits", limits, NULL),
+    BOOL("websocket", ROUTE, websocket, "false"),
+    TEXTS("trailers", ROUTE, trailers, trailer_count, config_rule_token),
+};
+DEFINE_SECTION(route, ROUTE);
+
+/* ---- the file ---- */
+
+#define ALL struct settings
+static const struct config_key all_keys[] = {
+    {.name = "include", .kind = CONFIG_KEY_TEXTS, .flags = CONFIG_UNSTORED},
+    GROUP("node", node, NULL),
+    SECTIONS("listen", ALL, listens, listen_count, listen, NULL, .flags = CONFIG_REQUIRED),
+    SECTION("client", offsetof(ALL, client), client, NULL),
+    SECTION("head", offsetof(ALL, head), head, NULL),
+    SECTION("forward", offsetof(ALL, forward), forward, NULL),
+    SECTION("cache", offsetof(ALL, cache), cache, NULL),
+    SECTIONS("upstreams", ALL, upstreams, upstream_count, upstream, config_rule_origins),
+    SECTIONS("routes", ALL, routes, route_count, route, config_rule_route,
+             .flags = CONFIG_REQUIRED),
+    SECTION("log", offsetof(ALL, log), log, NULL),
+};
+const struct config_section config_schema = {all_keys, COUNT_OF(all_keys), sizeof(ALL), NULL};
+
+const struct config_key *config_schema_find(const char *path)
+{
+    const struct config_section *section = &config_schema;
+    const struct config_key *key = NULL;
+
+    while (*path != '\0' && section != NULL) {
+        size_t len = strcspn(path, "."), i = 0;
+
+        while (i < section->key_count && (strncmp(section->keys[i].name, path, len) != 0 ||
+                                          section->keys[i].name[len] != '\0'))
+            i++;
+        if (i == section->key_count)
+            return NULL;
+        key = &section->keys[i];
+        section = key->section;
+        path += len + (path[len] == '.');
+    }
+    return key;
+}

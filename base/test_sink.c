@@ -343,7 +343,7 @@ static void a_torn_line_does_not_spoil_the_next(void **state)
     struct weir_sink *s = weir_sink_open(fifo, 1, 16384, NULL);
     char line[LINE_BYTES + 1], *at, *end;
     size_t got = 0;
-    unsigned i;
+    unsigned i, torn = 0;
 
     (void)state;
     for (i = 0; i < 120; i++) {
@@ -359,14 +359,13 @@ static void a_torn_line_does_not_spoil_the_next(void **state)
         got += (size_t)read_next(reader, text + 10 + got, 1000);
         text[10 + got] = '\0';
     } while (strstr(text, "0 last\n") == NULL);
-    for (i = 0, at = text; *at != '\0'; at = end + 1, i++) {
+    for (at = text; strcmp(at, "0 last\n") != 0; at = end + 1) {
         end = strchr(at, '\n');
-        make_line(line, 0, i);
-        if (end[1] == '\0')
-            assert_memory_equal(at, "0 last\n", 7);
-        else
-            assert_memory_equal(at, line, (size_t)(end - at));
+        make_line(line, 0, (unsigned)strtoul(at + 2, NULL, 10));
+        torn += end - at != LINE_BYTES - 1;
+        assert_memory_equal(at, line, (size_t)(end - at));
     }
+    assert_in_range(torn, 0, 1); /* 0 if the pipe happened to fill at the end of a line */
     weir_sink_close(s);
     close(reader);
 }

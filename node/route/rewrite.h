@@ -23,16 +23,13 @@ struct template_values;
  * matched; its captures are replaced by those of rewrite_pattern within rewrite_to. NULL rewrite:
  * leaves *path alone.
  *
- * The result is always an absolute, normalised path: begins with '/', holds only bytes a path may
- * hold and whole percent-encodings, no dot segment (encoded ones neither) and no "//" in front.
+ * The result is always an absolute path in the form of http_target.h: begins with one '/', holds
+ * only bytes a path may hold, no dot segment, no query. Slashes in front are joined to one.
  * Anything else fails with INTERNAL and a detail, as does a pattern that exceeds its limits: both
- * are faults of the configuration.
+ * are faults of the configuration. "*" stays.
  */
 bool rewrite_path(const struct rewrite *r, const struct template_values *v,
                   struct pattern_scratch *scratch, struct weir_arena *arena, struct weir_span *path,
                   struct weir_err *err);
-
-/* The rule above for a result, on its own. */
-bool rewrite_path_valid(struct weir_span path);
 
 #endif

@@ -10,7 +10,8 @@
 
 #include "cache_settings.h"
 
-/* A condition on a field, cookie or query parameter: present, equal, or matching a PCRE2 pattern. */
+/* A condition on a field, cookie or query parameter: present, equal, or matching a PCRE2 pattern.
+ */
 struct match_pair_settings {
     const char *name;
     const char *value;   /* NULL: any */
@@ -21,7 +22,8 @@ struct match_pair_settings {
 struct match_settings {
     const char **hosts; /* "example.org", "*.example.org"; empty = any */
     size_t host_count;
-    const char **paths; /* "/media/" prefix by whole segments, "= /x" exact, "~ ^/u/(\\d+)$" PCRE2; empty = any */
+    const char **paths; /* "/media/" prefix by whole segments, "= /x" exact, "~ ^/u/(\\d+)$" PCRE2;
+                           empty = any */
     size_t path_count;
     const char **methods;
     size_t method_count;
@@ -42,7 +44,8 @@ struct split_settings {
 
 struct field_edit_settings {
     const char *name;
-    const char *value; /* may hold $1.. of the path pattern, $host, $path, $query, $client, $request_id, $scheme */
+    const char *value; /* may hold $1.. of the path pattern, $host, $path, $query, $client,
+                          $request_id, $scheme */
 };
 
 struct field_edits_settings {

@@ -45,6 +45,13 @@ bool http_response_framing(const struct http_head *h, enum http_method method,
 /* True if a Connection line of h has this option, any case. */
 bool http_connection_names(const struct http_head *h, struct weir_span name);
 
+/*
+ * What ends at this connection: removes fields with HTTP_FF_HOP, those with HTTP_FF_FRAMING, and
+ * those that Connection names unless HTTP_FF_PROTECTED (RFC 9110 7.6.1). Both directions use it
+ * before forwarding; the framing, and Upgrade where it applies, are then written anew.
+ */
+void http_head_remove_hop(struct http_head *h);
+
 #define HTTP_WEBSOCKET_ACCEPT_LEN 28
 /* Sec-WebSocket-Accept is the right answer to Sec-WebSocket-Key (RFC 6455 4.2.2): base64 of a
  * SHA-1. */

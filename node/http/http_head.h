@@ -99,13 +99,6 @@ uint32_t http_head_remove_name(struct http_head *h, struct weir_span name);
 uint32_t http_head_remove_if(struct http_head *h,
                              bool (*drop)(const struct http_field *f, const void *ctx),
                              const void *ctx);
-/*
- * What ends at this connection: removes fields with HTTP_FF_HOP, those with HTTP_FF_FRAMING, and
- * those that Connection names unless HTTP_FF_PROTECTED (RFC 9110 7.6.1). Both directions use it
- * before forwarding; the framing, and Upgrade where it applies, are then written anew.
- */
-void http_head_remove_hop(struct http_head *h);
-
 /* Deep copy into the arena: `to` shares nothing with `from` and is exactly as large as needed.
  * False without memory. */
 bool http_head_copy(struct http_head *to, const struct http_head *from, struct weir_arena *a);

@@ -2,7 +2,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
 #include <cmocka.h>
 
 #include "weir/alloc.h"
@@ -348,6 +351,63 @@ static void a_charge_beyond_the_limit_charges_nothing(void **state)
     stored_response_unref(r);
 }
 
+#define PAIRS 8000
+
+struct charger {
+    struct stored_account *account;
+    struct stored_response *of[PAIRS];
+    atomic_int *arrived;
+};
+
+static void *charge_all(void *arg)
+{
+    struct charger *c = arg;
+
+    for (int i = 0; i < PAIRS; i++) {
+        atomic_fetch_add(c->arrived, 1);
+        /* Both begin each body at once; who has waited long gives its core to the other. */
+        for (unsigned spins = 0; atomic_load(c->arrived) < 2 * (i + 1); spins++)
+            if (spins > 2000)
+                sched_yield();
+        if (!stored_response_charge(c->of[i], c->account))
+            abort();
+    }
+    return NULL;
+}
+
+static void two_threads_that_charge_one_body_charge_it_once(void **state)
+{
+    struct stored_account *a = stored_account_new(SIZE_MAX, NULL);
+    atomic_int arrived = 0;
+    struct charger c[2] = {{.account = a, .arrived = &arrived},
+                           {.account = a, .arrived = &arrived}};
+    struct sample s;
+    struct weir_slice body[1];
+    pthread_t other;
+    size_t expected = 0;
+
+    (void)state;
+    sample_init(&s);
+    body_make(body, 1, 1000, 1000);
+    for (int i = 0; i < PAIRS; i++) {
+        c[0].of[i] = with_body(&s, body, 1);
+        c[1].of[i] = stored_response_freshened(c[0].of[i], &s.draft, NULL);
+        expected += c[0].of[i]->cost_bytes + c[1].of[i]->charge.bytes;
+    }
+    body_drop(body, 1);
+    assert_int_equal(pthread_create(&other, NULL, charge_all, &c[1]), 0);
+    charge_all(&c[0]);
+    pthread_join(other, NULL);
+    assert_int_equal(atomic_load(&a->bytes), expected);
+    for (int i = 0; i < PAIRS; i++) {
+        stored_response_unref(c[0].of[i]);
+        stored_response_unref(c[1].of[i]);
+    }
+    assert_int_equal(atomic_load(&a->bytes), 0);
+    assert_int_equal(atomic_load(&a->refs), 1);
+    stored_account_unref(a);
+}
+
 #ifdef WEIR_FAULTS
 static bool all_of_it(struct sample *s, struct weir_err *err)
 {
@@ -409,6 +469,7 @@ int main(void)
         cmocka_unit_test(a_freshened_response_shares_the_body),
         cmocka_unit_test(a_marker_costs_next_to_nothing),
         cmocka_unit_test(a_shared_body_is_charged_once_and_until_its_last_owner_goes),
+        cmocka_unit_test(two_threads_that_charge_one_body_charge_it_once),
         cmocka_unit_test(a_charge_beyond_the_limit_charges_nothing),
 #ifdef WEIR_FAULTS
         cmocka_unit_test(each_failed_allocation_is_reported_and_leaves_nothing),

@@ -31,15 +31,13 @@
 #define FREQ_MAX      3
 #define LARGE_BYTES   65536 /* beyond it one use more is asked for before promotion */
 #define SMALL_DIVISOR 10    /* the small queue's part of the bytes */
-#define SMALL_FLOOR                                                                                \
-    64 /* responses the small queue may always hold, but no more than half of all                  \
-        */
+#define SMALL_FLOOR   64    /* responses it may always hold, but no more than half of all */
 
-#define STEPS_MAX         256 /* per eviction; then the next in line goes whatever its uses */
-#define EVICTIONS_PER_PUT 8   /* plus one for each ... */
-#define BYTES_PER_EVICTION                                                                         \
-    4096 /* ... of the response: the work stays below that of receiving it                         \
-          */
+/* Evictions one put may cause: some, and one more for each so many bytes of the response, so that
+ * the work stays below that of having received it. */
+#define EVICTIONS_PER_PUT  8
+#define BYTES_PER_EVICTION 4096
+#define STEPS_MAX          256 /* per eviction; then the next in line goes whatever its uses */
 
 #define BUCKETS_START 16 /* a power of two, at least GHOST_WAYS */
 #define GHOST_WAYS    8  /* slots of one set: a cache line */

@@ -11,8 +11,12 @@
  * evicted or replaced but are still referenced ("pinned", being sent). It is never exceeded; a put
  * that cannot make room by bounded work is refused.
  *
- * All functions may be called from any thread. None blocks for longer than a few microseconds, but
- * tier_flush, tier_resize and tier_free, whose work grows with what is stored.
+ * The limit covers every byte that grows with what is stored; the empty tables of the shards, some
+ * 128 KiB, come on top.
+ *
+ * All functions may be called from any thread. No lock is held for longer than a bounded step; the
+ * work of tier_put is bounded by the size of the response, that of tier_flush, tier_resize and
+ * tier_free grows with what is stored.
  */
 #ifndef TIER_H
 #define TIER_H
@@ -36,8 +40,7 @@ struct tier_options {
 };
 
 struct tier *tier_new(const struct tier_options *o, struct weir_err *err);
-/* No other thread may use the tier any more; references handed out stay valid. NULL does nothing.
- */
+/* No other thread may use the tier any more; references handed out stay valid. NULL is fine. */
 void tier_free(struct tier *t);
 
 /*

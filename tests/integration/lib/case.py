@@ -32,9 +32,9 @@ class NodeCase(unittest.TestCase):
         self.addCleanup(node.stop)
         return node.start()
 
-    def front(self, origin, routes=None, upstream=None, **top):
+    def front(self, origin, routes=None, upstream=None, files=None, **top):
         """A node before one origin (or a list of them), with keys for its upstream and the top level."""
-        return self.node(nodes.settings([nodes.upstream(origin, **(upstream or {}))], routes, **top))
+        return self.node(nodes.settings([nodes.upstream(origin, **(upstream or {}))], routes, **top), files=files)
 
     def client(self, node, **kw):
         client = Client(node.address, **kw)
@@ -67,7 +67,8 @@ class SharedNodeCase(NodeCase):
         cls.shared_node.start()
 
     def tearDown(self):
-        self.assertEqual(self.shared_origin.malformed, [], "the origin was sent what is no HTTP")
+        malformed, self.shared_origin.malformed = self.shared_origin.malformed, []
+        self.assertEqual(malformed, [], "the origin was sent what is no HTTP")
 
 
 def table(cls):

@@ -76,19 +76,26 @@ class Source:
 
     def __init__(self, sock):
         self.sock = sock
-        self.buffer = b""
+        self.buffer = bytearray()
         self.ended = False
 
     def more(self):
         """Reads once; False at the end of the stream. A reset raises ConnectionResetError."""
         if self.ended:
             return False
-        data = self.sock.recv(65536)
+        data = self.sock.recv(1 << 18)
         if not data:
             self.ended = True
             return False
         self.buffer += data
         return True
+
+    def take(self, count=None):
+        """What is buffered, or the first `count` bytes of it."""
+        count = len(self.buffer) if count is None else count
+        out = bytes(memoryview(self.buffer)[:count])
+        del self.buffer[:count]
+        return out
 
     def until(self, mark, limit=1 << 20):
         """Through the mark. None when the stream ended before the first byte; Truncated when inside."""
@@ -96,28 +103,25 @@ class Source:
         while True:
             at = self.buffer.find(mark, start)
             if at >= 0:
-                out, self.buffer = self.buffer[:at + len(mark)], self.buffer[at + len(mark):]
-                return out
+                return self.take(at + len(mark))
             start = max(0, len(self.buffer) - len(mark) + 1)
             if len(self.buffer) > limit:
                 raise Malformed("no %r within %d bytes" % (mark, limit))
             if not self.more():
                 if not self.buffer:
                     return None
-                raise Truncated("ended before %r" % mark, self.buffer)
+                raise Truncated("ended before %r" % mark, bytes(self.buffer))
 
     def exactly(self, count):
         while len(self.buffer) < count:
             if not self.more():
-                raise Truncated("%d bytes of %d" % (len(self.buffer), count), self.buffer)
-        out, self.buffer = self.buffer[:count], self.buffer[count:]
-        return out
+                raise Truncated("%d bytes of %d" % (len(self.buffer), count), bytes(self.buffer))
+        return self.take(count)
 
     def rest(self):
         while self.more():
             pass
-        out, self.buffer = self.buffer, b""
-        return out
+        return self.take()
 
 
 def read_chunk(source):
@@ -149,15 +153,15 @@ def read_trailers(source):
 
 
 def read_chunked(source):
-    content = b""
+    pieces = []
     try:
         while True:
             data = read_chunk(source)
             if not data:
-                return content, read_trailers(source)
-            content += data
+                return b"".join(pieces), read_trailers(source)
+            pieces.append(data)
     except Truncated as e:
-        raise Truncated("chunked content incomplete: %s" % e, content + e.partial)
+        raise Truncated("chunked content incomplete: %s" % e, b"".join(pieces) + e.partial)
 
 
 def content_length(fields):

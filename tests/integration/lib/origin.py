@@ -109,7 +109,7 @@ class Exchange:
         self.sock.settimeout(deadline)
         try:
             while self.source.more():
-                self.source.buffer = b""
+                self.source.take()
         except ConnectionError:
             pass
         return True

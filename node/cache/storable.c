@@ -63,8 +63,6 @@ static enum storable_verdict judge_status(int status, const struct http_cache_co
 {
     if (status < 200 || status > 599)
         return STORABLE_NO_STATUS;
-    if (cc->must_understand && !status_understood(status))
-        return STORABLE_NO_STATUS;
     switch (status) {
     case 206: /* stored parts come with range support; a fill never asks for one */
     case 416:
@@ -78,7 +76,8 @@ static enum storable_verdict judge_status(int status, const struct http_cache_co
     case 511:
         return STORABLE_NO_STATUS;
     default:
-        return STORABLE_YES;
+        return cc->must_understand && !status_understood(status) ? STORABLE_NO_STATUS
+                                                                 : STORABLE_YES;
     }
 }
 

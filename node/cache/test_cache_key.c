@@ -1,0 +1,117 @@
+#include "cache_key.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "weir/arena.h"
+
+static struct weir_hash_secret secret;
+
+static struct cache_key_parts parts(const char *scheme, const char *authority, const char *path,
+                                    const char *query)
+{
+    return (struct cache_key_parts){
+        CACHE_KEY_GET,       weir_span_str(scheme), weir_span_str(authority),
+        weir_span_str(path), weir_span_str(query),  query != NULL};
+}
+
+static bool same(struct cache_key_parts a, struct cache_key_parts b)
+{
+    char buf_a[CACHE_KEY_INLINE], buf_b[CACHE_KEY_INLINE];
+    struct cache_key ka, kb;
+
+    assert_true(cache_key_build(&ka, &a, &secret, buf_a, sizeof(buf_a), NULL));
+    assert_true(cache_key_build(&kb, &b, &secret, buf_b, sizeof(buf_b), NULL));
+    assert_int_equal(ka.bytes.len, cache_key_size(&a));
+    return cache_key_eq(&ka, &kb);
+}
+
+static void every_part_counts(void **state)
+{
+    struct cache_key_parts a = parts("http", "a.example", "/x", "q=1");
+
+    (void)state;
+    assert_true(same(a, parts("http", "a.example", "/x", "q=1")));
+    assert_false(same(a, parts("https", "a.example", "/x", "q=1")));
+    assert_false(same(a, parts("http", "b.example", "/x", "q=1")));
+    assert_false(same(a, parts("http", "a.example", "/y", "q=1")));
+    assert_false(same(a, parts("http", "a.example", "/x", "q=2")));
+    assert_false(same(a, parts("http", "a.example", "/x", NULL)));
+}
+
+static void parts_cannot_run_into_each_other(void **state)
+{
+    (void)state;
+    assert_false(
+        same(parts("http", "a.example/b", "/c", NULL), parts("http", "a.example", "/b/c", NULL)));
+    assert_false(same(parts("http", "a", "/b?c", NULL), parts("http", "a", "/b", "c")));
+    assert_false(same(parts("http", "", "a", NULL), parts("http", "a", "", NULL)));
+}
+
+static void an_empty_query_differs_from_none(void **state)
+{
+    (void)state;
+    assert_false(same(parts("http", "a", "/", ""), parts("http", "a", "/", NULL)));
+}
+
+static void a_query_that_does_not_count_is_left_out(void **state)
+{
+    struct cache_key_parts a = parts("http", "a", "/", "x=1"), b = parts("http", "a", "/", "x=2");
+
+    (void)state;
+    a.has_query = b.has_query = false;
+    assert_true(same(a, b));
+}
+
+static void a_long_key_goes_to_the_arena(void **state)
+{
+    struct cache_key_parts p = parts("http", "a.example", "/x", NULL);
+    struct weir_arena arena;
+    struct cache_key k = {{NULL, 7}, {0, 0}}, in_buf;
+    char small[8], large[64];
+
+    (void)state;
+    assert_false(cache_key_build(&k, &p, &secret, small, sizeof(small), NULL));
+    assert_int_equal(k.bytes.len, 7);
+    weir_arena_init(&arena, 0);
+    assert_true(cache_key_build(&k, &p, &secret, small, sizeof(small), &arena));
+    assert_true(cache_key_build(&in_buf, &p, &secret, large, sizeof(large), NULL));
+    assert_true(cache_key_eq(&k, &in_buf));
+    weir_arena_free(&arena);
+    weir_arena_init(&arena, 1);
+    assert_false(cache_key_build(&k, &p, &secret, small, sizeof(small), &arena));
+    weir_arena_free(&arena);
+}
+
+static void the_bytes_are_the_same_on_every_node(void **state)
+{
+    static const char expected[] = "G\1\4\0\0\0http\1\0\0\0a\2\0\0\0/x\3\0\0\0q=1";
+    struct cache_key_parts p = parts("http", "a", "/x", "q=1");
+    struct cache_key k;
+    char buf[64];
+
+    (void)state;
+    assert_true(cache_key_build(&k, &p, &secret, buf, sizeof(buf), NULL));
+    assert_int_equal(k.bytes.len, sizeof(expected) - 1);
+    assert_memory_equal(k.bytes.ptr, expected, sizeof(expected) - 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_part_counts),
+        cmocka_unit_test(parts_cannot_run_into_each_other),
+        cmocka_unit_test(an_empty_query_differs_from_none),
+        cmocka_unit_test(a_query_that_does_not_count_is_left_out),
+        cmocka_unit_test(a_long_key_goes_to_the_arena),
+        cmocka_unit_test(the_bytes_are_the_same_on_every_node),
+    };
+
+    if (!weir_hash_secret_draw(&secret, NULL))
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -18,7 +18,7 @@
  */
 bool http_date_parse(struct weir_span text, int64_t now, int64_t *out);
 
-/* IMF-fixdate, 29 bytes and a NUL. Years 0 to 9999; beyond them it is clamped. */
+/* IMF-fixdate, 29 bytes and a NUL. Years 1970 to 9999; beyond them it is clamped. */
 void http_date_format(char out[HTTP_DATE_LEN + 1], int64_t t);
 
 #endif

@@ -35,11 +35,14 @@ enum http_condition http_if_none_match(const struct http_head *h, bool exists,
 /* If-Match (strong comparison). FALSE means 412. */
 enum http_condition http_if_match(const struct http_head *h, bool exists,
                                   const struct http_etag *tag);
-/* FALSE means not modified. ABSENT for an invalid date or one that comes twice. last_modified
- * INT64_MIN: none, TRUE. */
+/*
+ * FALSE means not modified. ABSENT for an invalid date, one that comes twice, or last_modified
+ * INT64_MIN (none). If-None-Match comes first and overrules it (RFC 9110 13.2.2): the caller's
+ * part.
+ */
 enum http_condition http_if_modified_since(const struct http_head *h, int64_t last_modified,
                                            int64_t now);
-/* FALSE means 412. */
+/* FALSE means 412; ABSENT as above. If-Match comes first and overrules it. */
 enum http_condition http_if_unmodified_since(const struct http_head *h, int64_t last_modified,
                                              int64_t now);
 /* If-Range: TRUE: the Range counts; FALSE: send it all (RFC 9110 13.1.5). `date` is the response's

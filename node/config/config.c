@@ -16,11 +16,31 @@ struct route_judge {
     struct config_node **routes; /* those that reached the settings, in their order */
 };
 
+/* The router names members of its settings where they differ from the keys of a file. */
+static const char *key_path(const char *member)
+{
+    static const char *const paths[][2] = {
+        {"redirect_to", "redirect.to"},       {"redirect_status", "redirect.status"},
+        {"respond_status", "respond.status"}, {"respond_body", "respond.body"},
+        {"respond_type", "respond.type"},     {"rewrite_pattern", "rewrite.pattern"},
+        {"rewrite_to", "rewrite.to"},         {"strip_prefix", "rewrite.strip_prefix"},
+        {"add_prefix", "rewrite.add_prefix"},
+    };
+
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+        if (strcmp(member, paths[i][0]) == 0)
+            return paths[i][1];
+    return member;
+}
+
 static void on_route_problem(void *arg, size_t route, const char *path, const char *message)
 {
     struct route_judge *judge = arg;
+    struct config_node *node = config_node_find(judge->routes[route], key_path(path));
+    bool bad = node->bad;
 
-    config_report(judge->ctx, config_node_find(judge->routes[route], path), "%s", message);
+    config_report(judge->ctx, node, "%s", message);
+    node->bad = bad; /* the router counts what it was given: later paths must find the same nodes */
 }
 
 static struct config_node **good_routes(struct config_ctx *ctx)

@@ -177,9 +177,11 @@ static void check_value(struct config_ctx *ctx, const struct config_key *key,
 
 /* ---- keys ---- */
 
-/* What the writer may have meant, or else what can stand here. */
-static void report_unknown(struct config_ctx *ctx, const struct config_section *section,
-                           struct config_node *child)
+/* What the writer may have meant, or else what can stand here. Returns the former's row, or NULL.
+ */
+static const struct config_key *report_unknown(struct config_ctx *ctx,
+                                               const struct config_section *section,
+                                               struct config_node *child)
 {
     char name[CONFIG_QUOTE_MAX], list[512];
     const struct config_key *nearest = NULL;
@@ -207,6 +209,7 @@ static void report_unknown(struct config_ctx *ctx, const struct config_section *
         config_report_key(ctx, child, "merge keys are not supported; write the keys out");
     else
         config_report_key(ctx, child, "unknown key %s; known here: %s", name, list);
+    return nearest;
 }
 
 static size_t index_of(const struct config_section *section, const char *name)
@@ -223,13 +226,17 @@ static void check_map(struct config_ctx *ctx, const struct config_section *secti
                       struct config_node *map)
 {
     const struct config_node *seen[KEYS_MAX] = {NULL};
+    bool misspelt[KEYS_MAX] = {false}; /* one error is enough: do not call it missing as well */
     char name[CONFIG_QUOTE_MAX];
 
     for (struct config_node *child = map->first; child != NULL; child = child->next) {
         size_t i = index_of(section, child->name);
 
         if (i == section->key_count) {
-            report_unknown(ctx, section, child);
+            const struct config_key *meant = report_unknown(ctx, section, child);
+
+            if (meant != NULL)
+                misspelt[meant - section->keys] = true;
         } else if (seen[i] != NULL) {
             config_report_key(ctx, child, "duplicate key %s; it is at line %u already",
                               config_quote(weir_span_str(child->name), name), seen[i]->key_line);
@@ -241,10 +248,9 @@ static void check_map(struct config_ctx *ctx, const struct config_section *secti
     for (size_t i = 0; i < section->key_count; i++) {
         if ((section->keys[i].flags & CONFIG_REQUIRED) == 0)
             continue;
-        if (seen[i] == NULL)
+        if (seen[i] == NULL && !misspelt[i])
             config_report(ctx, map, "\"%s\" is missing", section->keys[i].name);
-        else
-            map->bad |= seen[i]->bad; /* of no use without it, and told already */
+        map->bad |= seen[i] == NULL || seen[i]->bad; /* of no use without it */
     }
 }
 

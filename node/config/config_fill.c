@@ -234,7 +234,9 @@ static bool make_value(struct weir_arena *arena, const struct config_key *key,
         value->flags = (enum cyaml_flag)(CYAML_FLAG_OPTIONAL | CYAML_FLAG_POINTER);
         value->sequence.entry = make_entry(arena, key);
         value->sequence.max = CYAML_UNLIMITED;
-        value->data_size = sizeof(void *);
+        /* Of one item: libcyaml grows the array by it. */
+        value->data_size =
+            key->kind == CONFIG_KEY_TEXTS ? (uint32_t)sizeof(char *) : (uint32_t)key->section->size;
         return value->sequence.entry != NULL;
     }
 }

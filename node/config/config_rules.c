@@ -313,13 +313,28 @@ static void check_split(struct config_ctx *ctx, struct config_node *route,
         route->bad |= item->bad;
 }
 
+#define ACTIONS 4
+
+/* Whether an unknown key was told to be meant as one of these: then nothing is missing. */
+static bool misspelt(const struct config_node *route, const char *const actions[ACTIONS])
+{
+    unsigned distance;
+
+    for (const struct config_node *child = route->first; child != NULL; child = child->next)
+        for (size_t i = 0; i < ACTIONS; i++)
+            if (child->bad &&
+                config_is_near(weir_span_str(child->name), weir_span_str(actions[i]), &distance))
+                return true;
+    return false;
+}
+
 void config_rule_route(struct config_ctx *ctx, struct config_node *route)
 {
-    static const char *const actions[] = {"upstream", "split", "redirect", "respond"};
+    static const char *const actions[ACTIONS] = {"upstream", "split", "redirect", "respond"};
     struct config_node *chosen = NULL;
     size_t which = 0;
 
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < ACTIONS; i++) {
         struct config_node *node = config_node_get(route, actions[i]);
 
         if (node != NULL && chosen != NULL) {
@@ -332,7 +347,9 @@ void config_rule_route(struct config_ctx *ctx, struct config_node *route)
         }
     }
     if (chosen == NULL) {
-        config_report(ctx, route, "needs one of upstream, split, redirect or respond");
+        if (!misspelt(route, actions))
+            config_report(ctx, route, "needs one of upstream, split, redirect or respond");
+        route->bad = true;
         return;
     }
     route->bad |= chosen->bad;

@@ -106,8 +106,11 @@ struct template *route_template(struct route_compiler *c, const char *text, enum
                                 const char *path)
 {
     struct weir_err err = {0};
-    struct template *t = template_compile(text, use, c->patterns, c->pattern_count, c->arena, &err);
+    struct template *t;
 
+    if (c->patterns_faulty)
+        return NULL;
+    t = template_compile(text, use, c->patterns, c->pattern_count, c->arena, &err);
     if (t == NULL)
         route_fault(c, &err, path);
     return t;

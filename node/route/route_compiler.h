@@ -35,6 +35,7 @@ struct route_compiler {
     const struct pattern *const
         *patterns; /* of the route's paths: what templates may capture from */
     size_t pattern_count;
+    bool patterns_faulty; /* some path did not compile: templates over them cannot be judged */
 };
 
 /* Where in the route a part stands, such as "match.fields[1].pattern". */
@@ -56,7 +57,7 @@ void *route_alloc(struct route_compiler *c, size_t count, size_t size);
 struct pattern *route_pattern(struct route_compiler *c, const char *text, const char *path);
 struct netset *route_netset(struct route_compiler *c, const char **words, size_t count,
                             const char *path);
-/* A template over the captures of the route's paths. */
+/* A template over the captures of the route's paths; NULL, too, if these could not be compiled. */
 struct template *route_template(struct route_compiler *c, const char *text, enum template_use use,
                                 const char *path);
 

@@ -247,13 +247,13 @@ static void insert_in_site(struct builder *b, uint32_t site, const struct route_
 }
 
 static void insert_route(struct builder *b, const struct match_settings *m,
-                         const struct route_path *paths, uint32_t route)
+                         const struct route_path *paths, size_t path_count, uint32_t route)
 {
     struct route_place place;
 
     if (m->host_count == 0) {
         b->r->any_host = true;
-        insert_in_site(b, 0, paths, m->path_count, route);
+        insert_in_site(b, 0, paths, path_count, route);
     }
     for (size_t i = 0; i < m->host_count && !b->c.no_memory; i++) {
         uint32_t site;
@@ -261,7 +261,7 @@ static void insert_route(struct builder *b, const struct match_settings *m,
         place = route_place("match.hosts[%zu]", i);
         site = site_of_host(b, m->hosts[i], place.text);
         if (site != SEGTRIE_NONE)
-            insert_in_site(b, site, paths, m->path_count, route);
+            insert_in_site(b, site, paths, path_count, route);
     }
 }
 
@@ -347,19 +347,18 @@ static void compile_action(struct builder *b, const struct route_settings *s, st
 
 /* ---- routes ---- */
 
-/* All paths of a route; *ok is false if one had a fault, for then its templates cannot be judged.
- */
-static struct route_path *parse_paths(struct builder *b, const struct match_settings *m, bool *ok)
+/* All paths of a route. A faulty one is reported, and noted in c.patterns_faulty. */
+static struct route_path *parse_paths(struct builder *b, const struct match_settings *m)
 {
     struct route_path *paths = route_alloc(&b->c, m->path_count, sizeof(*paths));
     const struct pattern **patterns = route_alloc(&b->c, m->path_count, sizeof(struct pattern *));
     struct route_place place;
 
-    *ok = paths != NULL && patterns != NULL;
+    b->c.patterns_faulty = false;
     for (size_t i = 0; !b->c.no_memory && i < m->path_count; i++) {
         place = route_place("match.paths[%zu]", i);
         if (!parse_path(b, m->paths[i], place.text, &paths[i]))
-            *ok = false;
+            b->c.patterns_faulty = true;
         else
             patterns[i] = paths[i].pattern;
     }
@@ -370,21 +369,19 @@ static struct route_path *parse_paths(struct builder *b, const struct match_sett
 
 static void compile_route(struct builder *b, const struct route_settings *s, struct route *route)
 {
-    bool paths_ok;
-    struct route_path *paths = parse_paths(b, &s->match, &paths_ok);
+    struct route_path *paths = parse_paths(b, &s->match);
 
     if (b->c.no_memory)
         return;
     route->settings = s;
     route->action = s->action;
-    if (paths_ok) {
-        insert_route(b, &s->match, paths, route->index);
-        compile_action(b, s, route);
-        route->request_edits = edits_compile(&b->c, &s->request_fields, true, "request_fields");
-        route->response_edits = edits_compile(&b->c, &s->response_fields, false, "response_fields");
-    }
+    /* With a faulty path there will be no table, but its hosts are judged all the same. */
+    insert_route(b, &s->match, paths, b->c.patterns_faulty ? 0 : s->match.path_count, route->index);
     route->conditions = conditions_compile(&b->c, &s->match);
+    compile_action(b, s, route);
     route->rewrite = rewrite_compile(&b->c, s);
+    route->request_edits = edits_compile(&b->c, &s->request_fields, true, "request_fields");
+    route->response_edits = edits_compile(&b->c, &s->response_fields, false, "response_fields");
     for (size_t i = 0; i < s->trailer_count; i++) {
         struct route_place place;
 

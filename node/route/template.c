@@ -484,7 +484,7 @@ static bool authority_allows(const struct piece *p, struct weir_span value, bool
     if (value.len == 0)
         return true;
     *open = false;
-    return p->lead != 0 || value.ptr[0] == '/' || value.ptr[0] == '?';
+    return p->lead != 0 || value.ptr[0] == '/';
 }
 
 static bool put_location_piece(char **to, const struct piece *p, struct weir_span value, bool *open,

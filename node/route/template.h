@@ -35,7 +35,7 @@ enum template_use {
      * text must begin with '/', "http://", "https://", $path or "$scheme://". The client cannot
      * choose the site: the result begins with "//" only if the text does, and between "://" and the
      * path a value other than $host must be letters, digits and '-' when more of the authority
-     * follows, else empty or begin with '/' or '?'.
+     * follows, else empty or begin with '/'.
      */
     TEMPLATE_LOCATION,
     /* A path: values are put in as they are, and rewrite_path judges the result. '?' and '#' are

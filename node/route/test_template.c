@@ -178,6 +178,7 @@ static void a_client_cannot_choose_the_site_of_a_redirect(void **state)
     expect("https://example.co$1", TEMPLATE_LOCATION, "mpany", "", NULL);
     expect("https://example.org$1$2", TEMPLATE_LOCATION, "/x", "@y", "https://example.org/x@y");
     expect("https://example.org$1$2", TEMPLATE_LOCATION, "", "@evil", NULL);
+    expect("https://example.org$1", TEMPLATE_LOCATION, "?x", "", NULL);
     expect("https://$1.example.org/", TEMPLATE_LOCATION, "www", "", "https://www.example.org/");
     expect("https://$1.example.org/", TEMPLATE_LOCATION, "evil/", "", NULL);
     expect("https://$1.example.org/", TEMPLATE_LOCATION, "evil?", "", NULL);

@@ -5,17 +5,19 @@
 #include "cache_settings.h"
 #include "http_cache_control.h"
 
+static int64_t window(int64_t named, int64_t otherwise)
+{
+    return named != HTTP_CC_ABSENT ? named : otherwise;
+}
+
 void reuse_facts_from(struct reuse_facts *r, const struct freshness_facts *f,
-                      const struct http_cache_control *cc)
+                      const struct http_cache_control *cc, const struct route_cache_settings *route)
 {
     r->response_time = f->response_time;
     r->initial_age = freshness_initial_age(f);
     r->lifetime = freshness_lifetime(f);
-    r->stale_while_revalidate = cc->stale_while_revalidate == HTTP_CC_ABSENT
-                                    ? FRESHNESS_ABSENT
-                                    : cc->stale_while_revalidate;
-    r->stale_if_error =
-        cc->stale_if_error == HTTP_CC_ABSENT ? FRESHNESS_ABSENT : cc->stale_if_error;
+    r->stale_while_revalidate = window(cc->stale_while_revalidate, route->stale_while_revalidate_s);
+    r->stale_if_error = window(cc->stale_if_error, route->stale_if_error_s);
     r->no_cache = cc->no_cache;
     /* s-maxage includes proxy-revalidate for a shared cache (RFC 9111 5.2.2.10). */
     r->never_stale = cc->no_cache || cc->must_revalidate || cc->proxy_revalidate ||
@@ -26,18 +28,6 @@ void reuse_facts_from(struct reuse_facts *r, const struct freshness_facts *f,
 int64_t reuse_age(const struct reuse_facts *r, int64_t now)
 {
     return now > r->response_time ? r->initial_age + (now - r->response_time) : r->initial_age;
-}
-
-/* NULL unless the client's directives count here. */
-static const struct http_cache_control *wishes(const struct route_cache_settings *route,
-                                               const struct http_cache_control *request_cc)
-{
-    return route->client_directives ? request_cc : NULL;
-}
-
-static int64_t window(int64_t own, int64_t otherwise)
-{
-    return own != FRESHNESS_ABSENT ? own : otherwise;
 }
 
 /* Would the client rather have the origin asked, though the response were fresh? */
@@ -62,7 +52,6 @@ static bool client_accepts_stale(const struct http_cache_control *c, int64_t sta
 }
 
 static enum reuse_verdict judge_stale(const struct reuse_facts *r,
-                                      const struct route_cache_settings *route,
                                       const struct http_cache_control *c, const struct reuse *now)
 {
     if (r->never_stale)
@@ -71,20 +60,19 @@ static enum reuse_verdict judge_stale(const struct reuse_facts *r,
         return REUSE_STALE;
     if (c != NULL && client_objects(r, c, now))
         return REUSE_VALIDATE;
-    if (-now->ttl < window(r->stale_while_revalidate, route->stale_while_revalidate_s))
+    if (-now->ttl < r->stale_while_revalidate)
         return REUSE_STALE_WHILE_REVALIDATE;
     return REUSE_VALIDATE;
 }
 
-struct reuse reuse_check(const struct reuse_facts *r, const struct route_cache_settings *route,
-                         const struct http_cache_control *request_cc, int64_t now)
+struct reuse reuse_check(const struct reuse_facts *r, const struct http_cache_control *c,
+                         int64_t now)
 {
-    const struct http_cache_control *c = wishes(route, request_cc);
     struct reuse out = {REUSE_FRESH, reuse_age(r, now), 0, FWD_NONE};
 
     out.ttl = r->lifetime - out.age;
     if (out.ttl <= 0 || r->no_cache) {
-        out.verdict = judge_stale(r, route, c, &out);
+        out.verdict = judge_stale(r, c, &out);
         out.fwd = out.verdict == REUSE_VALIDATE ? FWD_STALE : FWD_NONE;
     } else if (c != NULL && client_objects(r, c, &out)) {
         out.verdict = REUSE_VALIDATE;
@@ -97,20 +85,13 @@ struct reuse reuse_check(const struct reuse_facts *r, const struct route_cache_s
     return out;
 }
 
-bool reuse_on_error(const struct reuse_facts *r, const struct route_cache_settings *route,
-                    const struct http_cache_control *request_cc, int64_t now)
+bool reuse_on_error(const struct reuse_facts *r, int64_t now)
 {
-    const struct http_cache_control *c = wishes(route, request_cc);
     int64_t ttl = r->lifetime - reuse_age(r, now);
-    int64_t otherwise = route->stale_if_error_s;
 
     if (ttl > 0 && !r->no_cache) /* only the client wanted the origin asked */
         return true;
-    if (r->never_stale)
-        return false;
-    if (c != NULL && c->stale_if_error != HTTP_CC_ABSENT)
-        otherwise = c->stale_if_error;
-    return -ttl < window(r->stale_if_error, otherwise);
+    return !r->never_stale && -ttl < r->stale_if_error;
 }
 
 bool reuse_status_is_error(int status)
@@ -118,10 +99,7 @@ bool reuse_status_is_error(int status)
     return status == 500 || status == 502 || status == 503 || status == 504;
 }
 
-bool reuse_only_if_cached(const struct route_cache_settings *route,
-                          const struct http_cache_control *request_cc)
+bool reuse_only_if_cached(const struct http_cache_control *request_cc)
 {
-    const struct http_cache_control *c = wishes(route, request_cc);
-
-    return c != NULL && c->only_if_cached;
+    return request_cc != NULL && request_cc->only_if_cached;
 }

@@ -23,16 +23,20 @@ struct reuse_facts {
     int64_t response_time;          /* when its header section had arrived, or was last freshened */
     int64_t initial_age;            /* its age at that time, >= 0 */
     int64_t lifetime;               /* freshness lifetime, >= 0 */
-    int64_t stale_while_revalidate; /* seconds past the lifetime, or FRESHNESS_ABSENT */
+    int64_t stale_while_revalidate; /* seconds past the lifetime; 0 = none */
     int64_t stale_if_error;         /* likewise */
     bool no_cache;                  /* ask the origin every time */
     bool never_stale; /* must-revalidate, proxy-revalidate, s-maxage or no-cache (9111 4.2.4) */
     bool immutable;
 };
 
-/* From the facts and the Cache-Control that counts of the same response. */
+/*
+ * From the facts and the Cache-Control that counts of one response. A stale window that it does not
+ * name is the route's.
+ */
 void reuse_facts_from(struct reuse_facts *r, const struct freshness_facts *f,
-                      const struct http_cache_control *cc);
+                      const struct http_cache_control *cc,
+                      const struct route_cache_settings *route);
 
 /* Current age at `now`, >= initial_age: a clock that went backwards does not make it younger. */
 int64_t reuse_age(const struct reuse_facts *r, int64_t now);
@@ -52,22 +56,17 @@ struct reuse {
     enum cache_fwd fwd; /* why the origin is asked: FWD_STALE, FWD_REQUEST, or FWD_NONE */
 };
 
-/*
- * `request_cc` counts only if the route lets it (route_cache_settings.client_directives); may be
- * NULL. A stale window that the response does not name is the route's.
- */
-struct reuse reuse_check(const struct reuse_facts *r, const struct route_cache_settings *route,
-                         const struct http_cache_control *request_cc, int64_t now);
+/* `request_cc` is NULL unless the route lets clients' directives count (client_directives). */
+struct reuse reuse_check(const struct reuse_facts *r, const struct http_cache_control *request_cc,
+                         int64_t now);
 
 /* May it be served because the origin failed (no answer, or a status of reuse_status_is_error)? */
-bool reuse_on_error(const struct reuse_facts *r, const struct route_cache_settings *route,
-                    const struct http_cache_control *request_cc, int64_t now);
+bool reuse_on_error(const struct reuse_facts *r, int64_t now);
 
 /* 500, 502, 503, 504: the statuses of an origin that count as failure (RFC 5861 4). */
 bool reuse_status_is_error(int status);
 
-/* With nothing stored: is 504 the answer rather than a fetch (only-if-cached)? As above. */
-bool reuse_only_if_cached(const struct route_cache_settings *route,
-                          const struct http_cache_control *request_cc);
+/* With nothing stored: is 504 the answer rather than a fetch (only-if-cached)? NULL as above. */
+bool reuse_only_if_cached(const struct http_cache_control *request_cc);
 
 #endif

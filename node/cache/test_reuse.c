@@ -10,12 +10,11 @@
 #include "policy_heads.h"
 
 static const struct route_cache_settings plain = {.enabled = true};
-static const struct route_cache_settings obedient = {.enabled = true, .client_directives = true};
 static const struct route_cache_settings windows = {.enabled = true,
                                                     .stale_while_revalidate_s = 10,
                                                     .stale_if_error_s = 20};
 
-static struct reuse_facts facts(const char *lines)
+static struct reuse_facts facts(const struct route_cache_settings *route, const char *lines)
 {
     struct policy_head p;
     struct freshness_facts f;
@@ -23,7 +22,7 @@ static struct reuse_facts facts(const char *lines)
 
     policy_response(&p, 200, lines);
     freshness_facts_from(&f, &p.head, &p.cc, false, AT, AT);
-    reuse_facts_from(&r, &f, &p.cc);
+    reuse_facts_from(&r, &f, &p.cc, route);
     return r;
 }
 
@@ -31,21 +30,20 @@ static struct reuse_facts facts(const char *lines)
 static struct reuse ask(const struct route_cache_settings *route, const char *lines,
                         const char *directives, int64_t later)
 {
-    struct reuse_facts r = facts(lines);
+    struct reuse_facts r = facts(route, lines);
     struct http_cache_control cc;
 
-    http_cache_control_parse_value(weir_span_str(directives != NULL ? directives : ""), &cc);
-    return reuse_check(&r, route, &cc, AT + later);
+    if (directives == NULL)
+        return reuse_check(&r, NULL, AT + later);
+    http_cache_control_parse_value(weir_span_str(directives), &cc);
+    return reuse_check(&r, &cc, AT + later);
 }
 
-static bool on_error(const struct route_cache_settings *route, const char *lines,
-                     const char *directives, int64_t later)
+static bool on_error(const struct route_cache_settings *route, const char *lines, int64_t later)
 {
-    struct reuse_facts r = facts(lines);
-    struct http_cache_control cc;
+    struct reuse_facts r = facts(route, lines);
 
-    http_cache_control_parse_value(weir_span_str(directives != NULL ? directives : ""), &cc);
-    return reuse_on_error(&r, route, &cc, AT + later);
+    return reuse_on_error(&r, AT + later);
 }
 
 struct row {
@@ -145,20 +143,7 @@ static void the_route_s_window_counts_when_the_response_names_none(void **state)
     CHECK(&windows, rows);
 }
 
-static void clients_directives_do_not_count_unless_the_route_lets_them(void **state)
-{
-    static const struct row rows[] = {
-        {"Cache-Control: max-age=60", "no-cache", 0, REUSE_FRESH, FWD_NONE},
-        {"Cache-Control: max-age=60", "max-age=0", 5, REUSE_FRESH, FWD_NONE},
-        {"Cache-Control: max-age=60", "max-stale", 60, REUSE_VALIDATE, FWD_STALE},
-        {"Cache-Control: max-age=60", "only-if-cached", 60, REUSE_VALIDATE, FWD_STALE},
-    };
-
-    (void)state;
-    CHECK(&plain, rows);
-}
-
-static void clients_directives_count_where_the_route_lets_them(void **state)
+static void clients_directives_are_obeyed(void **state)
 {
 #define M60 "Cache-Control: max-age=60"
     static const struct row rows[] = {
@@ -189,7 +174,7 @@ static void clients_directives_count_where_the_route_lets_them(void **state)
     };
 
     (void)state;
-    CHECK(&obedient, rows);
+    CHECK(&plain, rows);
 }
 
 static void a_reload_does_not_validate_what_is_immutable_while_fresh(void **state)
@@ -203,7 +188,7 @@ static void a_reload_does_not_validate_what_is_immutable_while_fresh(void **stat
     };
 
     (void)state;
-    CHECK(&obedient, rows);
+    CHECK(&plain, rows);
 }
 
 static void only_if_cached_with_nothing_stored_is_504_where_it_counts(void **state)
@@ -212,9 +197,8 @@ static void only_if_cached_with_nothing_stored_is_504_where_it_counts(void **sta
 
     (void)state;
     http_cache_control_parse_value(WEIR_SPAN_LIT("only-if-cached"), &cc);
-    assert_true(reuse_only_if_cached(&obedient, &cc));
-    assert_false(reuse_only_if_cached(&plain, &cc));
-    assert_false(reuse_only_if_cached(&obedient, NULL));
+    assert_true(reuse_only_if_cached(&cc));
+    assert_false(reuse_only_if_cached(NULL));
 }
 
 static void on_error_stale_is_served_within_its_window_only(void **state)
@@ -222,32 +206,30 @@ static void on_error_stale_is_served_within_its_window_only(void **state)
     const char *named = "Cache-Control: max-age=60, stale-if-error=30";
 
     (void)state;
-    assert_true(on_error(&plain, named, NULL, 60));
-    assert_true(on_error(&plain, named, NULL, 89));
-    assert_false(on_error(&plain, named, NULL, 90));
-    assert_false(on_error(&plain, M60, NULL, 60));
-    assert_true(on_error(&windows, M60, NULL, 79));
-    assert_false(on_error(&windows, M60, NULL, 80));
-    assert_false(on_error(&windows, M60 ", stale-if-error=0", NULL, 60));
+    assert_true(on_error(&plain, named, 60));
+    assert_true(on_error(&plain, named, 89));
+    assert_false(on_error(&plain, named, 90));
+    assert_false(on_error(&plain, M60, 60));
+    assert_true(on_error(&windows, M60, 79));
+    assert_false(on_error(&windows, M60, 80));
+    assert_false(on_error(&windows, M60 ", stale-if-error=0", 60));
 }
 
 static void on_error_nothing_passes_a_directive_that_forbids(void **state)
 {
     (void)state;
-    assert_false(on_error(&windows, M60 ", must-revalidate, stale-if-error=30", NULL, 60));
-    assert_false(on_error(&windows, M60 ", proxy-revalidate, stale-if-error=30", NULL, 60));
-    assert_false(on_error(&windows, "Cache-Control: s-maxage=60, stale-if-error=30", NULL, 60));
-    assert_false(on_error(&windows, M60 ", no-cache, stale-if-error=30", NULL, 0));
+    assert_false(on_error(&windows, M60 ", must-revalidate, stale-if-error=30", 60));
+    assert_false(on_error(&windows, M60 ", proxy-revalidate, stale-if-error=30", 60));
+    assert_false(on_error(&windows, "Cache-Control: s-maxage=60, stale-if-error=30", 60));
+    assert_false(on_error(&windows, M60 ", no-cache, stale-if-error=30", 0));
 }
 
-static void on_error_the_fresh_is_served_whatever_the_client_asked(void **state)
+static void on_error_the_fresh_is_served_though_the_client_wanted_validation(void **state)
 {
     (void)state;
-    assert_true(on_error(&obedient, M60, "no-cache", 5));
-    assert_true(on_error(&obedient, M60 ", must-revalidate", "no-cache", 5));
-    assert_true(on_error(&obedient, M60, "stale-if-error=10", 69));
-    assert_false(on_error(&obedient, M60, "stale-if-error=10", 70));
-    assert_false(on_error(&plain, M60, "stale-if-error=10", 69));
+    assert_true(on_error(&plain, M60, 5));
+    assert_true(on_error(&plain, M60 ", must-revalidate", 5));
+    assert_true(on_error(&plain, "Cache-Control: s-maxage=60", 5));
 }
 
 static void four_statuses_are_errors(void **state)
@@ -266,13 +248,12 @@ int main(void)
         cmocka_unit_test(no_cache_asks_the_origin_every_time),
         cmocka_unit_test(stale_while_revalidate_keeps_its_window),
         cmocka_unit_test(the_route_s_window_counts_when_the_response_names_none),
-        cmocka_unit_test(clients_directives_do_not_count_unless_the_route_lets_them),
-        cmocka_unit_test(clients_directives_count_where_the_route_lets_them),
+        cmocka_unit_test(clients_directives_are_obeyed),
         cmocka_unit_test(a_reload_does_not_validate_what_is_immutable_while_fresh),
         cmocka_unit_test(only_if_cached_with_nothing_stored_is_504_where_it_counts),
         cmocka_unit_test(on_error_stale_is_served_within_its_window_only),
         cmocka_unit_test(on_error_nothing_passes_a_directive_that_forbids),
-        cmocka_unit_test(on_error_the_fresh_is_served_whatever_the_client_asked),
+        cmocka_unit_test(on_error_the_fresh_is_served_though_the_client_wanted_validation),
         cmocka_unit_test(four_statuses_are_errors),
     };
 

@@ -137,21 +137,10 @@ static bool add_field(struct http_head *h, const struct http_field *f)
     return http_head_add(h, NULL, f->name, f->value);
 }
 
-static bool add_date(struct http_head *h, int64_t at, struct weir_arena *arena)
-{
-    char *text = weir_arena_alloc(arena, HTTP_DATE_LEN + 1);
-
-    if (text == NULL)
-        return false;
-    http_date_format(text, at);
-    return http_head_add_id(h, NULL, HTTP_F_DATE, weir_span(text, HTTP_DATE_LEN));
-}
-
 bool validate_merge(struct http_head *out, const struct http_head *stored,
-                    const struct http_head *not_modified, int64_t response_time,
-                    struct weir_arena *arena)
+                    const struct http_head *not_modified, struct weir_arena *arena)
 {
-    uint32_t cap = stored->count + not_modified->count + 1; /* one for Date */
+    uint32_t cap = stored->count + not_modified->count;
     struct http_field *fields = weir_arena_alloc(arena, cap * sizeof(*fields));
     struct http_head h;
 
@@ -168,8 +157,6 @@ bool validate_merge(struct http_head *out, const struct http_head *stored,
         if (updates(not_modified, &not_modified->fields[i]) &&
             !add_field(&h, &not_modified->fields[i]))
             return false;
-    if (!http_head_has(&h, HTTP_F_DATE) && !add_date(&h, response_time, arena))
-        return false;
     *out = h;
     return true;
 }

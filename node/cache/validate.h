@@ -50,18 +50,17 @@ bool validate_client(const struct http_head *request, const struct http_head *st
 bool validate_names(const struct http_head *not_modified, const struct http_head *stored);
 
 /*
- * *out becomes the stored head as a 304 that arrived at `response_time` updates it: its own status
- * and fields, each field that the 304 carries replaced (all lines of it), save Content-Length,
- * Content-Encoding, Content-Range, hop-by-hop fields and those named by the 304's Connection. The
- * stored Age is dropped, for it was true of another moment; a 304 without Date gets response_time
- * as its Date (RFC 9110 6.6.1). Ask storable_response() again about the result: a 304 may say
- * no-store or set a cookie.
+ * *out becomes the stored head as a 304 updates it: its own status and fields, each field that the
+ * 304 carries replaced (all lines of it), save Content-Length, Content-Encoding, Content-Range,
+ * hop-by-hop fields and those named by the 304's Connection. The stored Date and Age are dropped,
+ * for they were true of another moment: a 304 without Date leaves none, and the caller adds it as
+ * to any response that lacks it (RFC 9110 6.6.1). Ask storable_response() again about the result: a
+ * 304 may say no-store or set a cookie.
  *
- * Borrows the bytes of both heads; the field list and a new Date lie in `arena`. false: no memory;
- * *out is then untouched.
+ * Borrows the bytes of both heads; the field list lies in `arena`. false: no memory; *out is then
+ * untouched.
  */
 bool validate_merge(struct http_head *out, const struct http_head *stored,
-                    const struct http_head *not_modified, int64_t response_time,
-                    struct weir_arena *arena);
+                    const struct http_head *not_modified, struct weir_arena *arena);
 
 #endif

@@ -10,6 +10,7 @@
 struct pattern {
     pcre2_code *code;
     uint32_t groups;
+    bool anchored; /* can only match at the begin */
 };
 
 struct pattern_scratch {
@@ -80,6 +81,7 @@ static pcre2_code *compile_code(const char *text, struct weir_err *err)
 struct pattern *pattern_compile(const char *text, struct weir_err *err)
 {
     struct pattern *p = weir_calloc(1, sizeof(*p));
+    uint32_t options = 0;
 
     if (p == NULL) {
         weir_fail(err, WEIR_E_MEMORY, "pattern: compile", 0);
@@ -89,6 +91,8 @@ struct pattern *pattern_compile(const char *text, struct weir_err *err)
     if (p->code == NULL)
         goto fail;
     pcre2_pattern_info(p->code, PCRE2_INFO_CAPTURECOUNT, &p->groups);
+    pcre2_pattern_info(p->code, PCRE2_INFO_ALLOPTIONS, &options);
+    p->anchored = (options & PCRE2_ANCHORED) != 0;
     if (p->groups >= PATTERN_CAPTURES_MAX) {
         weir_failf(err, WEIR_E_CONFIG, "pattern: compile", 0,
                    "%u capturing groups, at most %d are possible; (?:...) does not capture",
@@ -141,7 +145,6 @@ static bool scratch_fill(struct pattern_scratch *s, struct weir_err *err)
     pcre2_general_context_free(general);
     if (s->data == NULL || s->limits == NULL)
         return weir_fail(err, WEIR_E_MEMORY, "pattern: scratch", 0);
-    pcre2_set_match_limit(s->limits, PATTERN_MATCH_LIMIT);
     pcre2_set_depth_limit(s->limits, PATTERN_DEPTH_LIMIT);
     pcre2_set_heap_limit(s->limits, PATTERN_HEAP_KIB);
     return true;
@@ -187,11 +190,27 @@ static void copy_captures(struct weir_span subject, pcre2_match_data *data, uint
     }
 }
 
+/*
+ * PCRE2 counts anew from each place where a match may begin, so a long subject multiplies its
+ * limit. An anchored pattern begins at one place.
+ */
+static uint32_t match_limit(const struct pattern *p, size_t len)
+{
+    if (p->anchored || len <= PATTERN_TOTAL_LIMIT / PATTERN_MATCH_LIMIT)
+        return PATTERN_MATCH_LIMIT;
+    if (len >= PATTERN_TOTAL_LIMIT / PATTERN_LEAST_LIMIT)
+        return PATTERN_LEAST_LIMIT;
+    return (uint32_t)(PATTERN_TOTAL_LIMIT / len);
+}
+
 enum pattern_result pattern_match(const struct pattern *p, struct weir_span subject,
                                   struct pattern_scratch *scratch, struct pattern_captures *out)
 {
     PCRE2_SPTR bytes = (PCRE2_SPTR)(subject.ptr != NULL ? subject.ptr : "");
-    int rc = pcre2_match(p->code, bytes, subject.len, 0, 0, scratch->data, scratch->limits);
+    int rc;
+
+    pcre2_set_match_limit(scratch->limits, match_limit(p, subject.len));
+    rc = pcre2_match(p->code, bytes, subject.len, 0, 0, scratch->data, scratch->limits);
 
     /* The JIT code has 32 KiB of machine stack; the interpreter may succeed where that does not do.
      */

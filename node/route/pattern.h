@@ -17,10 +17,17 @@
 #include "weir/err.h"
 #include "weir/span.h"
 
-#define PATTERN_CAPTURES_MAX 16    /* $0, the whole match, to $15 */
-#define PATTERN_MATCH_LIMIT  50000 /* PCRE2 match limit: a few milliseconds at worst */
-#define PATTERN_DEPTH_LIMIT  2000  /* nested backtracking of the interpreter */
-#define PATTERN_HEAP_KIB     1024 /* memory of the interpreter, kept by the scratch between matches */
+#define PATTERN_CAPTURES_MAX 16 /* $0, the whole match, to $15 */
+/*
+ * PCRE2 counts steps anew from each place where a match may begin. An anchored pattern has one
+ * place; for others the limit shrinks with the subject, so that all places together stay near
+ * PATTERN_TOTAL_LIMIT.
+ */
+#define PATTERN_MATCH_LIMIT 50000 /* steps from one place: below a millisecond */
+#define PATTERN_LEAST_LIMIT 2000
+#define PATTERN_TOTAL_LIMIT 4000000
+#define PATTERN_DEPTH_LIMIT 2000 /* nested backtracking of the interpreter */
+#define PATTERN_HEAP_KIB    1024 /* memory of the interpreter, kept by the scratch between matches */
 
 struct pattern;
 struct pattern_scratch;

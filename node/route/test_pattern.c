@@ -59,7 +59,8 @@ static void a_dollar_is_the_very_end_and_bytes_are_bytes(void **state)
 static void a_catastrophic_pattern_ends_at_the_limit(void **state)
 {
     static const char *const evil[] = {"^(a+)+$", "(*NO_JIT)^(a+)+$", "^(?:(a|aa|aaa)+)+$",
-                                       "(*LIMIT_MATCH=4000000000)^(a+)+$"};
+                                       "(*LIMIT_MATCH=4000000000)^(a+)+$",
+                                       "a{0,2000}a{0,2000}[bc]"};
     struct pattern_scratch *s = pattern_scratch_new(NULL);
     char subject[4097];
 

@@ -31,6 +31,9 @@ static const char *keep(struct config_errors *e, const char *s)
 
 /* Formats in two passes, for the arena has no vprintf. */
 static const char *keep_format(struct config_errors *e, const char *fmt, va_list args)
+    __attribute__((format(printf, 2, 0)));
+
+static const char *keep_format(struct config_errors *e, const char *fmt, va_list args)
 {
     va_list again;
     char *text;

@@ -363,6 +363,9 @@ static void *cyaml_memory(void *arg, void *old, size_t size)
 
 /* Keeps libcyaml's last words: after our own checks they can only be about a bug of ours. */
 static void keep_words(cyaml_log_t level, void *arg, const char *fmt, va_list args)
+    __attribute__((format(printf, 3, 0)));
+
+static void keep_words(cyaml_log_t level, void *arg, const char *fmt, va_list args)
 {
     (void)level;
     vsnprintf(arg, CONFIG_QUOTE_MAX, fmt, args);

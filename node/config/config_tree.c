@@ -118,6 +118,10 @@ static size_t write_path(const struct config_node *node, char *buf, size_t at)
 
 static void report(struct config_ctx *ctx, const struct config_node *node, unsigned line,
                    unsigned column, const char *fmt, va_list args)
+    __attribute__((format(printf, 5, 0)));
+
+static void report(struct config_ctx *ctx, const struct config_node *node, unsigned line,
+                   unsigned column, const char *fmt, va_list args)
 {
     char path[PATH_MAX_BYTES] = "";
     struct config_error where = {.line = line, .column = column, .path = path};

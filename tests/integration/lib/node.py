@@ -79,6 +79,7 @@ class Node:
         self.config_file = os.path.join(self.dir, "weir.yaml")
         self.stderr_file = os.path.join(self.dir, "stderr")
         self.stdout_file = os.path.join(self.dir, "stdout")
+        self.error_file = self.stderr_file  # or where the configuration sends the error log
         self.process = None
         self.expect_exit = 0
         self.address = None
@@ -95,6 +96,8 @@ class Node:
         text = config
         if isinstance(config, dict):
             text = json.dumps(config, indent=1)
+            if "error_file" in config.get("log", {}):
+                self.error_file = os.path.join(self.dir, config["log"]["error_file"])
             self.address = address_of(config["listen"][0]["address"])
         with open(self.config_file, "w") as f:
             f.write(text)
@@ -135,9 +138,13 @@ class Node:
         return self.process is not None and self.process.poll() is None
 
     def log(self):
-        """The error log so far."""
-        with open(self.stderr_file, encoding="utf-8", errors="replace") as f:
-            return f.read()
+        """The error log so far, and what a sanitizer wrote to standard error."""
+        text = ""
+        for name in dict.fromkeys((self.stderr_file, self.error_file)):
+            if os.path.exists(name):
+                with open(name, encoding="utf-8", errors="replace") as f:
+                    text += f.read()
+        return text
 
     def mark(self):
         return len(self.log())

@@ -268,6 +268,56 @@ static bool check_end(struct config_ctx *ctx, const struct config_file *file, st
     return true;
 }
 
+/*
+ * libyaml takes time by the square of the nesting and of the anchors, hours for a file of 4 MiB. So
+ * the events are counted first, which stops early; what is wrong otherwise the loading will tell.
+ */
+static bool check_shape(struct config_ctx *ctx, const struct config_file *file,
+                        yaml_parser_t *parser)
+{
+    unsigned depth = 0, anchors = 0;
+    yaml_event_type_t type = YAML_NO_EVENT;
+    yaml_event_t event;
+
+    while (type != YAML_STREAM_END_EVENT && yaml_parser_parse(parser, &event)) {
+        const yaml_char_t *anchor = NULL;
+        unsigned line = (unsigned)event.start_mark.line + 1;
+        unsigned column = (unsigned)event.start_mark.column + 1;
+
+        type = event.type;
+        if (type == YAML_SCALAR_EVENT)
+            anchor = event.data.scalar.anchor;
+        else if (type == YAML_SEQUENCE_START_EVENT)
+            anchor = event.data.sequence_start.anchor;
+        else if (type == YAML_MAPPING_START_EVENT)
+            anchor = event.data.mapping_start.anchor;
+        anchors += anchor != NULL;
+        depth += type == YAML_SEQUENCE_START_EVENT || type == YAML_MAPPING_START_EVENT;
+        depth -= type == YAML_SEQUENCE_END_EVENT || type == YAML_MAPPING_END_EVENT;
+        yaml_event_delete(&event);
+        if (depth > CONFIG_DEPTH_MAX || anchors > CONFIG_ANCHORS_MAX) {
+            config_report_at(ctx, file, line, column,
+                             depth > CONFIG_DEPTH_MAX ? "nested deeper than %d levels"
+                                                      : "more than %d anchors",
+                             depth > CONFIG_DEPTH_MAX ? CONFIG_DEPTH_MAX : CONFIG_ANCHORS_MAX);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool begin_yaml(struct config_ctx *ctx, struct weir_span text, yaml_parser_t *parser)
+{
+    if (!yaml_parser_initialize(parser)) {
+        config_report_memory(ctx);
+        return false;
+    }
+    yaml_parser_set_encoding(parser, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(parser, (const unsigned char *)(text.len != 0 ? text.ptr : ""),
+                                 text.len);
+    return true;
+}
+
 /* The tree of one file, in ctx->root; NULL there when the file holds nothing. */
 static bool parse_yaml(struct config_ctx *ctx, const struct config_file *file,
                        struct weir_span text)
@@ -277,13 +327,13 @@ static bool parse_yaml(struct config_ctx *ctx, const struct config_file *file,
     bool ok = false;
 
     ctx->root = NULL;
-    if (!yaml_parser_initialize(&parser)) {
-        config_report_memory(ctx);
+    if (!begin_yaml(ctx, text, &parser))
         return false;
-    }
-    yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&parser, (const unsigned char *)(text.len != 0 ? text.ptr : ""),
-                                 text.len);
+    ok = check_shape(ctx, file, &parser);
+    yaml_parser_delete(&parser);
+    if (!ok || !begin_yaml(ctx, text, &parser))
+        return false;
+    ok = false;
     if (!yaml_parser_load(&parser, &doc)) {
         report_syntax(ctx, file, text, &parser);
     } else {

@@ -18,6 +18,7 @@
 #include "config.h"
 
 #define CONFIG_DEPTH_MAX   32     /* levels of nesting */
+#define CONFIG_ANCHORS_MAX 1000   /* of one file */
 #define CONFIG_NODES_MAX   500000 /* values of all files, aliases expanded */
 #define CONFIG_INCLUDE_MAX 8      /* files within files */
 #define CONFIG_FILES_MAX   1000

@@ -417,6 +417,24 @@ static void an_alias_of_itself_ends_at_the_limit_of_depth(void **state)
     config_errors_free(&errors);
 }
 
+/* Each of these would keep libyaml busy for minutes. */
+static void shapes_that_take_forever_are_refused_at_once(void **state)
+{
+    const size_t len = 400000;
+    char *text = malloc(len + 64), *at = text;
+
+    (void)state;
+    assert_non_null(text);
+    memset(text, '[', len);
+    expect_errors_of(text, len, "t:1:33: nested deeper than 32 levels\n");
+    *at++ = '[';
+    for (unsigned i = 0; at < text + len; i++)
+        at += sprintf(at, "&a%u x,\n", i);
+    *at++ = ']';
+    expect_errors_of(text, (size_t)(at - text), "t:1001:1: more than 1000 anchors\n");
+    free(text);
+}
+
 static void errors_beyond_what_anybody_reads_are_counted(void **state)
 {
     struct config_errors errors = {0};
@@ -654,6 +672,7 @@ int main(void)
         cmocka_unit_test(what_the_router_refuses_has_a_place),
         cmocka_unit_test(a_bomb_of_aliases_ends_early),
         cmocka_unit_test(an_alias_of_itself_ends_at_the_limit_of_depth),
+        cmocka_unit_test(shapes_that_take_forever_are_refused_at_once),
         cmocka_unit_test(errors_beyond_what_anybody_reads_are_counted),
         cmocka_unit_test(included_lists_are_joined_and_sections_merged),
         cmocka_unit_test(errors_of_included_files_name_those),

@@ -247,7 +247,7 @@ static void the_reference_names_every_key_at_its_default(void **state)
 
 static void check_row(const struct config_key *key)
 {
-    uint64_t value;
+    uint64_t value = 0;
 
     if (key->kind != CONFIG_KEY_NUMBER)
         return;

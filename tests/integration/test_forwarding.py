@@ -334,9 +334,9 @@ class Interim(NodeCase):
 
 
 class Trust(NodeCase):
-    def sent(self, fields, **forward):
+    def sent(self, carried, **forward):
         origin = self.origin()
-        self.assertEqual(self.front(origin, forward=forward).get("/", fields, host="site.example").status, 200)
+        self.assertEqual(self.front(origin, forward=forward).get("/", carried, host="site.example").status, 200)
         return origin.last().fields
 
     def test_listed_peers_are_believed_and_added_to(self):

@@ -14,6 +14,11 @@ FRESH = {"Cache-Control": "max-age=600"}
 
 
 class Access(NodeCase):
+    def front(self, *args, **kw):
+        """One worker, unless told otherwise: only then is the order of the lines that of the requests."""
+        kw.setdefault("node", {"workers": 1})
+        return super().front(*args, **kw)
+
     def lines(self, node, count, name=None):
         return node.wait_access(count, name)
 

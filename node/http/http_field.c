@@ -35,34 +35,65 @@ static const uint8_t last_of_length[NAME_MAX_LEN] = {
 
 _Static_assert(HTTP_FIELD_IDS <= 256, "last_of_length holds ids in a byte");
 
-/* ORing 0x20 folds case of letters; of the other bytes of a token it only maps '^', '_' and '@' to
- * others, which the exact comparison below tells apart. So a word that differs proves that the name
- * differs. */
-static uint64_t folded(const char *p, size_t len)
+/*
+ * A known name holds letters, digits and '-' only. Of these the letters alone have bit 0x40, and
+ * the two cases of a letter differ in bit 0x20. So a word equals a known one, case aside, exactly
+ * if all bits that differ are the 0x20 of bytes whose known value has 0x40.
+ */
+static bool same_word(uint64_t word, uint64_t known)
 {
-    uint64_t word = 0;
-
-    memcpy(&word, p, len);
-    return word | 0x2020202020202020ULL;
+    return ((word ^ known) & ~((known & 0x4040404040404040ULL) >> 1)) == 0;
 }
 
-/* The end of a name tells more than its beginning ("x-forwarded-...", "content-..."). */
-static uint64_t folded_tail(const char *p, size_t len)
+static uint64_t load8(const char *p)
 {
-    return len >= 8 ? folded(p + len - 8, 8) : folded(p, len);
+    uint64_t word;
+
+    memcpy(&word, p, sizeof(word));
+    return word;
+}
+
+static uint32_t load4(const char *p)
+{
+    uint32_t word;
+
+    memcpy(&word, p, sizeof(word));
+    return word;
+}
+
+/* The last eight bytes, or all bytes of a shorter name (some of them twice). */
+static uint64_t tail(const char *p, size_t len)
+{
+    if (len >= 8)
+        return load8(p + len - 8);
+    if (len >= 4)
+        return load4(p) | (uint64_t)load4(p + len - 4) << 32;
+    return (uint64_t)(unsigned char)p[0] | (uint64_t)(unsigned char)p[len / 2] << 8 |
+           (uint64_t)(unsigned char)p[len - 1] << 16;
+}
+
+/* The bytes before the last eight. */
+static bool same_front(const char *name, const char *known_name, size_t len)
+{
+    for (size_t i = 0; i + 8 < len; i += 8)
+        if (!same_word(load8(name + i), load8(known_name + i)))
+            return false;
+    return true;
 }
 
 uint16_t http_field_intern(struct weir_span name)
 {
-    uint64_t tail;
+    uint64_t end;
 
     if (name.len >= NAME_MAX_LEN || name.len == 0)
         return HTTP_F_NONE;
-    tail = folded_tail(name.ptr, name.len);
+    /* The end of a name tells more than its beginning ("x-forwarded-...", "content-..."). */
+    end = tail(name.ptr, name.len);
     for (unsigned id = last_of_length[name.len]; known_fields[id].len == name.len; id--) {
-        const struct known *k = &known_fields[id];
+        const char *known_name = known_fields[id].name;
 
-        if (folded_tail(k->name, k->len) == tail && weir_span_ieq(name, weir_span(k->name, k->len)))
+        if (same_word(end, tail(known_name, name.len)) &&
+            same_front(name.ptr, known_name, name.len))
             return (uint16_t)id;
     }
     return HTTP_F_NONE;

@@ -58,20 +58,6 @@ const struct http_field *http_head_find(const struct http_head *h, struct weir_s
     return NULL;
 }
 
-static void index_field(struct http_head *h, uint16_t id, uint32_t at)
-{
-    uint64_t bit = 1ULL << (id % 64);
-
-    if (id == HTTP_F_NONE)
-        return;
-    if (h->present[id / 64] & bit) {
-        h->repeated[id / 64] |= bit;
-        return;
-    }
-    h->present[id / 64] |= bit;
-    h->first[id] = (uint16_t)at;
-}
-
 static bool grow(struct http_head *h, struct weir_arena *a)
 {
     uint32_t cap = h->cap < GROW_MIN ? GROW_MIN : h->cap * 2;
@@ -95,8 +81,7 @@ static bool append(struct http_head *h, struct weir_arena *a, const struct http_
 {
     if ((h->count >= h->cap || h->count >= FIELDS_MAX) && !grow(h, a))
         return false;
-    index_field(h, f->id, h->count);
-    h->fields[h->count++] = *f;
+    http_head_put(h, f);
     return true;
 }
 
@@ -136,7 +121,7 @@ uint32_t http_head_remove_if(struct http_head *h,
                              bool (*drop)(const struct http_field *f, const void *ctx),
                              const void *ctx)
 {
-    uint32_t before = h->count, kept = 0;
+    uint32_t before = h->count;
 
     /* drop() may look into the head's index, so it is renewed only afterwards. */
     for (uint32_t i = 0; i < before; i++)
@@ -144,14 +129,12 @@ uint32_t http_head_remove_if(struct http_head *h,
             h->fields[i].name.ptr = NULL;
     forget_fields(h);
     for (uint32_t i = 0; i < before; i++) {
-        if (h->fields[i].name.ptr == NULL)
-            continue;
-        h->fields[kept] = h->fields[i];
-        index_field(h, h->fields[kept].id, kept);
-        kept++;
+        struct http_field f = h->fields[i];
+
+        if (f.name.ptr != NULL)
+            http_head_put(h, &f);
     }
-    h->count = kept;
-    return before - kept;
+    return before - h->count;
 }
 
 static bool has_id(const struct http_field *f, const void *ctx)

@@ -78,6 +78,23 @@ static inline struct weir_span http_head_value(const struct http_head *h, uint16
     return http_head_has(h, id) ? h->fields[h->first[id]].value : WEIR_SPAN_NONE;
 }
 
+/* Appends a field whose id and flags are right, where there is room (count < cap). For parsers;
+ * others add. */
+static inline void http_head_put(struct http_head *h, const struct http_field *f)
+{
+    uint64_t bit = 1ULL << (f->id % 64);
+    uint64_t *present = &h->present[f->id / 64];
+
+    h->fields[h->count] = *f;
+    if (f->id != HTTP_F_NONE && (*present & bit) != 0) {
+        h->repeated[f->id / 64] |= bit;
+    } else if (f->id != HTTP_F_NONE) {
+        *present |= bit;
+        h->first[f->id] = (uint16_t)h->count;
+    }
+    h->count++;
+}
+
 /*
  * Appends a line. *Borrows* name and value for as long as the head lives: pass bytes that live as
  * long (literals, the arena). False without memory (or beyond 65,535 fields): the head is as

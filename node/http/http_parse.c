@@ -121,23 +121,38 @@ static struct weir_span without_trailing_ows(const char *p, size_t len)
     return weir_span(p, len);
 }
 
-/* at is behind the CR of a line whose value begins at mark. */
+/* The field between p->line and at, which is behind its CR; its value begins at mark. */
+static struct http_field field_of_line(const struct cursor *c)
+{
+    const struct http_parser *p = c->p;
+    struct http_field f;
+
+    f.name = weir_span(c->buf + p->line, p->name_len);
+    f.value = without_trailing_ows(c->buf + p->mark, p->at - 1 - p->mark);
+    f.id = http_field_intern(f.name);
+    f.flags = http_field_flags(f.id, f.name);
+    return f;
+}
+
 static enum http_parsed record(struct cursor *c)
 {
-    struct http_parser *p = c->p;
-    struct weir_span name, value;
+    struct http_field f;
 
-    if (++p->lines > c->limits->fields)
+    if (++c->p->lines > c->limits->fields)
         return too_large(c, "too many fields");
     if (c->head == NULL)
         return LINE_DONE;
-    name = weir_span(c->buf + p->line, p->name_len);
-    value = without_trailing_ows(c->buf + p->mark, p->at - 1 - p->mark);
-    if (!c->limits->underscores && memchr(name.ptr, '_', name.len) != NULL) {
+    f = field_of_line(c);
+    /* No known name has an underscore, so only the others need be searched. */
+    if (f.id == HTTP_F_NONE && !c->limits->underscores &&
+        memchr(f.name.ptr, '_', f.name.len) != NULL) {
         c->head->dropped++;
         return LINE_DONE;
     }
-    return http_head_add(c->head, NULL, name, value) ? LINE_DONE : too_large(c, "too many fields");
+    if (c->head->count >= c->head->cap)
+        return too_large(c, "too many fields");
+    http_head_put(c->head, &f);
+    return LINE_DONE;
 }
 
 static enum http_parsed on_field_lf(struct cursor *c)
@@ -291,8 +306,16 @@ static bool version_goes_on(struct cursor *c)
 
 static enum http_parsed on_request_version(struct cursor *c)
 {
+    static const char usual[] = "HTTP/1.1\r\n";
     struct http_parser *p = c->p;
 
+    if (p->at == p->mark && c->end - p->at >= sizeof(usual) - 1 &&
+        memcmp(c->buf + p->at, usual, sizeof(usual) - 1) == 0) {
+        c->head->minor = 1;
+        p->at += sizeof(usual) - 1;
+        p->state = S_LINE;
+        return LINE_DONE;
+    }
     if (!version_goes_on(c))
         return malformed(c, "no HTTP version after the target");
     if (at_end(c))
@@ -531,7 +554,7 @@ static enum http_parsed parse(struct http_parser *p, const struct http_parse_lim
     p->base = (uintptr_t)buf;
     do {
         whole = p->state == S_END_LF;
-        r = go_on(&c);
+        r = p->state == S_LINE ? on_line(&c) : go_on(&c); /* the usual one without a jump table */
     } while (r == LINE_DONE && !whole);
     return r;
 }

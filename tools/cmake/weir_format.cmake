@@ -25,6 +25,10 @@ find_program(RUN_CLANG_TIDY NAMES run-clang-tidy-14 run-clang-tidy)
 
 weir_source_target(format "${CLANG_FORMAT}" ${CLANG_FORMAT} -i ${WEIR_SOURCES})
 weir_source_target(format-check "${CLANG_FORMAT}" ${CLANG_FORMAT} --dry-run -Werror ${WEIR_SOURCES})
-# Every file of compile_commands.json; the flags of gcc that clang does not know are of no interest.
+# Every file of compile_commands.json but the tests: cmocka's asserts do not tell the analyzer that they
+# do not return, and what tests do wrong shows when they run. base/err.c defines what lint_facts.h wraps.
+# Flags of gcc's that clang lacks are of no interest.
 weir_source_target(lint "${RUN_CLANG_TIDY}"
-  ${RUN_CLANG_TIDY} -quiet -j 2 -p ${CMAKE_BINARY_DIR} -extra-arg=-Wno-unknown-warning-option)
+  ${RUN_CLANG_TIDY} -quiet -j 2 -p ${CMAKE_BINARY_DIR} -extra-arg=-Wno-unknown-warning-option
+  -extra-arg-before=-I${CMAKE_SOURCE_DIR}/include -extra-arg-before=-include${CMAKE_SOURCE_DIR}/tools/lint_facts.h
+  "/(base|node|cluster|auth)/(.*/)?(?!test_|fuzz_|err[.]c$)[^/]*[.]c$")

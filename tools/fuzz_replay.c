@@ -1,5 +1,6 @@
 /*
- * fuzz_replay.c - a main() for fuzz targets in ordinary builds: feeds the target each file of its corpus.
+ * fuzz_replay.c - a main() for fuzz targets in ordinary builds: feeds the target each file of its
+ * corpus.
  *
  * Exits 1 when the corpus is missing or empty, so that a replay that tested nothing cannot pass.
  */
@@ -11,7 +12,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* The sample is copied to a block of exactly its size, so that AddressSanitizer sees an overread. */
+/* The sample is copied to a block of exactly its size, so that AddressSanitizer sees an overread.
+ */
 static void replay(const char *path)
 {
     FILE *f = fopen(path, "rb");

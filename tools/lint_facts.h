@@ -1,6 +1,6 @@
 /*
- * lint_facts.h - what clang-tidy's analyzer cannot see from within one file. The target `lint`, and nothing
- * else, includes it before each source file.
+ * lint_facts.h - what clang-tidy's analyzer cannot see from within one file. The target `lint`, and
+ * nothing else, includes it before each source file.
  *
  * Without it the analyzer follows paths on which weir_fail() returned true.
  */

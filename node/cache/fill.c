@@ -97,32 +97,42 @@ static void on_reader_mail(struct weir_mail *mail)
     }
 }
 
+/* The first reader of this thread that is due, no longer due. */
+static struct fill_reader *next_due(struct fill *f)
+{
+    for (struct fill_reader *r = f->readers; r != NULL; r = r->next)
+        if (r->due) {
+            r->due = false;
+            return r;
+        }
+    return NULL;
+}
+
 /*
- * Wakes all who wait; the lock is held and is released here. Readers on this thread are called
- * straight away, without the lock; a call may close any reader, so the list is searched from its
- * start each time.
+ * Wakes all who wait now; the lock is held and is released here. Readers on this thread are called
+ * straight away, without the lock. A call may close any reader, and may arm its own wake-up again:
+ * so who is due is marked first, and looked for anew after each call.
  */
 static void wake_readers_unlock(struct fill *f)
 {
-    struct fill_reader *r = f->readers;
+    struct fill_reader *due = NULL;
 
-    while (r != NULL) {
-        if (!r->waiting) {
-            r = r->next;
-        } else if (r->box != f->box) {
-            r->waiting = false;
-            if (!r->mailed) {
-                r->mailed = true;
-                weir_mailbox_post(r->box, &r->mail);
-            }
-            r = r->next;
-        } else {
-            r->waiting = false;
-            pthread_mutex_unlock(&f->lock);
-            r->wake(r->arg);
-            pthread_mutex_lock(&f->lock);
-            r = f->readers;
+    for (struct fill_reader *r = f->readers; r != NULL; r = r->next) {
+        if (!r->waiting)
+            continue;
+        r->waiting = false;
+        if (r->box == f->box) {
+            r->due = true;
+            due = r;
+        } else if (!r->mailed) {
+            r->mailed = true;
+            weir_mailbox_post(r->box, &r->mail);
         }
+    }
+    while (due != NULL && (due = next_due(f)) != NULL) {
+        pthread_mutex_unlock(&f->lock);
+        due->wake(due->arg);
+        pthread_mutex_lock(&f->lock);
     }
     pthread_mutex_unlock(&f->lock);
 }

@@ -112,6 +112,7 @@ struct fill_reader {
     uint64_t part;  /* absolute number of the next part */
     uint64_t taken; /* bytes */
     bool waiting;   /* wants a wake-up */
+    bool due;       /* is about to be woken */
     bool mailed, closed;
     void (*wake)(void *arg);
     void *arg;

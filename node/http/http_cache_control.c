@@ -11,7 +11,7 @@ static int64_t delta_seconds(struct weir_span value, int64_t if_invalid, bool *v
     unsigned long long seconds;
 
     *valid = false;
-    if (value.len == 0)
+    if (value.ptr == NULL || value.len == 0)
         return if_invalid;
     for (size_t i = 0; i < value.len; i++)
         if (value.ptr[i] < '0' || value.ptr[i] > '9')
@@ -142,7 +142,7 @@ static void directive(struct http_cache_control *cc, struct weir_span member)
         d.value.len = 0;
     }
     /* A quote that is never closed hides whatever followed it, a no-store perhaps. */
-    if (d.value.len > 0 && d.value.ptr[0] == '"' && !http_is_quoted(d.value))
+    if (d.value.ptr != NULL && d.value.len > 0 && d.value.ptr[0] == '"' && !http_is_quoted(d.value))
         cc->no_cache = true;
     if (!set_flag(cc, d.name))
         set_argument(cc, &d);

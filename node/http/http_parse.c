@@ -50,7 +50,8 @@ enum kind { KIND_REQUEST, KIND_RESPONSE, KIND_REQUEST_TRAILERS, KIND_RESPONSE_TR
 struct cursor {
     struct http_parser *p;
     const struct http_parse_limits *limits;
-    struct http_head *head; /* NULL: judge only */
+    struct http_head *head;
+    bool record; /* false: judge only, head is not touched */
     const char *buf;
     uint32_t end;       /* where the bytes, or the allowance, end */
     uint32_t allowance; /* the head must be whole within these bytes */
@@ -140,7 +141,7 @@ static enum http_parsed record(struct cursor *c)
 
     if (++c->p->lines > c->limits->fields)
         return too_large(c, "too many fields");
-    if (c->head == NULL)
+    if (!c->record)
         return LINE_DONE;
     f = field_of_line(c);
     /* No known name has an underscore, so only the others need be searched. */
@@ -540,16 +541,16 @@ void http_parser_shift(struct http_parser *p, uint32_t n)
 }
 
 static enum http_parsed parse(struct http_parser *p, const struct http_parse_limits *limits,
-                              struct http_head *head, const char *buf, size_t len,
-                              struct weir_err *err)
+                              struct http_head *head, bool record_fields, const char *buf,
+                              size_t len, struct weir_err *err)
 {
     uint32_t allowance = limits->head_bytes > p->gone ? limits->head_bytes - p->gone : 0;
     uint32_t end = len < allowance ? (uint32_t)len : allowance;
-    struct cursor c = {p, limits, head, buf, end, allowance, err};
+    struct cursor c = {p, limits, head, record_fields, buf, end, allowance, err};
     enum http_parsed r;
     bool whole;
 
-    if (head != NULL && p->base != 0 && p->base != (uintptr_t)buf)
+    if (record_fields && p->base != 0 && p->base != (uintptr_t)buf)
         http_head_rebase(head, (const char *)p->base, p->at, buf);
     p->base = (uintptr_t)buf;
     do {
@@ -564,7 +565,7 @@ enum http_parsed http_parse_request(struct http_parser *p, const struct http_par
                                     struct weir_err *err)
 {
     p->kind = KIND_REQUEST;
-    return parse(p, limits, head, buf, len, err);
+    return parse(p, limits, head, true, buf, len, err);
 }
 
 enum http_parsed http_parse_response(struct http_parser *p, const struct http_parse_limits *limits,
@@ -572,15 +573,18 @@ enum http_parsed http_parse_response(struct http_parser *p, const struct http_pa
                                      struct weir_err *err)
 {
     p->kind = KIND_RESPONSE;
-    return parse(p, limits, head, buf, len, err);
+    return parse(p, limits, head, true, buf, len, err);
 }
 
 enum http_parsed http_parse_trailers(struct http_parser *p, const struct http_parse_limits *limits,
                                      bool response, struct http_head *head, const char *buf,
                                      size_t len, struct weir_err *err)
 {
+    struct http_head
+        unused; /* not even initialised: nothing is recorded, and no start line parsed */
+
     p->kind = response ? KIND_RESPONSE_TRAILERS : KIND_REQUEST_TRAILERS;
     if (p->state == S_START)
         p->state = S_LINE;
-    return parse(p, limits, head, buf, len, err);
+    return parse(p, limits, head != NULL ? head : &unused, head != NULL, buf, len, err);
 }

@@ -130,7 +130,7 @@ static bool write_authority(const struct host_parts *p, struct weir_arena *a,
 bool http_authority_parse(struct weir_span text, struct weir_arena *a, struct http_target *out,
                           struct weir_err *err)
 {
-    struct host_parts p;
+    struct host_parts p = {.normal = false};
 
     if (!split_host(text, &p, err))
         return false;
@@ -209,13 +209,13 @@ static size_t write_escapes(char *out, struct weir_span s)
     size_t n = 0;
 
     for (size_t i = 0; i < s.len; i++) {
-        int byte;
+        unsigned byte;
 
         if (s.ptr[i] != '%') {
             out[n++] = s.ptr[i];
             continue;
         }
-        byte = escaped(s, i);
+        byte = (unsigned)escaped(s, i) & 0xff; /* judge_path() found it valid */
         i += 2;
         if (http_char_is((char)byte, HTTP_C_UNRESERVED)) {
             out[n++] = (char)byte;

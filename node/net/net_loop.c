@@ -28,6 +28,20 @@ static void unlink_timer(struct net_loop *loop, struct net_timer *t)
     loop->timers--;
 }
 
+/* The wheel is looked at when the next occupied slot comes round: an idle node sleeps. */
+static void wake_at(struct net_loop *loop, int64_t at_ms)
+{
+    int64_t in_ms = at_ms - loop->clock.mono_ms;
+    struct timeval wait;
+
+    if (loop->wake_ms != 0 && loop->wake_ms <= at_ms)
+        return;
+    loop->wake_ms = at_ms;
+    in_ms = in_ms > 1 ? in_ms : 1;
+    wait = (struct timeval){in_ms / 1000, in_ms % 1000 * 1000};
+    event_add(&loop->tick_event, &wait);
+}
+
 static void link_timer(struct net_loop *loop, struct net_timer *t)
 {
     int64_t horizon = loop->wheel_ms + (int64_t)NET_TICK_MS * (NET_WHEEL_SIZE - 1);
@@ -45,6 +59,7 @@ static void link_timer(struct net_loop *loop, struct net_timer *t)
     t->at = head;
     *head = t;
     loop->timers++;
+    wake_at(loop, t->slot_ms);
 }
 
 /*
@@ -70,6 +85,17 @@ static void walk_slot(struct net_loop *loop, int64_t slot_ms)
     }
 }
 
+static void wait_for_next_slot(struct net_loop *loop)
+{
+    if (loop->timers == 0)
+        return;
+    for (int64_t at = loop->wheel_ms + NET_TICK_MS;; at += NET_TICK_MS)
+        if (*slot_of(loop, at) != NULL) {
+            wake_at(loop, at);
+            return;
+        }
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
     struct net_loop *loop = arg;
@@ -77,6 +103,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     net_loop_enter(loop);
+    loop->wake_ms = 0;
     if (loop->clock.mono_ms - loop->wheel_ms > (int64_t)NET_TICK_MS * NET_WHEEL_SIZE)
         /* Suspended for longer than the wheel is round: one round meets every timer. */
         loop->wheel_ms = loop->clock.mono_ms - (int64_t)NET_TICK_MS * NET_WHEEL_SIZE;
@@ -85,10 +112,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
         loop->wheel_ms -= loop->wheel_ms % NET_TICK_MS;
         walk_slot(loop, loop->wheel_ms);
     }
-    if (loop->timers == 0) { /* an idle node sleeps */
-        event_del(&loop->tick_event);
-        loop->ticking = false;
-    }
+    wait_for_next_slot(loop);
 }
 
 bool net_loop_init(struct net_loop *loop, struct weir_err *err)
@@ -112,7 +136,7 @@ bool net_loop_init(struct net_loop *loop, struct weir_err *err)
         return false;
     }
     event_assign(&loop->mail_event, loop->base, loop->box.fd, EV_READ | EV_PERSIST, on_mail, loop);
-    event_assign(&loop->tick_event, loop->base, -1, EV_PERSIST, on_tick, loop);
+    event_assign(&loop->tick_event, loop->base, -1, 0, on_tick, loop);
     event_add(&loop->mail_event, NULL);
     return true;
 }
@@ -159,18 +183,13 @@ void net_loop_stop(struct net_loop *loop)
 
 void net_timer_start(struct net_loop *loop, struct net_timer *t, int64_t due_ms)
 {
-    static const struct timeval tick = {0, NET_TICK_MS * 1000};
-
     if (t->at != NULL)
         unlink_timer(loop, t);
     t->due_ms = due_ms;
-    if (loop->timers == 0 && !loop->ticking)
+    if (loop->timers == 0)
         /* The wheel stood still: nothing waits in the slots it would have passed. */
-        loop->wheel_ms = loop->clock.mono_ms;
+        loop->wheel_ms = loop->clock.mono_ms - loop->clock.mono_ms % NET_TICK_MS;
     link_timer(loop, t);
-    if (!loop->ticking) {
-        loop->ticking = event_add(&loop->tick_event, &tick) == 0;
-    }
 }
 
 void net_timer_stop(struct net_loop *loop, struct net_timer *t)

@@ -43,8 +43,8 @@ struct net_loop {
     struct weir_mailbox box;
     struct event mail_event;
     struct event tick_event;
-    bool ticking;
     int64_t wheel_ms; /* slots up to here have been looked at */
+    int64_t wake_ms;  /* when tick_event fires; 0 = it does not */
     unsigned timers;  /* in the wheel */
     struct net_timer *wheel[NET_WHEEL_SIZE];
     struct net_deferred *deferred;

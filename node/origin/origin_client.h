@@ -1,16 +1,19 @@
 /*
- * origin_client.h - the way to the origins: pools of kept-alive HTTP/1.1 connections, one set per worker.
+ * origin_client.h - the way to the origins: pools of kept-alive HTTP/1.1 connections, one set per
+ * worker.
  *
  *   origin_client     one worker's side: its pools, whatever upstream they serve
  *   origin_pool       one worker's connections to one origin; outlives reloads while it has any
- *   origin_upstream   one worker's view of an upstream under one settings snapshot: balancer, retry budget, pools
- *   origin_fetch      one request to an upstream: the attempts, their connection, the events
+ *   origin_upstream   one worker's view of an upstream under one settings snapshot: balancer, retry
+ * budget, pools origin_fetch      one request to an upstream: the attempts, their connection, the
+ * events
  *
- * Many client connections share few origin connections: a connection serves one exchange at a time and goes back
- * to its pool after it. The most recently used one is taken first, so that the surplus ages out.
+ * Many client connections share few origin connections: a connection serves one exchange at a time
+ * and goes back to its pool after it. The most recently used one is taken first, so that the
+ * surplus ages out.
  *
- * The limit on connections counts over all workers (struct origin_state). A worker that must wait asks
- * the others to give up idle ones ("kick").
+ * The limit on connections counts over all workers (struct origin_state). A worker that must wait
+ * asks the others to give up idle ones ("kick").
  */
 #ifndef ORIGIN_CLIENT_H
 #define ORIGIN_CLIENT_H
@@ -44,7 +47,8 @@ struct origin_client {
     struct origin_pool *pools;
     struct weir_mail kick_mail;
     atomic_bool kicked;
-    struct origin_client *const *siblings; /* every worker's client, this one too; set before workers run */
+    struct origin_client *const
+        *siblings; /* every worker's client, this one too; set before workers run */
     unsigned sibling_count;
     struct http_field *scratch; /* ORIGIN_FIELDS_MAX: most response heads arrive whole */
 };
@@ -91,9 +95,9 @@ struct origin_request {
 };
 
 /*
- * What comes back, on the loop's thread, never from inside origin_fetch_start(). Exactly one of end, fail and
- * upgraded ends a fetch; after it, and after origin_fetch_cancel(), nothing comes any more. Every callback may
- * cancel the fetch.
+ * What comes back, on the loop's thread, never from inside origin_fetch_start(). Exactly one of
+ * end, fail and upgraded ends a fetch; after it, and after origin_fetch_cancel(), nothing comes any
+ * more. Every callback may cancel the fetch.
  */
 struct origin_events {
     /* 1xx but 101; at most 8. Spans are borrowed for the call. */
@@ -117,8 +121,8 @@ struct origin_fetch {
     struct balance_hint hint;
     int index; /* origin of this attempt, -1 none */
     unsigned attempts;
-    bool active;  /* between start and the end */
-    bool counted; /* balancer_begin() without its end */
+    bool active;    /* between start and the end */
+    bool counted;   /* balancer_begin() without its end */
     bool got_bytes; /* of this attempt's response: no retry any more */
     bool head_done;
     bool sticky_moved; /* the answering origin is not the one the client was bound to */
@@ -135,8 +139,8 @@ struct origin_fetch {
 };
 
 /*
- * Begins. `f` is the caller's memory and must stay until the fetch has ended (and, if `deferred`, until the turn
- * is over: free it by net_defer()). hint: NULL for none.
+ * Begins. `f` is the caller's memory and must stay until the fetch has ended (and, if `deferred`,
+ * until the turn is over: free it by net_defer()). hint: NULL for none.
  */
 void origin_fetch_start(struct origin_fetch *f, struct origin_upstream *up,
                         const struct origin_request *request, const struct balance_hint *hint,

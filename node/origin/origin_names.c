@@ -116,8 +116,8 @@ static void resolve(struct weir_work *w)
         hints.ai_flags = 0;
         q->error = getaddrinfo(q->host, port, &hints, &list);
     }
-    for (struct addrinfo *a = q->error == 0 ? list : NULL;
-         a != NULL && q->count < ORIGIN_ADDRS_MAX; a = a->ai_next) {
+    for (struct addrinfo *a = q->error == 0 ? list : NULL; a != NULL && q->count < ORIGIN_ADDRS_MAX;
+         a = a->ai_next) {
         if (a->ai_addrlen > sizeof q->addr[0].sa)
             continue;
         memcpy(&q->addr[q->count].sa, a->ai_addr, a->ai_addrlen);

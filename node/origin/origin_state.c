@@ -134,6 +134,11 @@ size_t origin_registry_count(struct origin_registry *r)
     return count;
 }
 
+uint64_t origin_hash(const void *bytes, size_t len)
+{
+    return XXH3_64bits(bytes, len);
+}
+
 struct origin_state *origin_state_ref(struct origin_state *s)
 {
     atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);

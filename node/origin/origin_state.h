@@ -68,6 +68,9 @@ size_t origin_registry_prune(struct origin_registry *r);
 /* Number of states known. */
 size_t origin_registry_count(struct origin_registry *r);
 
+/* For balance_hint.hash: not keyed, the same on every node. */
+uint64_t origin_hash(const void *bytes, size_t len);
+
 struct origin_state *origin_state_ref(struct origin_state *s);
 void origin_state_unref(struct origin_state *s); /* NULL does nothing */
 

@@ -1,0 +1,32 @@
+/*
+ * inflight.h - which fills are on their way, so that one fetch serves all who ask for the same thing.
+ *
+ * Shared by all workers; sharded by the key's hash.
+ */
+#ifndef INFLIGHT_H
+#define INFLIGHT_H
+
+#include <stdbool.h>
+
+#include "fill.h"
+
+struct http_head;
+struct inflight;
+
+struct inflight *inflight_new(struct weir_err *err);
+/* No fill may be left in it. NULL does nothing. */
+void inflight_free(struct inflight *t);
+
+/*
+ * A fill under way for fresh's key that may serve `request`: one whose variant is not known yet, or is the request's.
+ * Returned with a reference for the caller. If there is none, `fresh` is entered (the table keeps a reference) and
+ * NULL is returned.
+ */
+struct fill *inflight_join(struct inflight *t, struct fill *fresh, const struct http_head *request);
+/* Nobody joins any more. Harmless when it was not in. */
+void inflight_remove(struct inflight *t, struct fill *f);
+/* The response told which variant this is. false without memory: then the fill is removed. */
+bool inflight_variant(struct inflight *t, struct fill *f, const struct vary_spec *vary,
+                      struct weir_span variant);
+
+#endif

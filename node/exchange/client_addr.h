@@ -1,0 +1,16 @@
+/*
+ * client_addr.h - who the client is: the peer, or the one a trusted peer speaks for.
+ */
+#ifndef CLIENT_ADDR_H
+#define CLIENT_ADDR_H
+
+#include "exchange.h"
+
+/*
+ * Sets x->client_addr and x->peer_trusted. A trusted peer's X-Forwarded-For is read from its right end: trusted
+ * addresses are proxies of ours and are passed over, the first other one is the client. What stands further left
+ * anybody may have written.
+ */
+void client_addr_find(struct weir_exchange *x);
+
+#endif

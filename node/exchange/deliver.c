@@ -1,0 +1,287 @@
+#include "deliver.h"
+
+#include <string.h>
+
+#include "cache_status.h"
+#include "edits.h"
+#include "http_text.h"
+#include "response_in.h"
+#include "sticky.h"
+#include "stored.h"
+#include "trace.h"
+#include "validate.h"
+
+/* What is needed of a head, wherever it comes from. */
+struct source {
+    int status;
+    struct weir_span head;
+    const struct http_field *fields;
+    uint32_t field_count;
+    int64_t length;
+    int64_t response_time;
+};
+
+/* ---- the answer's own fields ---- */
+
+static void put_age(struct http_text *t, int64_t age)
+{
+    char digits[CACHE_AGE_MAX];
+
+    http_text_lit(t, "Age: ");
+    http_text_bytes(t, digits, cache_age_write(digits, age));
+    http_text_lit(t, "\r\n");
+}
+
+static void put_cache_status(struct http_text *t, const struct weir_exchange *x, bool stored,
+                             bool has_ttl)
+{
+    char value[CACHE_STATUS_MAX];
+    struct cache_status s = {
+        .fwd = x->hit ? FWD_NONE : x->fwd,
+        .hit = x->hit,
+        .stored = stored,
+        .collapsed = x->collapsed,
+        .has_ttl = has_ttl,
+        .ttl = x->ttl,
+        .fwd_status = x->origin_status != x->response.status ? (uint16_t)x->origin_status : 0,
+        .detail = x->cache_detail,
+    };
+    struct weir_span name = x->site->site->pseudonym;
+    size_t len = cache_status_write(value, &s);
+
+    /* The value begins with the cache's name; ours may be another than "weir". */
+    http_text_lit(t, "Cache-Status: ");
+    http_text_add(t, name);
+    http_text_bytes(t, value + 4, len - 4);
+    http_text_lit(t, "\r\n");
+}
+
+static void put_sticky(struct http_text *t, const struct weir_exchange *x)
+{
+    const struct site_upstream *u = &x->site->site->upstreams[x->upstream_index];
+    char value[STICKY_VALUE_LEN + 1];
+
+    if (x->sticky_set < 0 || u->sticky == NULL)
+        return;
+    sticky_value(u->sticky, x->sticky_set, value);
+    http_text_lit(t, "Set-Cookie: ");
+    http_text_add(t, weir_span_str(u->settings->sticky_cookie));
+    http_text_lit(t, "=");
+    http_text_bytes(t, value, STICKY_VALUE_LEN);
+    http_text_lit(t, "; Path=/; HttpOnly; SameSite=Lax");
+    if (u->settings->sticky_max_age_s > 0) {
+        http_text_lit(t, "; Max-Age=");
+        http_text_i64(t, u->settings->sticky_max_age_s);
+    }
+    http_text_lit(t, x->secure ? "; Secure\r\n" : "\r\n");
+}
+
+static void put_extra(struct weir_exchange *x, bool has_age, bool stored, bool has_ttl)
+{
+    const struct site *site = x->site->site;
+    struct http_text t;
+
+    http_text_init(&t, x->extra, sizeof x->extra);
+    if (has_age)
+        put_age(&t, x->age);
+    if (site->source.forward->via)
+        http_text_bytes(&t, site->via, site->via_len);
+    if (site->source.cache->status_field)
+        put_cache_status(&t, x, stored, has_ttl);
+    put_sticky(&t, x);
+    x->response.extra = http_text_span(&t);
+}
+
+/* ---- heads that are not sent as they stand ---- */
+
+static bool serialize(struct weir_exchange *x, const struct http_head *head)
+{
+    size_t room = http_fields_bytes(head) + 64;
+    char *buf = weir_arena_alloc(&x->arena, room);
+    struct http_text t;
+
+    if (buf == NULL)
+        return weir_fail(&x->err, WEIR_E_MEMORY, "deliver: head", 0);
+    http_text_init(&t, buf, room);
+    http_text_status_line(&t, head->status, WEIR_SPAN_NONE);
+    http_text_fields(&t, head);
+    x->response.head = http_text_span(&t);
+    return http_text_ok(&t) || weir_fail(&x->err, WEIR_E_INTERNAL, "deliver: head", 0);
+}
+
+/* What a 304 carries: nothing that describes the content it does not have (RFC 9110 15.4.5). */
+static bool not_in_304(const struct http_field *f, const void *ctx)
+{
+    (void)ctx;
+    switch (f->id) {
+    case HTTP_F_CONTENT_TYPE:
+    case HTTP_F_CONTENT_ENCODING:
+    case HTTP_F_CONTENT_LANGUAGE:
+    case HTTP_F_CONTENT_RANGE:
+    case HTTP_F_ACCEPT_RANGES:
+    case HTTP_F_LAST_MODIFIED:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool edit(struct weir_exchange *x, struct http_head *head)
+{
+    struct template_values v;
+    char client[NET_TEXT_MAX];
+
+    if (x->route->response_edits == NULL)
+        return true;
+    trace_request_id(x);
+    exchange_template_values(x, &v, client);
+    return edits_apply(x->route->response_edits, &v, head, &x->arena, &x->err);
+}
+
+/* The common end: as it stands if nothing has to change, the usual case. */
+static bool deliver(struct weir_exchange *x, const struct source *s)
+{
+    struct exchange_response *r = &x->response;
+    bool maybe_304 = s->status == 200 && (x->req.method_id == HTTP_M_GET ||
+                                          x->req.method_id == HTTP_M_HEAD) &&
+                     !x->pass && validate_is_conditional(&x->req);
+    struct http_head view;
+
+    r->status = s->status;
+    r->head = s->head;
+    r->length = s->length;
+    r->bodiless = x->req.method_id == HTTP_M_HEAD || http_status_bodiless(s->status);
+    if (!maybe_304 && x->route->response_edits == NULL)
+        return true;
+    if (!response_in_view(&view, s->fields, s->field_count, s->status, &x->arena))
+        return weir_fail(&x->err, WEIR_E_MEMORY, "deliver: head", 0);
+    if (maybe_304 && validate_client(&x->req, &view, s->response_time)) {
+        bool has_etag = http_head_has(&view, HTTP_F_ETAG);
+
+        http_head_remove_if(&view, not_in_304, NULL);
+        if (!has_etag) /* then Last-Modified is the validator the client needs */
+            for (uint32_t i = 0; i < s->field_count; i++)
+                if (s->fields[i].id == HTTP_F_LAST_MODIFIED)
+                    http_head_add_id(&view, &x->arena, HTTP_F_LAST_MODIFIED, s->fields[i].value);
+        view.status = r->status = 304;
+        r->length = -1;
+        r->bodiless = true;
+    } else if (x->route->response_edits == NULL) {
+        return true;
+    }
+    return edit(x, &view) && serialize(x, &view);
+}
+
+bool deliver_stored(struct weir_exchange *x, bool stored)
+{
+    const struct stored_response *s = x->stored;
+    struct source source = {
+        .status = s->status,
+        .head = weir_span(s->head->bytes, s->head->len),
+        .fields = s->fields,
+        .field_count = s->field_count,
+        .length = http_status_bodiless(s->status) ? -1 : (int64_t)s->body_len,
+        .response_time = s->facts.freshness.response_time,
+    };
+
+    if (!deliver(x, &source))
+        return false;
+    x->response.source = x->response.bodiless ? BODY_NONE : BODY_STORED;
+    put_extra(x, true, stored, true);
+    return true;
+}
+
+bool deliver_fill(struct weir_exchange *x)
+{
+    const struct fill_head *h = &x->reader->fill->head;
+    struct source source = {
+        .status = h->status,
+        .head = weir_span(h->bytes->bytes, h->bytes->len),
+        .fields = h->fields,
+        .field_count = h->field_count,
+        .length = h->length,
+        .response_time = x->loop->clock.wall_s,
+    };
+    bool has_age = false;
+
+    if (x->cache_detail == NULL)
+        x->cache_detail = h->detail;
+    if (!x->pass) {
+        x->age = reuse_age(&h->facts.reuse, x->loop->clock.wall_s);
+        x->ttl = h->facts.reuse.lifetime - x->age;
+        has_age = x->age > 0 || x->collapsed;
+    }
+    if (!deliver(x, &source))
+        return false;
+    if (x->origin_status == 0)
+        x->origin_status = h->status;
+    x->response.source = x->response.bodiless ? BODY_NONE : BODY_FILL;
+    put_extra(x, has_age, h->storable, !x->pass && h->storable);
+    return true;
+}
+
+/* ---- the body ---- */
+
+static enum exchange_pull pull_stored(struct weir_exchange *x, struct exchange_part *out,
+                                      unsigned max, unsigned *n)
+{
+    const struct stored_response *s = x->stored;
+
+    while (*n < max && x->response.next_slice < s->slice_count) {
+        struct weir_slice slice = s->slices[x->response.next_slice++];
+
+        out[(*n)++] = (struct exchange_part){weir_slice_ptr(slice), slice.len, NULL};
+    }
+    return *n > 0 ? PULL_DATA : PULL_END;
+}
+
+static enum exchange_pull pull_fill(struct weir_exchange *x, struct exchange_part *out,
+                                    unsigned max, unsigned *n)
+{
+    struct weir_slice slices[16];
+    unsigned got;
+
+    switch (fill_reader_take(x->reader, slices, max < 16 ? max : 16, &got)) {
+    case FILL_READ_WAIT:
+        return PULL_WAIT;
+    case FILL_READ_END:
+        return PULL_END;
+    case FILL_READ_FAILED:
+        x->err = x->reader->fill->err;
+        return PULL_FAILED;
+    case FILL_READ_DATA:
+        break;
+    }
+    for (unsigned i = 0; i < got; i++)
+        out[(*n)++] =
+            (struct exchange_part){weir_slice_ptr(slices[i]), slices[i].len, slices[i].blob};
+    return PULL_DATA;
+}
+
+enum exchange_pull exchange_pull(struct weir_exchange *x, struct exchange_part *out, unsigned max,
+                                 unsigned *n)
+{
+    *n = 0;
+    switch (x->response.source) {
+    case BODY_STORED:
+        return pull_stored(x, out, max, n);
+    case BODY_FILL:
+        return pull_fill(x, out, max, n);
+    case BODY_BYTES:
+        if (x->response.next_slice++ > 0 || x->response.bytes.len == 0)
+            return PULL_END;
+        out[(*n)++] = (struct exchange_part){x->response.bytes.ptr, x->response.bytes.len, NULL};
+        return PULL_DATA;
+    case BODY_NONE:
+        break;
+    }
+    return PULL_END;
+}
+
+struct weir_span exchange_trailers(const struct weir_exchange *x)
+{
+    const struct weir_blob *b =
+        x->response.source == BODY_FILL ? x->reader->fill->head.trailers : NULL;
+
+    return b != NULL ? weir_span(b->bytes, b->len) : WEIR_SPAN_NONE;
+}

@@ -1,0 +1,213 @@
+/*
+ * exchange.h - one request with its response, whatever protocol it came by.
+ *
+ *   conn -> h1 -> exchange_start(): TARGET -> LOOP -> ROUTE -> LOOKUP --.
+ *                                                                       |  hit
+ *                  client->respond() <- DELIVER <- stored response <----+
+ *                        |                 ^                            |  miss, pass
+ *                        |                 '------ fill <- fetch <------'
+ *                        v
+ *            exchange_pull() ... exchange_close(): access log, counters
+ *
+ * The stages are one table (stages.c). A stage answers with a verdict; one that waits is resumed exactly once by
+ * exchange_resume(), or cancelled when the client leaves. Fields are written by one stage and only read after it;
+ * they stand here in that order.
+ *
+ * Memory: an exchange is a part of the protocol's own per-request object, taken from a free list, so that a hit on a
+ * kept-alive connection allocates nothing. Until a stage waits, the request head lives in the receive buffer;
+ * exchange_hold() moves it into the arena.
+ */
+#ifndef EXCHANGE_H
+#define EXCHANGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "weir/arena.h"
+#include "weir/blob.h"
+#include "weir/err.h"
+#include "weir/metrics.h"
+#include "cache_key.h"
+#include "cache_status.h"
+#include "fill.h"
+#include "http_framing.h"
+#include "http_head.h"
+#include "http_target.h"
+#include "net_addr.h"
+#include "net_loop.h"
+#include "net_pipe.h"
+#include "origin_client.h"
+#include "pattern.h"
+#include "reuse.h"
+#include "router.h"
+#include "site.h"
+#include "template.h"
+
+struct fetch;
+struct inflight;
+struct tier;
+struct weir_exchange;
+struct weir_sink;
+
+/* One worker's surroundings; set up by the runtime. */
+struct exchange_worker {
+    unsigned index;
+    struct net_loop *loop;
+    struct weir_metrics *metrics;
+    struct site_worker *site; /* what new exchanges begin with */
+    struct origin_client origins;
+    struct tier *tier;         /* shared; NULL: no cache */
+    struct inflight *inflight; /* shared */
+    const struct weir_hash_secret *secret;
+    struct weir_sink *access; /* shared; NULL: none */
+    struct pattern_scratch *scratch;
+    struct http_field *fields; /* scratch for request heads that arrive whole */
+    uint32_t field_cap;
+    uint64_t request_ids; /* random start, counted up */
+    struct fetch *fetches; /* all under way */
+};
+
+enum exchange_verdict {
+    EXCHANGE_NEXT,  /* run the next stage */
+    EXCHANGE_REPLY, /* x->response is ready */
+    EXCHANGE_WAIT,  /* the stage keeps x and will call exchange_resume() exactly once */
+    EXCHANGE_FAIL,  /* x->err is set; errors.def gives the status */
+};
+
+struct exchange_stage {
+    const char *name;
+    enum exchange_verdict (*run)(struct weir_exchange *x);
+    /* The client left while the stage waits; NULL for one that never waits. */
+    void (*cancel)(struct weir_exchange *x);
+};
+
+enum exchange_source { BODY_NONE, BODY_BYTES, BODY_STORED, BODY_FILL };
+
+struct exchange_response {
+    int status;
+    struct weir_span head;  /* status line and field lines, each with CRLF, no framing; lives as long as x */
+    struct weir_span extra; /* further field lines of this answer alone */
+    int64_t length;         /* of the content as announced; -1 unknown */
+    bool bodiless;          /* no content follows, whatever `length` announces (HEAD, 204, 304) */
+    enum exchange_source source;
+    struct weir_span bytes; /* BODY_BYTES */
+    uint32_t next_slice;    /* BODY_STORED: cursor */
+    bool close;             /* the connection should not be used again */
+};
+
+/* One piece of the body to send. blob is set where the receiver must drop a reference after sending. */
+struct exchange_part {
+    const char *ptr;
+    size_t len;
+    struct weir_blob *blob;
+};
+
+/* What a protocol does for an exchange; all on the loop's thread. */
+struct exchange_client {
+    /* A 1xx response; borrowed for the call. */
+    void (*interim)(struct weir_exchange *x, const struct http_head *head);
+    /* x->response is set: send it. Once per exchange; may run inside exchange_start(). */
+    void (*respond)(struct weir_exchange *x);
+    /* After exchange_pull() said WAIT: pull again. */
+    void (*more)(struct weir_exchange *x);
+    /* The origin switched protocols: takes fd. Instead of respond(). */
+    void (*upgraded)(struct weir_exchange *x, int fd, const struct http_head *head,
+                     struct weir_span surplus);
+};
+
+#define EXCHANGE_EXTRA_MAX 768
+
+struct weir_exchange {
+    /* the engine's */
+    struct exchange_worker *w;
+    struct site_worker *site; /* counted */
+    const struct exchange_client *client;
+    struct weir_arena arena;
+    struct net_loop *loop;
+    uint8_t stage;
+    bool open;      /* between exchange_open() and exchange_close() */
+    bool started;   /* the head was accepted: counted, logged */
+    bool held;      /* the request lives in the arena */
+    bool waiting;   /* a stage waits */
+    bool responded; /* client->respond() was called */
+    struct weir_err err;
+    int64_t began_us; /* first byte of the request */
+
+    /* the protocol's, before exchange_start() */
+    struct http_head req;
+    struct http_framing framing;
+    struct weir_span raw; /* the bytes req points into */
+    struct net_pipe *body; /* content to come; NULL: none */
+    const struct net_peer *peer;
+    const char *protocol; /* "HTTP/1.1" */
+    bool secure;
+
+    /* TARGET, ROUTE */
+    struct http_target target;
+    struct net_peer client_addr; /* the peer, or whom a trusted peer speaks for */
+    bool peer_trusted;
+    const struct route *route;
+    struct route_match match;
+    char request_id[33];
+
+    /* LOOKUP */
+    struct cache_key key;
+    char key_buf[CACHE_KEY_INLINE];
+    struct stored_response *stored; /* the one being served; a reference */
+    struct stored_response *validating; /* a stale one that may serve if all else fails; a reference */
+    int64_t age, ttl;
+    enum cache_fwd fwd;
+    bool hit, collapsed, pass;
+    const char *cache_detail; /* static */
+    struct fill_reader *reader;
+    struct fetch *fetch; /* only while x leads a pass and must be told of interims and upgrades */
+    struct net_timer collapse_timer;
+    uint8_t dispatches; /* times LOOKUP ran: others' fetches turned out not to be for us */
+    const char *upstream_name; /* for the log; static or site's */
+    const char *origin_url;
+    int origin_status;
+    int sticky_set; /* origin index a cookie must name; -1: none */
+    uint32_t upstream_index;
+
+    /* DELIVER */
+    struct exchange_response response;
+    char extra[EXCHANGE_EXTRA_MAX];
+
+    /* FINISH */
+    uint64_t sent_bytes;     /* content */
+    uint64_t received_bytes; /* content */
+};
+
+/* ---- for the protocols ---- */
+
+/* x: the caller's zeroed or recycled memory (its arena is kept over uses). */
+void exchange_init(struct weir_exchange *x, struct exchange_worker *w);
+/* A request begins to arrive: takes a place in the current site. */
+void exchange_open(struct weir_exchange *x, const struct exchange_client *client,
+                   const struct net_peer *peer, int64_t now_us);
+/* The whole head is there and framed. May call client->respond() before it returns. */
+void exchange_start(struct weir_exchange *x);
+/* The head was refused, or the client is late: answers with the error's status, closing. */
+void exchange_refuse(struct weir_exchange *x, const struct weir_err *err);
+/* Copies into the arena what still lies in the receive buffer. false without memory. */
+bool exchange_hold(struct weir_exchange *x);
+
+enum exchange_pull { PULL_DATA, PULL_WAIT, PULL_END, PULL_FAILED };
+/* Up to max parts of the body. After WAIT client->more() comes. FAILED: the body breaks off, and so must the message. */
+enum exchange_pull exchange_pull(struct weir_exchange *x, struct exchange_part *out, unsigned max,
+                                 unsigned *n);
+/* Trailer fields to send after the last part; empty if none. */
+struct weir_span exchange_trailers(const struct weir_exchange *x);
+/* The exchange is over (sent, or the client left: complete false): cancels what still runs, logs, lets go. */
+void exchange_close(struct weir_exchange *x, bool complete);
+/* Frees the arena. */
+void exchange_free(struct weir_exchange *x);
+
+/* ---- for the stages ---- */
+
+void exchange_resume(struct weir_exchange *x, enum exchange_verdict verdict);
+/* Values for templates of the route. */
+void exchange_template_values(struct weir_exchange *x, struct template_values *v,
+                              char client[NET_TEXT_MAX]);
+
+#endif

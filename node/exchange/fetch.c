@@ -1,0 +1,633 @@
+#include "fetch.h"
+
+#include <string.h>
+
+#include "weir/alloc.h"
+#include "weir/log.h"
+#include "cookie.h"
+#include "http_cache_control.h"
+#include "inflight.h"
+#include "origin_state.h"
+#include "request_out.h"
+#include "response_in.h"
+#include "sticky.h"
+#include "storable.h"
+#include "stored.h"
+#include "tier.h"
+#include "validate.h"
+#include "vary.h"
+
+#define TRAILERS_MAX 32
+
+struct fetch {
+    struct exchange_worker *w;
+    struct fetch *next, **at; /* all of the worker */
+    struct site_worker *site; /* counted */
+    struct weir_arena arena;
+    struct fill *fill;            /* reference */
+    struct weir_exchange *leader; /* NULL once it has left */
+    bool pass;
+    bool shared_once; /* was in the table of fills under way */
+    bool ended;
+    const struct route *route;
+    struct http_head req; /* a pass borrows the leader's; else a copy in the arena */
+    struct weir_hash128 hash;
+    struct stored_response *validating; /* reference */
+    struct origin_upstream *upstream;
+    const struct site_upstream *site_upstream;
+    struct origin_request request;
+    struct origin_fetch origin;
+    struct http_head trailers;
+    int64_t request_time_s;
+    struct vary_spec vary;
+    struct net_deferred gone;
+};
+
+static const struct origin_events origin_events;
+static void on_space(void *arg);
+static void on_abandoned(void *arg);
+static const struct fill_owner fill_owner = {on_space, on_abandoned};
+
+static int64_t now_s(const struct fetch *f)
+{
+    return f->w->loop->clock.wall_s;
+}
+
+/* ---- life ---- */
+
+static void free_fetch(struct net_deferred *d)
+{
+    struct fetch *f = (struct fetch *)(void *)((char *)d - offsetof(struct fetch, gone));
+
+    weir_arena_free(&f->arena);
+    weir_free(f);
+}
+
+/* The fetch is over, however: lets go of everything; the memory goes at the end of the turn. */
+static void finish(struct fetch *f)
+{
+    if (f->ended)
+        return;
+    f->ended = true;
+    *f->at = f->next;
+    if (f->next != NULL)
+        f->next->at = f->at;
+    if (f->leader != NULL)
+        f->leader->fetch = NULL;
+    if (f->shared_once)
+        inflight_remove(f->w->inflight, f->fill);
+    fill_detach_owner(f->fill);
+    fill_unref(f->fill);
+    stored_response_unref(f->validating);
+    site_leave(f->site);
+    net_defer(f->w->loop, &f->gone, free_fetch);
+}
+
+static struct fetch *new_fetch(struct weir_exchange *x, struct fill *fill, bool pass)
+{
+    struct fetch *f = weir_calloc(1, sizeof *f);
+
+    if (f == NULL) {
+        weir_fail(&x->err, WEIR_E_MEMORY, "fetch: create", 0);
+        return NULL;
+    }
+    weir_arena_init(&f->arena, 0);
+    f->w = x->w;
+    f->site = site_use(x->site);
+    f->fill = fill_ref(fill);
+    f->pass = pass;
+    f->route = x->route;
+    f->hash = x->key.hash;
+    f->request_time_s = x->loop->clock.wall_s;
+    f->next = x->w->fetches;
+    f->at = &x->w->fetches;
+    if (f->next != NULL)
+        f->next->at = &f->next;
+    x->w->fetches = f;
+    return f;
+}
+
+/* ---- sending ---- */
+
+/* Which upstream, and what the balancer should know of this client. */
+static void choose_upstream(struct fetch *f, struct weir_exchange *x, struct balance_hint *hint)
+{
+    uint32_t index = route_pick_upstream(f->route, (uint32_t)balance_rng_next(&f->w->origins.rng));
+    const struct upstream_settings *s;
+    struct weir_span on = WEIR_SPAN_NONE;
+    struct weir_span bound;
+
+    f->upstream = f->site->upstreams[index];
+    f->site_upstream = &f->site->site->upstreams[index];
+    s = f->upstream->settings;
+    x->upstream_index = index;
+    x->upstream_name = s->name;
+    *hint = BALANCE_HINT_NONE;
+    if (s->balance == BALANCE_HASH) {
+        char client[NET_TEXT_MAX];
+        const struct http_field *field;
+
+        switch (s->hash_on) {
+        case HASH_ON_PATH:
+            on = x->target.path;
+            break;
+        case HASH_ON_CLIENT:
+            on = weir_span(client, net_peer_text(&x->client_addr, client));
+            break;
+        case HASH_ON_FIELD:
+            field = http_head_find(&x->req, weir_span_str(s->hash_name));
+            if (field != NULL)
+                on = field->value;
+            break;
+        case HASH_ON_COOKIE:
+            cookie_find(&x->req, weir_span_str(s->hash_name), &on);
+            break;
+        }
+        hint->hash = origin_hash(on.ptr, on.len);
+    }
+    if (f->site_upstream->sticky != NULL &&
+        cookie_find(&x->req, weir_span_str(s->sticky_cookie), &bound))
+        hint->sticky = sticky_find(f->site_upstream->sticky, bound);
+}
+
+static bool start(struct fetch *f, struct weir_exchange *x)
+{
+    struct request_out out = {
+        .x = x,
+        .upstream = NULL,
+        .shared = !f->pass,
+        .validating = f->validating,
+        .route = f->route,
+    };
+    struct balance_hint hint;
+
+    choose_upstream(f, x, &hint);
+    out.upstream = f->upstream->settings;
+    f->request.method = x->req.method_id;
+    if (f->pass) {
+        f->request.body = x->body;
+        f->request.upgrade = x->framing.upgrade && f->route->settings->websocket;
+        f->request.websocket_key = http_head_value(&x->req, HTTP_F_SEC_WEBSOCKET_KEY);
+        out.upgrade = f->request.upgrade;
+    }
+    f->request.body_chunked = f->request.body != NULL && !x->framing.has_length;
+    if (f->route->settings->trailer_count > 0) {
+        struct http_field *fields = weir_arena_alloc(&f->arena, TRAILERS_MAX * sizeof *fields);
+
+        if (fields == NULL)
+            return weir_fail(&x->err, WEIR_E_MEMORY, "fetch: trailers", 0);
+        http_head_init(&f->trailers, fields, TRAILERS_MAX);
+        f->request.trailers = &f->trailers;
+    }
+    if (!request_out_write(&out, &f->arena, &f->request.head, &x->err))
+        return false;
+    origin_fetch_start(&f->origin, f->upstream, &f->request, &hint, &origin_events, f);
+    return true;
+}
+
+bool fetch_pass(struct weir_exchange *x, void (*wake)(void *arg))
+{
+    struct cache_key none = {.bytes = WEIR_SPAN_NONE};
+    struct fill *fill = fill_new(&none, false, &x->loop->box, &fill_owner, NULL, &x->err);
+    struct fetch *f;
+
+    if (fill == NULL)
+        return false;
+    f = new_fetch(x, fill, true);
+    fill_unref(fill);
+    if (f == NULL)
+        return false;
+    fill->owner_arg = f;
+    f->req = x->req;
+    x->reader = fill_reader_open(fill, &x->loop->box, wake, x);
+    if (x->reader == NULL)
+        weir_fail(&x->err, WEIR_E_MEMORY, "fetch: reader", 0);
+    if (x->reader == NULL || !start(f, x)) {
+        finish(f);
+        return false;
+    }
+    fill_reader_state(x->reader); /* arms the wake-up */
+    f->leader = x;
+    x->fetch = f;
+    return true;
+}
+
+struct fill *fetch_new_fill(struct weir_exchange *x)
+{
+    return fill_new(&x->key, true, &x->loop->box, &fill_owner, NULL, &x->err);
+}
+
+void fetch_drop_fill(struct fill *f)
+{
+    fill_unref(f);
+}
+
+/* The common part of leading and refreshing; the fill is in the table. x's request is copied. */
+static struct fetch *start_shared(struct weir_exchange *x, struct fill *fill,
+                                  struct stored_response *validating)
+{
+    struct fetch *f = new_fetch(x, fill, false);
+
+    if (f == NULL)
+        return NULL;
+    f->shared_once = true;
+    fill->owner_arg = f;
+    if (validating != NULL)
+        f->validating = stored_response_ref(validating);
+    if (!http_head_copy(&f->req, &x->req, &f->arena)) {
+        weir_fail(&x->err, WEIR_E_MEMORY, "fetch: request", 0);
+        finish(f);
+        return NULL;
+    }
+    if (!start(f, x)) {
+        finish(f);
+        return NULL;
+    }
+    return f;
+}
+
+bool fetch_lead(struct weir_exchange *x, struct fill *fill, void (*wake)(void *arg))
+{
+    struct fetch *f;
+
+    x->reader = fill_reader_open(fill, &x->loop->box, wake, x);
+    if (x->reader == NULL)
+        weir_fail(&x->err, WEIR_E_MEMORY, "fetch: reader", 0);
+    f = x->reader != NULL ? start_shared(x, fill, x->validating) : NULL;
+    if (f == NULL) { /* others may have joined meanwhile: they fail with it */
+        inflight_remove(x->w->inflight, fill);
+        fill_fail(fill, &x->err);
+        fill_unref(fill);
+        return false;
+    }
+    fill_unref(fill);
+    fill_reader_state(x->reader);
+    f->leader = x;
+    x->fetch = f;
+    return true;
+}
+
+void fetch_refresh(struct weir_exchange *x, struct stored_response *stale)
+{
+    struct fill *fill = fetch_new_fill(x), *other;
+
+    if (fill == NULL)
+        return;
+    other = inflight_join(x->w->inflight, fill, &x->req);
+    if (other != NULL)
+        fill_unref(other);
+    else if (start_shared(x, fill, stale) == NULL)
+        inflight_remove(x->w->inflight, fill);
+    fill_unref(fill);
+    x->err.code = WEIR_OK;
+}
+
+void fetch_leave(struct weir_exchange *x)
+{
+    struct fetch *f = x->fetch;
+
+    if (f == NULL)
+        return;
+    x->fetch = NULL;
+    f->leader = NULL;
+    if (!f->pass)
+        return; /* goes on for the others, and for the store */
+    origin_fetch_cancel(&f->origin);
+    finish(f);
+}
+
+void fetch_cancel_all(struct exchange_worker *w)
+{
+    struct weir_err err = {.code = WEIR_E_OVERLOAD, .where = "fetch: the node stops"};
+
+    while (w->fetches != NULL) {
+        struct fetch *f = w->fetches;
+
+        origin_fetch_cancel(&f->origin);
+        fill_fail(f->fill, &err);
+        finish(f);
+    }
+}
+
+/* ---- what the fill says ---- */
+
+static void on_space(void *arg)
+{
+    struct fetch *f = arg;
+
+    origin_fetch_resume(&f->origin);
+}
+
+static void on_abandoned(void *arg)
+{
+    struct fetch *f = arg;
+    struct weir_err err = {.code = WEIR_E_CLIENT_GONE, .where = "fetch: nobody reads it any more"};
+
+    origin_fetch_cancel(&f->origin);
+    fill_fail(f->fill, &err);
+    finish(f);
+}
+
+/* ---- storing ---- */
+
+static void key_draft(const struct fetch *f, struct stored_draft *d)
+{
+    memset(d, 0, sizeof *d);
+    d->hash = f->hash;
+    d->key = f->fill->key;
+    d->variant = f->fill->variant;
+}
+
+/* Nobody shall queue for what cannot be shared. */
+static void put_marker(struct fetch *f)
+{
+    struct stored_draft d;
+    struct stored_response *marker;
+
+    key_draft(f, &d);
+    d.variant = WEIR_SPAN_NONE; /* whatever the variant */
+    marker = stored_marker_new(
+        &d, net_now_ms(f->w->loop) + f->site->site->source.cache->hit_for_miss_ms, NULL);
+    if (marker != NULL)
+        tier_put(f->w->tier, marker);
+    stored_response_unref(marker);
+}
+
+static void store(struct fetch *f)
+{
+    const struct fill_head *h = &f->fill->head;
+    struct stored_draft d;
+    struct stored_response *r;
+    struct weir_err err;
+
+    if (!h->storable || !f->fill->retain)
+        return;
+    key_draft(f, &d);
+    d.status = h->status;
+    d.head = weir_span(h->bytes->bytes, h->bytes->len);
+    d.fields = h->fields;
+    d.field_count = h->field_count;
+    d.slices = f->fill->parts;
+    d.slice_count = f->fill->part_count;
+    d.etag = h->etag;
+    d.last_modified = h->last_modified;
+    d.facts = h->facts;
+    r = stored_response_new(&d, &err);
+    if (r == NULL)
+        return; /* the clients have it; the next one asks again */
+    if (tier_put(f->w->tier, r))
+        weir_metric_add(f->w->metrics, WEIR_M_cache_stores, 1);
+    stored_response_unref(r);
+}
+
+/* ---- validation ---- */
+
+static enum storable_verdict judge(struct fetch *f, const struct http_head *head,
+                                   const struct fill_head *h);
+
+/*
+ * The stored response under its new head (RFC 9111 4.3.4); NULL if the 304 is not about it, or without
+ * memory. *storable: the new head still permits storing.
+ */
+static struct stored_response *freshen(struct fetch *f, const struct http_head *not_modified,
+                                       struct stored_response *old, bool *storable)
+{
+    struct http_head view, merged;
+    struct fill_head h;
+    struct stored_draft d;
+    struct stored_response *r = NULL;
+    struct weir_err err;
+
+    if (!response_in_view(&view, old->fields, old->field_count, old->status, &f->arena) ||
+        !validate_names(not_modified, &view) ||
+        !validate_merge(&merged, &view, not_modified, &f->arena))
+        return NULL;
+    if (!response_in_build(&h, &merged, NULL, f->site->site, &f->route->settings->cache,
+                           f->request_time_s, now_s(f), &err))
+        return NULL;
+    *storable = judge(f, &merged, &h) == STORABLE_YES;
+    key_draft(f, &d);
+    d.variant = old->variant;
+    d.status = old->status;
+    d.head = weir_span(h.bytes->bytes, h.bytes->len);
+    d.fields = h.fields;
+    d.field_count = h.field_count;
+    d.etag = h.etag;
+    d.last_modified = h.last_modified;
+    d.facts = h.facts;
+    r = stored_response_freshened(old, &d, &err);
+    response_in_clear(&h);
+    return r;
+}
+
+/* A 304 for what we hold: everyone who waits is answered from it. */
+static void on_not_modified(struct fetch *f, const struct http_head *head)
+{
+    struct stored_response *old = f->validating;
+    bool storable = false;
+    struct stored_response *r = freshen(f, head, old, &storable);
+    struct weir_err err = {0};
+    bool stored = false;
+
+    if (r == NULL) {
+        weir_fail(&err, WEIR_E_RESPONSE_MALFORMED, "fetch: a 304 for another representation", 0);
+        tier_drop(f->w->tier, old); /* the next request asks without a condition */
+        origin_fetch_cancel(&f->origin);
+        fill_fail(f->fill, &err);
+        finish(f);
+        return;
+    }
+    inflight_remove(f->w->inflight, f->fill);
+    if (storable) {
+        stored = tier_put(f->w->tier, r);
+    } else { /* it has become private or the like: for the one who asked, and no longer for others */
+        tier_drop(f->w->tier, old);
+        fill_disband(f->fill, f->leader != NULL ? f->leader->reader : NULL);
+    }
+    weir_metric_add(f->w->metrics, WEIR_M_cache_validated, 1);
+    fill_answer(f->fill, r, true, stored, 304, NULL);
+    stored_response_unref(r);
+}
+
+/* The origin cannot answer, but what we hold may still serve (RFC 5861 4). */
+static bool answer_stale(struct fetch *f, int status, const char *why)
+{
+    if (f->validating == NULL || !reuse_on_error(&f->validating->facts.reuse, now_s(f)))
+        return false;
+    inflight_remove(f->w->inflight, f->fill);
+    fill_answer(f->fill, f->validating, false, false, status, why);
+    return true;
+}
+
+/* ---- the response ---- */
+
+static void on_interim(void *arg, const struct http_head *head)
+{
+    struct fetch *f = arg;
+
+    if (f->leader != NULL)
+        f->leader->client->interim(f->leader, head);
+}
+
+static void note_origin(struct fetch *f, const struct http_head *head)
+{
+    struct weir_exchange *x = f->leader;
+
+    if (x == NULL)
+        return;
+    x->origin_status = head->status;
+    x->origin_url = f->upstream->settings->origins[f->origin.index].url;
+    if (f->pass && f->site_upstream->sticky != NULL && f->origin.sticky_moved)
+        x->sticky_set = f->origin.index;
+}
+
+/* Unsafe methods that succeed invalidate what is stored for their target (RFC 9111 4.4). */
+static void invalidate(struct fetch *f, const struct http_head *head)
+{
+    if (f->leader != NULL && f->w->tier != NULL && !http_method_safe(f->request.method) &&
+        head->status >= 200 && head->status < 400)
+        tier_remove(f->w->tier, f->leader->key.hash, f->leader->key.bytes);
+}
+
+static enum storable_verdict judge(struct fetch *f, const struct http_head *head,
+                                   const struct fill_head *h)
+{
+    struct http_cache_control request_cc, response_cc;
+    struct storable_question q = {
+        .request = &f->req,
+        .request_cc = &request_cc,
+        .request_has_content = false,
+        .response = head,
+        .response_cc = &response_cc,
+        .facts = &h->facts.freshness,
+        .route = &f->route->settings->cache,
+    };
+
+    http_cache_control_parse(&f->req, HTTP_F_CACHE_CONTROL, &request_cc);
+    http_cache_control_parse(head, HTTP_F_CACHE_CONTROL, &response_cc);
+    return storable_response(&q);
+}
+
+/* Tells the table which variant this is; false: it cannot be shared. */
+static bool settle_variant(struct fetch *f, const struct http_head *head)
+{
+    char buf[VARY_KEY_INLINE];
+    struct weir_span variant;
+
+    vary_parse(head, &f->vary);
+    variant = vary_key(&f->vary, &f->req, buf, sizeof buf, &f->arena);
+    return variant.ptr != NULL && inflight_variant(f->w->inflight, f->fill, &f->vary, variant);
+}
+
+/* Decides whether the response is for all or for the leader alone. */
+static void judge_sharing(struct fetch *f, const struct http_head *head, struct fill_head *h)
+{
+    enum storable_verdict v = judge(f, head, h);
+    uint64_t max = f->site->site->source.cache->object_max_bytes;
+    bool too_large = h->length > 0 && (uint64_t)h->length > max;
+
+    h->detail = too_large ? "too-large" : v == STORABLE_YES ? NULL : storable_text(v);
+    h->storable = v == STORABLE_YES && !too_large && settle_variant(f, head);
+    if (h->storable)
+        return;
+    if (storable_marks_key(v) || too_large)
+        put_marker(f);
+    inflight_remove(f->w->inflight, f->fill);
+    fill_disband(f->fill, f->leader != NULL ? f->leader->reader : NULL);
+}
+
+static void on_head(void *arg, const struct http_head *head, const struct http_framing *framing)
+{
+    struct fetch *f = arg;
+    struct fill_head h;
+    struct weir_err err = {0};
+
+    note_origin(f, head);
+    invalidate(f, head);
+    if (f->validating != NULL && head->status == 304) {
+        on_not_modified(f, head);
+        return;
+    }
+    if (reuse_status_is_error(head->status) && answer_stale(f, head->status, "stale-if-error")) {
+        origin_fetch_cancel(&f->origin);
+        finish(f);
+        return;
+    }
+    if (!response_in_build(&h, head, framing, f->site->site,
+                           f->pass ? NULL : &f->route->settings->cache, f->request_time_s, now_s(f),
+                           &err)) {
+        origin_fetch_cancel(&f->origin);
+        fill_fail(f->fill, &err);
+        finish(f);
+        return;
+    }
+    if (!f->pass)
+        judge_sharing(f, head, &h);
+    if (!f->pass && !h.storable && f->leader == NULL) {
+        response_in_clear(&h); /* for nobody */
+        origin_fetch_cancel(&f->origin);
+        finish(f);
+        return;
+    }
+    fill_open(f->fill, &h);
+}
+
+static bool on_data(void *arg, struct weir_slice s)
+{
+    struct fetch *f = arg;
+    bool go_on = fill_append(f->fill, s);
+
+    if (!f->ended && f->fill->retain &&
+        f->fill->bytes > f->site->site->source.cache->object_max_bytes) {
+        put_marker(f);
+        inflight_remove(f->w->inflight, f->fill);
+        fill_stop_retaining(f->fill);
+    }
+    return go_on;
+}
+
+/* Trailer fields the route lets through, as lines. */
+static struct weir_blob *allowed_trailers(struct fetch *f)
+{
+    return f->request.trailers == NULL
+               ? NULL
+               : response_in_trailers(&f->trailers, f->route->settings->trailers,
+                                      f->route->settings->trailer_count);
+}
+
+static void on_end(void *arg)
+{
+    struct fetch *f = arg;
+
+    if (f->ended)
+        return;
+    if (f->fill->state == FILL_OPEN) {
+        store(f);
+        fill_finish(f->fill, allowed_trailers(f));
+    }
+    finish(f);
+}
+
+static void on_fail(void *arg, const struct weir_err *err)
+{
+    struct fetch *f = arg;
+
+    if (f->fill->state != FILL_WAITING || !answer_stale(f, 0, "stale-if-error"))
+        fill_fail(f->fill, err);
+    if (weir_log_enabled(WEIR_LOG_INFO) && err->code != WEIR_E_CLIENT_GONE)
+        weir_log_err(WEIR_LOG_INFO, f->upstream->settings->name, err);
+    finish(f);
+}
+
+static void on_upgraded(void *arg, int fd, const struct http_head *head, struct weir_span surplus)
+{
+    struct fetch *f = arg;
+    struct weir_exchange *x = f->leader; /* only passes ask for it, and they end with their leader */
+
+    note_origin(f, head);
+    finish(f);
+    x->client->upgraded(x, fd, head, surplus);
+}
+
+static const struct origin_events origin_events = {on_interim, on_head, on_data,
+                                                   on_end,     on_fail, on_upgraded};

@@ -1,0 +1,282 @@
+#include "lookup.h"
+
+#include "deliver.h"
+#include "fetch.h"
+#include "http_cache_control.h"
+#include "inflight.h"
+#include "reuse.h"
+#include "storable.h"
+#include "stored.h"
+#include "tier.h"
+#include "vary.h"
+
+/*
+ *                    .-> hit ------------------------------------> REPLY
+ *   run -> tier -----+-> stale, to be validated --.
+ *                    '-> nothing ------------------+-> join or lead a fill -> WAIT -> woken:
+ *                    .-> marker, not cacheable ------> pass (own fetch) ----> WAIT      head known: REPLY
+ *                                                                                       not for us: run again, or pass
+ */
+
+#define DISPATCHES_MAX 4 /* then this request asks for itself */
+
+static void on_wake(void *arg);
+static enum exchange_verdict settle(struct weir_exchange *x);
+
+struct wanted {
+    const struct http_head *request;
+};
+
+static bool serves(const struct stored_response *r, void *arg)
+{
+    const struct wanted *w = arg;
+
+    return r->variant.len == 0 || vary_matches(r->variant, w->request);
+}
+
+static int64_t now_s(const struct weir_exchange *x)
+{
+    return x->loop->clock.wall_s;
+}
+
+static bool build_key(struct weir_exchange *x)
+{
+    struct cache_key_parts parts = {
+        .class = CACHE_KEY_GET,
+        .scheme = weir_span_str(x->target.https ? "https" : "http"),
+        .authority = x->target.authority,
+        .path = x->target.path,
+        .query = x->target.query,
+        .has_query = x->target.query.ptr != NULL && x->route->settings->cache.key_query,
+    };
+
+    return cache_key_build(&x->key, &parts, x->w->secret, x->key_buf, sizeof x->key_buf,
+                           &x->arena) ||
+           weir_fail(&x->err, WEIR_E_MEMORY, "lookup: key", 0);
+}
+
+/* ---- asking for oneself ---- */
+
+static enum exchange_verdict start_pass(struct weir_exchange *x, enum cache_fwd fwd,
+                                        const char *detail)
+{
+    x->pass = true;
+    x->fwd = fwd;
+    x->cache_detail = detail;
+    x->collapsed = false;
+    weir_metric_add(x->w->metrics, WEIR_M_cache_passes, 1);
+    if (!exchange_hold(x) || !fetch_pass(x, on_wake))
+        return EXCHANGE_FAIL;
+    return EXCHANGE_WAIT;
+}
+
+/* ---- sharing a fetch ---- */
+
+static void on_collapse_timeout(struct net_timer *t)
+{
+    struct weir_exchange *x =
+        (struct weir_exchange *)(void *)((char *)t - offsetof(struct weir_exchange, collapse_timer));
+
+    /* Whoever leads is slow or dead: its followers do not wait with it. */
+    fill_reader_close(x->reader);
+    x->reader = NULL;
+    if (start_pass(x, x->fwd, "collapse-timeout") == EXCHANGE_FAIL)
+        exchange_resume(x, EXCHANGE_FAIL);
+}
+
+static bool follow(struct weir_exchange *x, struct fill *fill)
+{
+    x->collapsed = true;
+    weir_metric_add(x->w->metrics, WEIR_M_cache_collapsed, 1);
+    x->reader = fill_reader_open(fill, &x->loop->box, on_wake, x);
+    fill_unref(fill);
+    if (x->reader == NULL)
+        return weir_fail(&x->err, WEIR_E_MEMORY, "lookup: follow", 0);
+    x->collapse_timer.fire = on_collapse_timeout;
+    net_timer_start(x->loop, &x->collapse_timer,
+                    net_now_ms(x->loop) + x->site->site->source.cache->collapse_timeout_ms);
+    return true;
+}
+
+static enum exchange_verdict join_or_lead(struct weir_exchange *x)
+{
+    struct fill *fresh, *other;
+
+    if (!exchange_hold(x))
+        return EXCHANGE_FAIL;
+    fresh = fetch_new_fill(x);
+    if (fresh == NULL)
+        return EXCHANGE_FAIL;
+    other = inflight_join(x->w->inflight, fresh, &x->req);
+    if (other == NULL)
+        return fetch_lead(x, fresh, on_wake) ? EXCHANGE_WAIT : EXCHANGE_FAIL;
+    fetch_drop_fill(fresh);
+    return follow(x, other) ? settle(x) : EXCHANGE_FAIL;
+}
+
+/* ---- woken by the fill ---- */
+
+/* The fetch was not for this request: look again, or after some rounds go alone. */
+static enum exchange_verdict ask_again(struct weir_exchange *x, const char *alone)
+{
+    fill_reader_close(x->reader);
+    x->reader = NULL;
+    x->collapsed = false;
+    if (alone == NULL && ++x->dispatches < DISPATCHES_MAX)
+        return lookup_run(x);
+    return start_pass(x, x->fwd, alone);
+}
+
+static enum exchange_verdict use_answer(struct weir_exchange *x, struct fill *f)
+{
+    stored_response_unref(x->stored);
+    x->stored = stored_response_ref(f->answer);
+    x->origin_status = f->answer_fwd_status;
+    x->cache_detail = f->answer_detail;
+    x->age = reuse_age(&x->stored->facts.reuse, now_s(x));
+    x->ttl = x->stored->facts.reuse.lifetime - x->age;
+    return deliver_stored(x, f->answer_stored) ? EXCHANGE_REPLY : EXCHANGE_FAIL;
+}
+
+static enum exchange_verdict use_stream(struct weir_exchange *x, struct fill *f)
+{
+    if (x->collapsed && f->variant.ptr != NULL && !vary_matches(f->variant, &x->req))
+        return ask_again(x, NULL);
+    return deliver_fill(x) ? EXCHANGE_REPLY : EXCHANGE_FAIL;
+}
+
+/* What the fill has come to means for this request; WAIT: nothing yet. */
+static enum exchange_verdict settle(struct weir_exchange *x)
+{
+    struct fill *f = x->reader->fill;
+    enum fill_state state = fill_reader_state(x->reader);
+
+    if (state == FILL_WAITING)
+        return EXCHANGE_WAIT;
+    net_timer_stop(x->loop, &x->collapse_timer);
+    switch (state) {
+    case FILL_DISBANDED:
+        return ask_again(x, "hit-for-miss");
+    case FILL_ANSWERED:
+        return use_answer(x, f);
+    case FILL_FAILED:
+        if (f->head.bytes == NULL) {
+            x->err = f->err;
+            return EXCHANGE_FAIL;
+        }
+        return use_stream(x, f); /* the head is there, the body will break off */
+    default:
+        return use_stream(x, f);
+    }
+}
+
+static void on_wake(void *arg)
+{
+    struct weir_exchange *x = arg;
+    enum exchange_verdict v;
+
+    if (x->responded) { /* the body grows */
+        x->client->more(x);
+        return;
+    }
+    v = settle(x);
+    if (v != EXCHANGE_WAIT)
+        exchange_resume(x, v);
+}
+
+/* ---- the stage ---- */
+
+static enum exchange_verdict use_stored(struct weir_exchange *x, struct stored_response *r,
+                                        const struct http_cache_control *request_cc)
+{
+    struct reuse reuse = reuse_check(&r->facts.reuse, request_cc, now_s(x));
+
+    x->age = reuse.age;
+    x->ttl = reuse.ttl;
+    switch (reuse.verdict) {
+    case REUSE_GATEWAY_TIMEOUT:
+        stored_response_unref(r);
+        weir_fail(&x->err, WEIR_E_ONLY_IF_CACHED, "lookup", 0);
+        return EXCHANGE_FAIL;
+    case REUSE_VALIDATE:
+        x->fwd = reuse.fwd;
+        stored_response_unref(x->validating);
+        x->validating = r;
+        return join_or_lead(x);
+    case REUSE_STALE_WHILE_REVALIDATE:
+        weir_metric_add(x->w->metrics, WEIR_M_cache_stale_hits, 1);
+        fetch_refresh(x, r);
+        break;
+    case REUSE_STALE:
+        weir_metric_add(x->w->metrics, WEIR_M_cache_stale_hits, 1);
+        break;
+    case REUSE_FRESH:
+        weir_metric_add(x->w->metrics, WEIR_M_cache_hits, 1);
+        break;
+    }
+    x->hit = true;
+    x->stored = r;
+    return deliver_stored(x, false) ? EXCHANGE_REPLY : EXCHANGE_FAIL;
+}
+
+/* Why the cache may not even be asked, or NULL. */
+static const char *bypass(const struct weir_exchange *x, enum cache_fwd *fwd)
+{
+    enum storable_verdict v;
+
+    *fwd = FWD_BYPASS;
+    if (x->w->tier == NULL)
+        return "off";
+    v = storable_request(&x->req, x->body != NULL, &x->route->settings->cache);
+    if (v == STORABLE_NO_METHOD)
+        *fwd = FWD_METHOD;
+    /* An upgrade is a GET that never yields a response to store. */
+    if (v == STORABLE_YES && x->framing.upgrade && x->route->settings->websocket)
+        return "upgrade";
+    return v == STORABLE_YES ? NULL : storable_text(v);
+}
+
+enum exchange_verdict lookup_run(struct weir_exchange *x)
+{
+    struct http_cache_control cc, *request_cc = NULL;
+    struct stored_response *r;
+    struct wanted wanted = {&x->req};
+    unsigned variants = 0;
+    const char *why;
+
+    if (!build_key(x))
+        return EXCHANGE_FAIL;
+    why = bypass(x, &x->fwd);
+    if (why != NULL)
+        return start_pass(x, x->fwd, x->fwd == FWD_METHOD ? NULL : why);
+    if (x->route->settings->cache.client_directives) {
+        http_cache_control_parse(&x->req, HTTP_F_CACHE_CONTROL, &cc);
+        request_cc = &cc;
+    }
+    r = tier_find(x->w->tier, x->key.hash, x->key.bytes, serves, &wanted, &variants);
+    if (r != NULL && r->kind == STORED_MARKER) {
+        bool holds = net_now_ms(x->loop) < r->marker_until_ms;
+
+        stored_response_unref(r);
+        r = NULL;
+        if (holds && !reuse_only_if_cached(request_cc))
+            return start_pass(x, FWD_URI_MISS, "hit-for-miss");
+    }
+    if (r != NULL)
+        return use_stored(x, r, request_cc);
+    if (reuse_only_if_cached(request_cc)) {
+        weir_fail(&x->err, WEIR_E_ONLY_IF_CACHED, "lookup", 0);
+        return EXCHANGE_FAIL;
+    }
+    x->fwd = variants > 0 ? FWD_VARY_MISS : FWD_URI_MISS;
+    /* A part, or a HEAD, is not worth fetching the whole for: it goes through as it is. */
+    if (x->req.method_id == HTTP_M_HEAD || http_head_has(&x->req, HTTP_F_RANGE))
+        return start_pass(x, x->fwd, NULL);
+    weir_metric_add(x->w->metrics, WEIR_M_cache_misses, 1);
+    return join_or_lead(x);
+}
+
+void lookup_cancel(struct weir_exchange *x)
+{
+    net_timer_stop(x->loop, &x->collapse_timer);
+}

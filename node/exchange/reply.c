@@ -1,0 +1,238 @@
+#include "reply.h"
+
+#include <string.h>
+
+#include "weir/log.h"
+#include "edits.h"
+#include "http_list.h"
+#include "http_text.h"
+#include "trace.h"
+
+#define HEAD_MAX 512
+#define BODY_MAX 640
+
+/* ---- heads ---- */
+
+static void put_common(struct http_text *t, const struct weir_exchange *x, int status)
+{
+    http_text_status_line(t, status, WEIR_SPAN_NONE);
+    http_text_field(t, http_field_name(HTTP_F_DATE), weir_span(x->loop->clock.http_date, 29));
+}
+
+static void set_response(struct weir_exchange *x, int status, const struct http_text *head,
+                         struct weir_span content)
+{
+    struct exchange_response *r = &x->response;
+
+    memset(r, 0, sizeof *r);
+    r->status = status;
+    r->head = http_text_span(head);
+    r->length = http_status_bodiless(status) ? -1 : (int64_t)content.len;
+    r->bodiless = x->req.method_id == HTTP_M_HEAD || http_status_bodiless(status);
+    r->bytes = content;
+    r->source = r->bodiless || content.len == 0 ? BODY_NONE : BODY_BYTES;
+}
+
+/* ---- errors ---- */
+
+/* The highest weight a client gives to a media type, -1 if it does not name it. */
+static int weight_of(const struct http_head *h, struct weir_span type)
+{
+    struct http_list list;
+    struct weir_span member, rest;
+    int best = -1;
+
+    if (!http_head_has(h, HTTP_F_ACCEPT))
+        return -1;
+    http_list_begin(&list, h, HTTP_F_ACCEPT);
+    while (http_list_next(&list, &member)) {
+        int q = http_quality(member);
+
+        if (weir_span_ieq(weir_span_trim(http_list_item(member, &rest)), type) && q > best)
+            best = q;
+    }
+    return best;
+}
+
+/* JSON for who asks for JSON by name and not rather for HTML. */
+static bool wants_json(const struct http_head *h)
+{
+    int json = weight_of(h, WEIR_SPAN_LIT("application/json"));
+    int problem = weight_of(h, WEIR_SPAN_LIT("application/problem+json"));
+    int html = weight_of(h, WEIR_SPAN_LIT("text/html"));
+
+    if (problem > json)
+        json = problem;
+    return json > 0 && json >= html;
+}
+
+static void put_html(struct http_text *t, int status, struct weir_span reason, struct weir_span id)
+{
+    http_text_lit(t, "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>");
+    http_text_i64(t, status);
+    http_text_lit(t, " ");
+    http_text_add(t, reason);
+    http_text_lit(t, "</title><h1>");
+    http_text_i64(t, status);
+    http_text_lit(t, " ");
+    http_text_add(t, reason);
+    http_text_lit(t, "</h1><p>Request ");
+    http_text_add(t, id);
+    http_text_lit(t, "</p></html>\n");
+}
+
+static void put_json(struct http_text *t, int status, struct weir_span reason, struct weir_span id)
+{
+    http_text_lit(t, "{\"type\":\"about:blank\",\"title\":\"");
+    http_text_add(t, reason);
+    http_text_lit(t, "\",\"status\":");
+    http_text_i64(t, status);
+    http_text_lit(t, ",\"instance\":\"urn:request:");
+    http_text_add(t, id);
+    http_text_lit(t, "\"}\n");
+}
+
+/* After these the connection's framing, or the client's patience, cannot be relied upon. */
+static bool must_close(enum weir_code code)
+{
+    switch (code) {
+    case WEIR_E_BAD_REQUEST:
+    case WEIR_E_BAD_LENGTH:
+    case WEIR_E_BAD_HOST:
+    case WEIR_E_BAD_TARGET:
+    case WEIR_E_BAD_CHUNK:
+    case WEIR_E_CLIENT_TIMEOUT:
+    case WEIR_E_LENGTH_REQUIRED:
+    case WEIR_E_BODY_TOO_LARGE:
+    case WEIR_E_TARGET_TOO_LONG:
+    case WEIR_E_EXPECTATION:
+    case WEIR_E_HEAD_TOO_LARGE:
+    case WEIR_E_CODING_UNKNOWN:
+    case WEIR_E_VERSION_UNKNOWN:
+    case WEIR_E_MEMORY:
+    case WEIR_E_OVERLOAD:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void put_error_fields(struct http_text *t, const struct weir_exchange *x, int status,
+                             bool json)
+{
+    const char *type = weir_code_proxy_status(x->err.code);
+
+    put_common(t, x, status);
+    if (json)
+        http_text_lit(t, "Content-Type: application/problem+json\r\n");
+    else
+        http_text_lit(t, "Content-Type: text/html; charset=utf-8\r\n");
+    http_text_lit(t, "Cache-Control: no-store\r\n");
+    if (type[0] != '\0' && status >= 500) {
+        http_text_lit(t, "Proxy-Status: ");
+        http_text_add(t, x->site->site->pseudonym);
+        http_text_lit(t, "; error=");
+        http_text_add(t, weir_span_str(type));
+        http_text_lit(t, "\r\n");
+    }
+    if (status == 503)
+        http_text_lit(t, "Retry-After: 5\r\n");
+    if (x->err.code == WEIR_E_METHOD_NOT_ALLOWED)
+        http_text_lit(t, "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n");
+}
+
+static void log_error(const struct weir_exchange *x, int status)
+{
+    char text[WEIR_ERR_DETAIL + 200], peer[NET_TEXT_MAX];
+
+    if (status < 500 && !weir_log_enabled(WEIR_LOG_DEBUG))
+        return; /* clients' faults fill no log */
+    net_peer_text(&x->client_addr, peer);
+    weir_log(status < 500 ? WEIR_LOG_DEBUG : WEIR_LOG_WARN, "client %s, request %s: %d: %s", peer,
+             x->request_id, status, weir_err_str(&x->err, text, sizeof text));
+}
+
+void reply_with_error(struct weir_exchange *x)
+{
+    int status = weir_code_status(x->err.code);
+    struct weir_span reason = http_status_reason(status);
+    struct weir_span id = trace_request_id(x);
+    char *head = weir_arena_alloc(&x->arena, HEAD_MAX);
+    char *body = weir_arena_alloc(&x->arena, BODY_MAX);
+    bool json = wants_json(&x->req);
+    struct http_text t, b;
+
+    log_error(x, status);
+    if (head == NULL || body == NULL) { /* x->extra is always there */
+        http_text_init(&t, x->extra, sizeof x->extra);
+        put_common(&t, x, status);
+        set_response(x, status, &t, WEIR_SPAN_NONE);
+        x->response.close = true;
+        return;
+    }
+    http_text_init(&b, body, BODY_MAX);
+    (json ? put_json : put_html)(&b, status, reason, id);
+    http_text_init(&t, head, HEAD_MAX);
+    put_error_fields(&t, x, status, json);
+    set_response(x, status, &t, http_text_span(&b));
+    x->response.close = must_close(x->err.code);
+}
+
+/* ---- redirects and fixed responses ---- */
+
+/* Lets the route's edits touch the fields; then serializes. */
+static bool finish(struct weir_exchange *x, int status, struct http_head *h,
+                   struct weir_span content)
+{
+    struct template_values v;
+    char client[NET_TEXT_MAX];
+    struct http_text t;
+    size_t room;
+    char *buf;
+
+    if (x->route->response_edits != NULL) {
+        trace_request_id(x);
+        exchange_template_values(x, &v, client);
+        if (!edits_apply(x->route->response_edits, &v, h, &x->arena, &x->err))
+            return false;
+    }
+    room = http_fields_bytes(h) + 128;
+    buf = weir_arena_alloc(&x->arena, room);
+    if (buf == NULL)
+        return weir_fail(&x->err, WEIR_E_MEMORY, "reply: head", 0);
+    http_text_init(&t, buf, room);
+    put_common(&t, x, status);
+    http_text_fields(&t, h);
+    set_response(x, status, &t, content);
+    return true;
+}
+
+bool reply_with_redirect(struct weir_exchange *x)
+{
+    struct template_values v;
+    char client[NET_TEXT_MAX];
+    struct weir_span location;
+    struct http_head h;
+
+    trace_request_id(x);
+    exchange_template_values(x, &v, client);
+    if (!template_expand(x->route->redirect_to, &v, &x->arena, &location, &x->err))
+        return false;
+    http_head_init(&h, NULL, 0);
+    if (!http_head_add_id(&h, &x->arena, HTTP_F_LOCATION, location))
+        return weir_fail(&x->err, WEIR_E_MEMORY, "reply: redirect", 0);
+    return finish(x, x->route->settings->redirect_status, &h, WEIR_SPAN_NONE);
+}
+
+bool reply_with_fixed(struct weir_exchange *x)
+{
+    const struct route_settings *s = x->route->settings;
+    struct weir_span content = weir_span_str(s->respond_body);
+    struct http_head h;
+
+    http_head_init(&h, NULL, 0);
+    if (content.len > 0 &&
+        !http_head_add_id(&h, &x->arena, HTTP_F_CONTENT_TYPE, weir_span_str(s->respond_type)))
+        return weir_fail(&x->err, WEIR_E_MEMORY, "reply: fixed", 0);
+    return finish(x, s->respond_status, &h, content);
+}

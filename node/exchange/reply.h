@@ -1,0 +1,19 @@
+/*
+ * reply.h - answers of weir's own: errors, redirects, fixed responses. Small, uniform, silent about the software.
+ */
+#ifndef REPLY_H
+#define REPLY_H
+
+#include "exchange.h"
+
+/*
+ * x->err becomes a response: HTML, or problem details (RFC 9457) for clients that prefer JSON. Never fails: without
+ * memory it has no content. Faults in framing close the connection.
+ */
+void reply_with_error(struct weir_exchange *x);
+/* x->route's redirect. false: x->err. */
+bool reply_with_redirect(struct weir_exchange *x);
+/* x->route's fixed response. */
+bool reply_with_fixed(struct weir_exchange *x);
+
+#endif

@@ -1,0 +1,307 @@
+#include "request_out.h"
+
+#include <string.h>
+
+#include "edits.h"
+#include "http_text.h"
+#include "rewrite.h"
+#include "trace.h"
+#include "vary.h"
+
+#define OWN_FIELDS_BYTES 1024 /* what we add: forwarding fields, Via, framing ...; client-sized parts are counted apart */
+
+/* What depends on who sent the request. */
+struct forwarding {
+    enum forwarded_kind kind;
+    bool trusted; /* the peer's fields are continued, else dropped */
+    char client[NET_TEXT_MAX];
+    size_t client_len;
+    bool v6;
+};
+
+static bool conditional(uint16_t id)
+{
+    switch (id) {
+    case HTTP_F_IF_MATCH:
+    case HTTP_F_IF_NONE_MATCH:
+    case HTTP_F_IF_MODIFIED_SINCE:
+    case HTTP_F_IF_UNMODIFIED_SINCE:
+    case HTTP_F_IF_RANGE:
+    case HTTP_F_RANGE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Fields weir writes itself; the client's are left out here. */
+static bool written_anew(const struct request_out *r, const struct forwarding *fwd,
+                         const struct http_field *f)
+{
+    const struct forward_settings *settings = r->x->site->site->source.forward;
+
+    switch (f->id) {
+    case HTTP_F_HOST:
+    case HTTP_F_EXPECT:
+        return true;
+    case HTTP_F_X_FORWARDED_FOR: /* continued below when trusted */
+    case HTTP_F_FORWARDED:
+        return true;
+    case HTTP_F_X_FORWARDED_PROTO:
+    case HTTP_F_X_FORWARDED_HOST:
+        return !fwd->trusted || fwd->kind == FORWARDED_NONE;
+    case HTTP_F_ACCEPT_ENCODING:
+        return r->shared;
+    case HTTP_F_TRACEPARENT:
+        return !trace_parent_valid(f->value);
+    case HTTP_F_NONE:
+        break;
+    default:
+        break;
+    }
+    return settings->request_id_field[0] != '\0' &&
+           weir_span_ieq(f->name, weir_span_str(settings->request_id_field));
+}
+
+static bool goes_on(const struct request_out *r, const struct forwarding *fwd,
+                    const struct http_head *head, const struct http_field *f)
+{
+    if (f->flags & (HTTP_FF_HOP | HTTP_FF_FRAMING))
+        return false;
+    if ((f->flags & HTTP_FF_FORWARDING) && !fwd->trusted)
+        return false;
+    if (written_anew(r, fwd, f) || (r->shared && conditional(f->id)))
+        return false;
+    return !http_head_has(head, HTTP_F_CONNECTION) || (f->flags & HTTP_FF_PROTECTED) ||
+           !http_connection_names(head, f->name);
+}
+
+/* "a, b" of all lines the trusted peer sent, then ours. */
+static void put_chain(struct http_text *t, const struct http_head *head, uint16_t id, bool trusted)
+{
+    http_text_add(t, http_field_name(id));
+    http_text_lit(t, ": ");
+    if (!trusted)
+        return;
+    for (const struct http_field *f = http_head_first(head, id); f != NULL;
+         f = http_head_next(head, f)) {
+        http_text_add(t, f->value);
+        http_text_lit(t, ", ");
+    }
+}
+
+/* An edit of the route has the last word on a field. */
+static bool ours(const struct http_head *edited, uint16_t id)
+{
+    return edited == NULL || !http_head_has(edited, id);
+}
+
+static void put_forwarding(struct http_text *t, const struct request_out *r,
+                           const struct forwarding *fwd, const struct http_head *edited)
+{
+    const struct weir_exchange *x = r->x;
+    struct weir_span peer = weir_span(fwd->client, fwd->client_len);
+    struct weir_span proto = weir_span_str(x->secure ? "https" : "http");
+
+    if (fwd->kind == FORWARDED_X || fwd->kind == FORWARDED_BOTH) {
+        if (ours(edited, HTTP_F_X_FORWARDED_FOR)) {
+            put_chain(t, &x->req, HTTP_F_X_FORWARDED_FOR, fwd->trusted);
+            http_text_add(t, peer);
+            http_text_lit(t, "\r\n");
+        }
+        if (ours(edited, HTTP_F_X_FORWARDED_PROTO) &&
+            (!fwd->trusted || !http_head_has(&x->req, HTTP_F_X_FORWARDED_PROTO)))
+            http_text_field(t, http_field_name(HTTP_F_X_FORWARDED_PROTO), proto);
+        if (x->target.authority.len > 0 && ours(edited, HTTP_F_X_FORWARDED_HOST) &&
+            (!fwd->trusted || !http_head_has(&x->req, HTTP_F_X_FORWARDED_HOST)))
+            http_text_field(t, http_field_name(HTTP_F_X_FORWARDED_HOST), x->target.authority);
+    }
+    if ((fwd->kind == FORWARDED_RFC7239 || fwd->kind == FORWARDED_BOTH) &&
+        ours(edited, HTTP_F_FORWARDED)) {
+        put_chain(t, &x->req, HTTP_F_FORWARDED, fwd->trusted);
+        http_text_lit(t, "for=");
+        if (fwd->v6) { /* RFC 7239 6: in brackets and quotes */
+            http_text_lit(t, "\"[");
+            http_text_add(t, peer);
+            http_text_lit(t, "]\"");
+        } else {
+            http_text_add(t, x->peer->family == AF_UNIX ? WEIR_SPAN_LIT("_unix") : peer);
+        }
+        if (x->target.authority.len > 0) {
+            http_text_lit(t, ";host=\"");
+            http_text_add(t, x->target.authority);
+            http_text_lit(t, "\"");
+        }
+        http_text_lit(t, ";proto=");
+        http_text_add(t, proto);
+        http_text_lit(t, "\r\n");
+    }
+}
+
+static void put_framing(struct http_text *t, const struct weir_exchange *x)
+{
+    if (x->body == NULL) {
+        /* Says so where a method usually has content (RFC 9110 8.6). */
+        if (x->req.method_id == HTTP_M_POST || x->req.method_id == HTTP_M_PUT ||
+            x->req.method_id == HTTP_M_PATCH)
+            http_text_lit(t, "Content-Length: 0\r\n");
+    } else if (x->framing.has_length) {
+        http_text_lit(t, "Content-Length: ");
+        http_text_u64(t, x->framing.length);
+        http_text_lit(t, "\r\n");
+    } else {
+        http_text_lit(t, "Transfer-Encoding: chunked\r\n");
+    }
+}
+
+static void put_own(struct http_text *t, const struct request_out *r, const struct forwarding *fwd,
+                    const struct http_head *edited)
+{
+    struct weir_exchange *x = r->x;
+    const struct site *site = x->site->site;
+    const char *id_field = site->source.forward->request_id_field;
+    char accept[VARY_ACCEPT_ENCODING_MAX];
+    size_t accept_len = r->shared ? vary_accept_encoding(&x->req, accept) : 0;
+
+    if (accept_len > 0)
+        http_text_field(t, http_field_name(HTTP_F_ACCEPT_ENCODING), weir_span(accept, accept_len));
+    put_forwarding(t, r, fwd, edited);
+    http_text_add(t, weir_span(site->via, site->via_len));
+    http_text_field(t, http_field_name(HTTP_F_CDN_LOOP), site->pseudonym);
+    if (id_field[0] != '\0')
+        http_text_field(t, weir_span_str(id_field), trace_request_id(x));
+    if (r->validating != NULL && r->validating->etag.ptr != NULL)
+        http_text_field(t, http_field_name(HTTP_F_IF_NONE_MATCH), r->validating->etag);
+    if (r->validating != NULL && r->validating->last_modified.ptr != NULL)
+        http_text_field(t, http_field_name(HTTP_F_IF_MODIFIED_SINCE), r->validating->last_modified);
+    if (r->upgrade)
+        http_text_lit(t, "Connection: upgrade\r\nUpgrade: websocket\r\n");
+    put_framing(t, x);
+}
+
+/* path[?query] as the origin gets it. */
+static bool target_of(const struct request_out *r, struct weir_arena *arena, struct weir_span *path,
+                      struct weir_span *query, struct weir_err *err)
+{
+    struct weir_exchange *x = r->x;
+    struct template_values v;
+    char client[NET_TEXT_MAX];
+
+    *path = x->target.origin_form;
+    *query = WEIR_SPAN_NONE;
+    if (r->route->rewrite == NULL || x->target.form == HTTP_TARGET_ASTERISK)
+        return true;
+    exchange_template_values(x, &v, client);
+    *path = x->target.path;
+    *query = x->target.query;
+    return rewrite_path(r->route->rewrite, &v, x->w->scratch, arena, path, err);
+}
+
+/* What the client sent and may go on, then as the route edits it. */
+static bool edited_head(const struct request_out *r, const struct forwarding *fwd,
+                        struct weir_arena *arena, struct http_head *edited, struct weir_err *err)
+{
+    const struct http_head *req = &r->x->req;
+    struct template_values v;
+    char client[NET_TEXT_MAX];
+
+    trace_request_id(r->x);
+    exchange_template_values(r->x, &v, client);
+    http_head_init(edited, NULL, 0);
+    for (uint32_t i = 0; i < req->count; i++) {
+        const struct http_field *f = &req->fields[i];
+
+        if (goes_on(r, fwd, req, f) && !http_head_add(edited, arena, f->name, f->value))
+            return weir_fail(err, WEIR_E_MEMORY, "request: edits", 0);
+    }
+    return edits_apply(r->route->request_edits, &v, edited, arena, err);
+}
+
+static void put_line(struct http_text *t, const struct request_out *r, struct weir_span path,
+                     struct weir_span query)
+{
+    http_text_add(t, r->x->req.method);
+    http_text_char(t, ' ');
+    http_text_add(t, path);
+    if (query.ptr != NULL) {
+        http_text_char(t, '?');
+        http_text_add(t, query);
+    }
+    http_text_lit(t, " HTTP/1.1\r\n");
+}
+
+static void put_fields(struct http_text *t, const struct request_out *r,
+                       const struct forwarding *fwd, const struct http_head *edited)
+{
+    const struct http_head *head = edited != NULL ? edited : &r->x->req;
+
+    for (uint32_t i = 0; i < head->count; i++) {
+        const struct http_field *f = &head->fields[i];
+
+        if (edited != NULL ? f->id != HTTP_F_HOST : goes_on(r, fwd, head, f))
+            http_text_field(t, f->name, f->value);
+    }
+}
+
+/* The Host that goes upstream: an edit's, the upstream's, the client's. */
+static struct weir_span host_of(const struct request_out *r, const struct http_head *edited)
+{
+    if (edited != NULL && http_head_has(edited, HTTP_F_HOST))
+        return http_head_value(edited, HTTP_F_HOST);
+    if (r->upstream->host != NULL)
+        return weir_span_str(r->upstream->host);
+    return r->x->target.authority;
+}
+
+/* At least as many bytes as the head will take. */
+static size_t room_for(const struct request_out *r, const struct http_head *edited, size_t target,
+                       size_t host)
+{
+    const struct weir_exchange *x = r->x;
+    const struct site *site = x->site->site;
+    size_t room = http_fields_bytes(&x->req) + target + host + x->req.method.len +
+                  3 * x->target.authority.len + site->via_len + 2 * site->pseudonym.len +
+                  strlen(site->source.forward->request_id_field) + OWN_FIELDS_BYTES;
+
+    if (edited != NULL)
+        room += http_fields_bytes(edited);
+    if (r->validating != NULL)
+        room += r->validating->etag.len + r->validating->last_modified.len;
+    return room;
+}
+
+bool request_out_write(const struct request_out *r, struct weir_arena *arena, struct weir_span *out,
+                       struct weir_err *err)
+{
+    const struct weir_exchange *x = r->x;
+    struct forwarding fwd = {.kind = x->site->site->source.forward->fields,
+                             .trusted = x->peer_trusted,
+                             .v6 = x->peer->family == AF_INET6};
+    struct http_head edits, *edited = NULL;
+    struct weir_span path, query, host;
+    struct http_text t;
+    size_t room;
+    char *buf;
+
+    if (r->route->request_edits != NULL) {
+        if (!edited_head(r, &fwd, arena, &edits, err))
+            return false;
+        edited = &edits;
+    }
+    if (!target_of(r, arena, &path, &query, err))
+        return false;
+    fwd.client_len = net_peer_text(x->peer, fwd.client);
+    host = host_of(r, edited);
+    room = room_for(r, edited, path.len + query.len, host.len);
+    buf = weir_arena_alloc(arena, room);
+    if (buf == NULL)
+        return weir_fail(err, WEIR_E_MEMORY, "request: head", 0);
+    http_text_init(&t, buf, room);
+    put_line(&t, r, path, query);
+    http_text_field(&t, http_field_name(HTTP_F_HOST), host);
+    put_fields(&t, r, &fwd, edited);
+    put_own(&t, r, &fwd, edited);
+    http_text_lit(&t, "\r\n");
+    *out = http_text_span(&t);
+    return http_text_ok(&t) || weir_fail(err, WEIR_E_INTERNAL, "request: head does not fit", 0);
+}

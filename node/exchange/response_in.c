@@ -1,0 +1,160 @@
+#include "response_in.h"
+
+#include <string.h>
+
+#include "weir/alloc.h"
+#include "freshness.h"
+#include "http_cache_control.h"
+#include "http_date.h"
+#include "http_text.h"
+#include "reuse.h"
+
+struct filter {
+    const struct http_head *head;
+    bool connection_names; /* Connection names fields, not only options */
+    bool drop_server, drop_age;
+};
+
+static bool goes_on(const struct filter *f, const struct http_field *field)
+{
+    if (field->flags & (HTTP_FF_HOP | HTTP_FF_FRAMING))
+        return false;
+    if (field->id == HTTP_F_SERVER && f->drop_server)
+        return false;
+    if (field->id == HTTP_F_AGE && f->drop_age)
+        return false;
+    return !(f->connection_names && !(field->flags & HTTP_FF_PROTECTED) &&
+             http_connection_names(f->head, field->name));
+}
+
+static struct weir_span line_part(const struct http_text *t, size_t back, size_t len)
+{
+    return weir_span(t->at - back, len);
+}
+
+/* Writes one line and notes it in the table, which points at the written bytes. */
+static void put_field(struct http_text *t, struct fill_head *out, const struct http_field *field)
+{
+    size_t nl = field->name.len, vl = field->value.len;
+    struct http_field *row = &out->fields[out->field_count++];
+
+    http_text_field(t, field->name, field->value);
+    *row = *field;
+    row->name = line_part(t, nl + vl + 4, nl);
+    row->value = line_part(t, vl + 2, vl);
+    if (field->id == HTTP_F_ETAG)
+        out->etag = row->value;
+    else if (field->id == HTTP_F_LAST_MODIFIED)
+        out->last_modified = row->value;
+}
+
+static void put_date(struct http_text *t, struct fill_head *out, int64_t now_s)
+{
+    char date[HTTP_DATE_LEN + 1];
+    struct http_field field = {http_field_name(HTTP_F_DATE), weir_span(date, HTTP_DATE_LEN),
+                               HTTP_F_DATE, 0};
+
+    http_date_format(date, now_s);
+    put_field(t, out, &field);
+}
+
+static void fill_facts(struct fill_head *out, const struct http_head *head,
+                       const struct route_cache_settings *cache, int64_t request_time_s,
+                       int64_t now_s)
+{
+    struct http_cache_control cc;
+
+    http_cache_control_parse(head, HTTP_F_CACHE_CONTROL, &cc);
+    freshness_facts_from(&out->facts.freshness, head, &cc, cache->heuristic, request_time_s, now_s);
+    reuse_facts_from(&out->facts.reuse, &out->facts.freshness, &cc, cache);
+}
+
+bool response_in_build(struct fill_head *out, const struct http_head *head,
+                       const struct http_framing *framing, const struct site *site,
+                       const struct route_cache_settings *cache, int64_t request_time_s,
+                       int64_t now_s, struct weir_err *err)
+{
+    struct filter filter = {head, http_head_has(head, HTTP_F_CONNECTION),
+                            !site->source.forward->server_field, cache != NULL};
+    /* Reasons are for people and are written anew; 64 covers the status line, 48 a Date. */
+    size_t room = http_fields_bytes(head) + 64 + 48;
+    struct http_text t;
+
+    memset(out, 0, sizeof *out);
+    out->bytes = weir_blob_new(room);
+    out->fields = weir_malloc((head->count + 1) * sizeof *out->fields);
+    if (out->bytes == NULL || out->fields == NULL) {
+        response_in_clear(out);
+        return weir_fail(err, WEIR_E_MEMORY, "response: head", 0);
+    }
+    http_text_init(&t, out->bytes->bytes, out->bytes->cap);
+    http_text_status_line(&t, head->status, WEIR_SPAN_NONE);
+    if (!http_head_has(head, HTTP_F_DATE))
+        put_date(&t, out, now_s);
+    for (uint32_t i = 0; i < head->count; i++)
+        if (goes_on(&filter, &head->fields[i]))
+            put_field(&t, out, &head->fields[i]);
+    out->bytes->len = (uint32_t)http_text_len(&t);
+    out->status = head->status;
+    out->has_date = true;
+    out->length = -1;
+    if (framing != NULL && framing->has_length)
+        out->length = (int64_t)framing->length;
+    else if (framing != NULL && framing->kind == HTTP_BODY_NONE)
+        out->length = http_status_bodiless(head->status) ? -1 : 0;
+    if (cache != NULL)
+        fill_facts(out, head, cache, request_time_s, now_s);
+    return true;
+}
+
+void response_in_clear(struct fill_head *h)
+{
+    weir_blob_unref(h->bytes);
+    weir_free(h->fields);
+    h->bytes = NULL;
+    h->fields = NULL;
+}
+
+bool response_in_view(struct http_head *view, const struct http_field *fields, uint32_t count,
+                      int status, struct weir_arena *arena)
+{
+    http_head_init(view, NULL, 0);
+    view->status = status;
+    view->minor = 1;
+    for (uint32_t i = 0; i < count; i++)
+        if (!http_head_add(view, arena, fields[i].name, fields[i].value))
+            return false;
+    return true;
+}
+
+static bool allowed(struct weir_span name, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (weir_span_ieq(name, weir_span_str(names[i])))
+            return true;
+    return false;
+}
+
+struct weir_blob *response_in_trailers(const struct http_head *trailers, const char *const *names,
+                                       size_t count)
+{
+    struct weir_blob *b = trailers->count > 0 ? weir_blob_new(http_fields_bytes(trailers)) : NULL;
+    struct http_text t;
+
+    if (b == NULL)
+        return NULL;
+    http_text_init(&t, b->bytes, b->cap);
+    for (uint32_t i = 0; i < trailers->count; i++) {
+        const struct http_field *f = &trailers->fields[i];
+
+        /* What frames, routes or authenticates has no meaning after the content (RFC 9110 6.5.1). */
+        if (!(f->flags & (HTTP_FF_HOP | HTTP_FF_FRAMING)) && allowed(f->name, names, count))
+            http_text_field(&t, f->name, f->value);
+    }
+    b->len = (uint32_t)http_text_len(&t);
+    if (b->len == 0) {
+        weir_blob_unref(b);
+        return NULL;
+    }
+    return b;
+}

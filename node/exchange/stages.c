@@ -1,0 +1,89 @@
+#include "stages.h"
+
+#include <string.h>
+
+#include "client_addr.h"
+#include "guard_loop.h"
+#include "lookup.h"
+#include "reply.h"
+#include "trace.h"
+
+static enum exchange_verdict stage_target(struct weir_exchange *x)
+{
+    if (!http_target_parse(&x->req, x->secure, &x->arena, &x->target, &x->err))
+        return EXCHANGE_FAIL;
+    client_addr_find(x);
+    trace_begin(x);
+    return EXCHANGE_NEXT;
+}
+
+static enum exchange_verdict stage_loop(struct weir_exchange *x)
+{
+    if (guard_loops(&x->req, x->site->site->pseudonym)) {
+        weir_fail(&x->err, WEIR_E_LOOP, "guard: loop", 0);
+        return EXCHANGE_FAIL;
+    }
+    return EXCHANGE_NEXT;
+}
+
+static enum exchange_verdict no_route(struct weir_exchange *x)
+{
+    enum weir_code code = WEIR_E_NO_ROUTE;
+
+    if (x->match.limit_hit)
+        code = WEIR_E_BAD_TARGET;
+    else if (x->match.method_refused)
+        code = WEIR_E_METHOD_NOT_ALLOWED;
+    else if (!x->match.host_known)
+        code = WEIR_E_MISDIRECTED;
+    weir_fail(&x->err, code, "route", 0);
+    return EXCHANGE_FAIL;
+}
+
+/* Content that is announced too large is refused before any of it is read. */
+static bool content_fits(struct weir_exchange *x)
+{
+    uint64_t max = x->route->settings->body_max_bytes;
+
+    if (max == 0 || !x->framing.has_length || x->framing.length <= max)
+        return true;
+    return weir_fail(&x->err, WEIR_E_BODY_TOO_LARGE, "route: content", 0);
+}
+
+static enum exchange_verdict stage_route(struct weir_exchange *x)
+{
+    union net_sockaddr client;
+    struct route_query q = {
+        .host = x->target.host,
+        .path = x->target.path,
+        .query = x->target.query,
+        .method = x->req.method,
+        .head = &x->req,
+        .client = &client.any,
+        .scratch = x->w->scratch,
+    };
+
+    net_peer_sockaddr(&x->client_addr, &client);
+    x->route = router_find(x->site->site->router, &q, &x->match);
+    if (x->route == NULL)
+        return no_route(x);
+    if (!content_fits(x))
+        return EXCHANGE_FAIL;
+    switch (x->route->action) {
+    case ROUTE_REDIRECT:
+        return reply_with_redirect(x) ? EXCHANGE_REPLY : EXCHANGE_FAIL;
+    case ROUTE_RESPOND:
+        return reply_with_fixed(x) ? EXCHANGE_REPLY : EXCHANGE_FAIL;
+    case ROUTE_UPSTREAM:
+        break;
+    }
+    return EXCHANGE_NEXT;
+}
+
+const struct exchange_stage exchange_stages[] = {
+    {"target", stage_target, NULL},
+    {"loop", stage_loop, NULL},
+    {"route", stage_route, NULL},
+    {"lookup", lookup_run, lookup_cancel},
+    {NULL, NULL, NULL},
+};

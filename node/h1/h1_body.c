@@ -1,0 +1,296 @@
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "weir/alloc.h"
+#include "h1_conn.h"
+
+#define READ_FIRST   16384
+#define READ_LARGE   65536
+#define READ_LEAST   1024
+#define GATHER_BELOW 1024 /* small chunks are moved together rather than passed alone */
+#define RATE_GRACE_MS 10000
+
+static struct net_loop *loop_of(const struct h1_stream *s)
+{
+    return s->x.loop;
+}
+
+static const struct client_settings *settings_of(const struct h1_stream *s)
+{
+    return s->x.site->site->source.client;
+}
+
+bool h1_body_expected(const struct h1_stream *s)
+{
+    return s->x.body != NULL && !s->body_done && !s->body_dropped;
+}
+
+/* The clock of the minimum rate runs only while it is the client who keeps us waiting. */
+static void wait_for_client(struct h1_stream *s, bool on)
+{
+    int64_t now = net_now_ms(loop_of(s));
+
+    if (s->counted_wait == on)
+        return;
+    s->counted_wait = on;
+    if (on)
+        s->wait_since_ms = now;
+    else
+        s->wait_ms += now - s->wait_since_ms;
+}
+
+static bool too_slow(const struct h1_stream *s)
+{
+    uint64_t rate = settings_of(s)->min_rate_bytes;
+
+    return rate != 0 && s->wait_ms > RATE_GRACE_MS &&
+           s->body_bytes < rate * (uint64_t)(s->wait_ms - RATE_GRACE_MS) / 1000;
+}
+
+static void expect_content(struct h1_stream *s)
+{
+    h1_conn_read(s->conn, true);
+    wait_for_client(s, true);
+    h1_conn_expect(s->conn, H1_BODY, settings_of(s)->body_timeout_ms);
+}
+
+static void hold_back(struct h1_stream *s)
+{
+    h1_conn_read(s->conn, false);
+    wait_for_client(s, false);
+    h1_conn_expect(s->conn, H1_RESPONSE, 0);
+}
+
+static void content_done(struct h1_stream *s)
+{
+    s->body_done = true;
+    wait_for_client(s, false);
+    net_pipe_end(&s->pipe);
+    h1_conn_read(s->conn, true); /* from now on: early requests, or the client's end */
+    h1_conn_expect(s->conn, H1_RESPONSE, 0);
+}
+
+void h1_body_fail(struct h1_stream *s, enum weir_code why)
+{
+    if (s->body_done || s->body_dropped)
+        return;
+    s->body_dropped = true;
+    s->close_after = true;
+    wait_for_client(s, false);
+    h1_conn_read(s->conn, false);
+    h1_conn_expect(s->conn, H1_RESPONSE, 0);
+    net_pipe_fail(&s->pipe, why);
+    net_pipe_flush(&s->pipe);
+}
+
+/* ---- decoding ---- */
+
+static void put(struct h1_stream *s, uint32_t off, uint32_t len)
+{
+    struct weir_slice slice = {weir_blob_ref(s->body_blob), off, len};
+
+    s->body_bytes += len;
+    s->x.received_bytes += len;
+    net_pipe_put(&s->pipe, slice);
+}
+
+static bool within_limit(struct h1_stream *s)
+{
+    uint64_t max = s->x.route != NULL ? s->x.route->settings->body_max_bytes : 0;
+
+    if (max == 0 || s->body_bytes <= max)
+        return true;
+    h1_body_fail(s, WEIR_E_BODY_TOO_LARGE);
+    return false;
+}
+
+static void decode_plain(struct h1_stream *s)
+{
+    uint32_t have = s->body_blob->len - s->body_at;
+
+    if (have > s->body_left)
+        have = (uint32_t)s->body_left;
+    if (have > 0)
+        put(s, s->body_at, have);
+    s->body_at += have;
+    s->body_left -= have;
+    if (s->body_left == 0)
+        content_done(s);
+}
+
+/* As far as the pipe has slots; the rest stays in the blob. */
+static void decode_chunked(struct h1_stream *s)
+{
+    struct weir_blob *b = s->body_blob;
+    uint32_t run_off = 0, run_len = 0;
+    enum http_chunk_result r = HTTP_CHUNK_DATA;
+    struct weir_err err = {0};
+
+    while (r == HTTP_CHUNK_DATA && net_pipe_free_slots(&s->pipe) > 1) {
+        struct weir_span data = {0};
+        size_t used = 0;
+        uint32_t off;
+
+        r = http_chunked_next(&s->chunked, b->bytes + s->body_at, b->len - s->body_at, &used, &data,
+                              &err);
+        s->body_at += (uint32_t)used;
+        if (r != HTTP_CHUNK_DATA)
+            break;
+        off = (uint32_t)(data.ptr - b->bytes);
+        if (run_len > 0 && data.len < GATHER_BELOW) {
+            memmove(b->bytes + run_off + run_len, data.ptr, data.len);
+            run_len += (uint32_t)data.len;
+            continue;
+        }
+        if (run_len > 0)
+            put(s, run_off, run_len);
+        run_off = off;
+        run_len = (uint32_t)data.len;
+    }
+    if (run_len > 0)
+        put(s, run_off, run_len);
+    if (r == HTTP_CHUNK_BAD)
+        h1_body_fail(s, err.code);
+    else if (r == HTTP_CHUNK_END && within_limit(s))
+        content_done(s);
+}
+
+/* What follows the content in the blob is the next request's beginning. */
+static void keep_surplus(struct h1_stream *s)
+{
+    struct weir_blob *b = s->body_blob;
+
+    if (b->len > s->body_at && !h1_conn_keep(s->conn, b->bytes + s->body_at, b->len - s->body_at))
+        s->close_after = true;
+    s->body_at = b->len;
+}
+
+static void decode(struct h1_stream *s)
+{
+    if (s->x.framing.kind == HTTP_BODY_CHUNKED)
+        decode_chunked(s);
+    else
+        decode_plain(s);
+    if (s->body_done)
+        keep_surplus(s);
+    else if (!s->body_dropped && within_limit(s) && net_pipe_full(&s->pipe))
+        hold_back(s);
+}
+
+static bool room_to_read(struct h1_stream *s, uint32_t size)
+{
+    struct weir_blob *b = s->body_blob;
+
+    if (b != NULL && b->cap - b->len >= READ_LEAST)
+        return true;
+    weir_blob_unref(b);
+    s->body_at = 0;
+    s->body_blob = weir_blob_new(size);
+    return s->body_blob != NULL;
+}
+
+/* ---- events ---- */
+
+static void on_space(void *arg)
+{
+    struct h1_stream *s = arg;
+
+    if (!h1_body_expected(s))
+        return;
+    if (s->body_blob != NULL && s->body_at < s->body_blob->len) {
+        decode(s); /* left over from when the pipe was full */
+        if (s->body_done)
+            return; /* the consumer is just looking at the pipe: no flush needed */
+        if (!h1_body_expected(s) || net_pipe_full(&s->pipe))
+            return;
+    }
+    expect_content(s);
+}
+
+static void on_wanted(void *arg)
+{
+    struct h1_stream *s = arg;
+
+    if (s->x.framing.expect_continue && s->body_bytes == 0 && !s->x.responded)
+        h1_send_continue(s);
+}
+
+void h1_body_begin(struct h1_stream *s)
+{
+    net_pipe_init(&s->pipe);
+    s->pipe.on_space = on_space;
+    s->pipe.on_wanted = on_wanted;
+    s->pipe.producer = s;
+    s->body_left = s->x.framing.length;
+    s->x.body = &s->pipe;
+    if (s->x.framing.kind == HTTP_BODY_CHUNKED)
+        http_chunked_init(&s->chunked, false, NULL);
+}
+
+size_t h1_body_feed(struct h1_stream *s, const char *bytes, size_t len)
+{
+    size_t used = len;
+
+    if (s->x.framing.kind == HTTP_BODY_LENGTH && used > s->body_left)
+        used = (size_t)s->body_left;
+    if (used > 0) {
+        if (!room_to_read(s, used > READ_FIRST ? READ_LARGE : READ_FIRST) ||
+            s->body_blob->cap < used) {
+            h1_body_fail(s, WEIR_E_MEMORY);
+            return len;
+        }
+        memcpy(s->body_blob->bytes, bytes, used);
+        s->body_blob->len = (uint32_t)used;
+        decode(s);
+    }
+    if (h1_body_expected(s) && !net_pipe_full(&s->pipe))
+        expect_content(s);
+    net_pipe_flush(&s->pipe);
+    return used;
+}
+
+void h1_body_readable(struct h1_stream *s)
+{
+    struct h1_conn *c = s->conn;
+    uint32_t room, size = s->body_bytes > READ_FIRST ? READ_LARGE : READ_FIRST;
+    ssize_t n;
+
+    if (!room_to_read(s, size)) {
+        h1_body_fail(s, WEIR_E_MEMORY);
+        return;
+    }
+    room = s->body_blob->cap - s->body_blob->len;
+    if (s->x.framing.kind == HTTP_BODY_LENGTH && room > s->body_left)
+        room = (uint32_t)s->body_left; /* what comes after is the next request's */
+    n = recv(c->fd, s->body_blob->bytes + s->body_blob->len, room, 0);
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+        return;
+    if (n <= 0) { /* an upload cut short is never completed toward the origin */
+        h1_conn_close(c, n < 0);
+        return;
+    }
+    weir_metric_add(s->x.w->metrics, WEIR_M_bytes_in, n);
+    s->body_blob->len += (uint32_t)n;
+    wait_for_client(s, false);
+    h1_conn_expect(c, H1_BODY, settings_of(s)->body_timeout_ms);
+    decode(s);
+    if (h1_body_expected(s)) {
+        if (too_slow(s)) {
+            h1_body_fail(s, WEIR_E_CLIENT_TIMEOUT);
+            return;
+        }
+        wait_for_client(s, !net_pipe_full(&s->pipe));
+    }
+    net_pipe_flush(&s->pipe);
+}
+
+void h1_body_end(struct h1_stream *s)
+{
+    if (s->x.body != NULL) {
+        net_pipe_clear(&s->pipe);
+        s->pipe.on_data = NULL;
+    }
+    weir_blob_unref(s->body_blob);
+    s->body_blob = NULL;
+}

@@ -1,0 +1,545 @@
+#include "h1_conn.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "weir/alloc.h"
+
+#define FREE_STREAMS_MAX 256
+#define LINGER_MS        2000
+#define EARLY_MAX        65536 /* bytes of early requests that are kept; then reading pauses */
+
+static void on_readable(evutil_socket_t fd, short what, void *arg);
+static void on_timer(struct net_timer *t);
+static void take_input(struct h1_conn *c, char *buf, size_t len);
+
+static struct exchange_worker *worker_of(const struct h1_conn *c)
+{
+    return c->server->w;
+}
+
+static struct net_loop *loop_of(const struct h1_conn *c)
+{
+    return c->server->w->loop;
+}
+
+/* What is in force for a connection between requests: the newest settings. */
+static const struct client_settings *settings_of(const struct h1_conn *c)
+{
+    const struct site_worker *site = c->stream != NULL ? c->stream->x.site : worker_of(c)->site;
+
+    return site->site->source.client;
+}
+
+/* ---- small parts ---- */
+
+void h1_conn_expect(struct h1_conn *c, enum h1_wait wait, int64_t ms)
+{
+    int64_t now = net_now_ms(loop_of(c));
+    int64_t due = ms > 0 ? now + ms : INT64_MAX;
+    int64_t total = c->stream != NULL ? c->stream->total_due_ms : 0;
+
+    c->wait = (uint8_t)wait;
+    if (total != 0 && due > total)
+        due = total;
+    if (due == INT64_MAX)
+        net_timer_park(&c->timer);
+    else
+        net_timer_move(loop_of(c), &c->timer, due);
+}
+
+void h1_conn_read(struct h1_conn *c, bool on)
+{
+    if (c->reading == on || c->closed)
+        return;
+    c->reading = on;
+    if (on)
+        event_add(&c->readable, NULL);
+    else
+        event_del(&c->readable);
+}
+
+bool h1_conn_keep(struct h1_conn *c, const char *bytes, size_t len)
+{
+    if (c->in_len + len > c->in_cap) {
+        size_t cap = c->in_cap == 0 ? 4096 : c->in_cap;
+        char *in;
+
+        while (cap < c->in_len + len)
+            cap *= 2;
+        in = weir_realloc(c->in, cap);
+        if (in == NULL)
+            return false;
+        c->in = in;
+        c->in_cap = (uint32_t)cap;
+    }
+    memcpy(c->in + c->in_len, bytes, len);
+    c->in_len += (uint32_t)len;
+    return true;
+}
+
+static void drop_input(struct h1_conn *c)
+{
+    weir_free(c->in);
+    c->in = NULL;
+    c->in_len = c->in_cap = 0;
+}
+
+static void leave_idle(struct h1_conn *c)
+{
+    struct h1_server *s = c->server;
+
+    if (!c->in_idle_list)
+        return;
+    c->in_idle_list = false;
+    if (c->older_idle != NULL)
+        c->older_idle->newer_idle = c->newer_idle;
+    else
+        s->oldest_idle = c->newer_idle;
+    if (c->newer_idle != NULL)
+        c->newer_idle->older_idle = c->older_idle;
+    else
+        s->newest_idle = c->older_idle;
+}
+
+static void enter_idle(struct h1_conn *c)
+{
+    struct h1_server *s = c->server;
+
+    c->in_idle_list = true;
+    c->newer_idle = NULL;
+    c->older_idle = s->newest_idle;
+    if (s->newest_idle != NULL)
+        s->newest_idle->newer_idle = c;
+    else
+        s->oldest_idle = c;
+    s->newest_idle = c;
+}
+
+/* ---- streams ---- */
+
+static struct h1_stream *stream_new(struct h1_conn *c)
+{
+    struct h1_server *server = c->server;
+    struct h1_stream *s = server->free_streams;
+
+    if (s != NULL) {
+        server->free_streams = s->next_free;
+        server->free_count--;
+    } else {
+        s = weir_malloc(sizeof *s);
+        if (s == NULL)
+            return NULL;
+        exchange_init(&s->x, server->w);
+    }
+    s->conn = c;
+    s->own_fields = s->counted_wait = false;
+    s->total_due_ms = 0;
+    s->body_blob = NULL;
+    s->body_at = 0;
+    s->body_left = s->body_bytes = 0;
+    s->body_done = s->body_dropped = false;
+    s->wait_ms = 0;
+    exchange_open(&s->x, &h1_client, &c->peer, loop_of(c)->clock.mono_us);
+    http_parser_init(&s->parser);
+    h1_send_begin(s);
+    return s;
+}
+
+static void stream_end(struct h1_stream *s, bool complete)
+{
+    struct h1_server *server = s->conn->server;
+
+    s->conn->stream = NULL;
+    exchange_close(&s->x, complete);
+    h1_body_end(s);
+    h1_send_end(s);
+    if (server->free_count >= FREE_STREAMS_MAX) {
+        exchange_free(&s->x);
+        weir_free(s);
+        return;
+    }
+    s->next_free = server->free_streams;
+    server->free_streams = s;
+    server->free_count++;
+}
+
+/* ---- opening and closing ---- */
+
+struct h1_conn *h1_conn_new(struct h1_server *server, int fd, const struct net_peer *peer)
+{
+    struct h1_conn *c = weir_calloc(1, sizeof *c);
+
+    if (c == NULL)
+        return NULL;
+    c->server = server;
+    c->fd = fd;
+    c->peer = *peer;
+    c->timer.fire = on_timer;
+    c->next = server->conns;
+    c->at = &server->conns;
+    if (c->next != NULL)
+        c->next->at = &c->next;
+    server->conns = c;
+    server->count++;
+    event_assign(&c->readable, loop_of(c)->base, fd, EV_READ | EV_PERSIST, on_readable, c);
+    h1_conn_read(c, true);
+    enter_idle(c);
+    h1_conn_expect(c, H1_FIRST, settings_of(c)->first_timeout_ms);
+    return c;
+}
+
+static void free_conn(struct net_deferred *d)
+{
+    struct h1_conn *c = (struct h1_conn *)(void *)((char *)d - offsetof(struct h1_conn, gone));
+
+    if (c->stream != NULL)
+        stream_end(c->stream, false);
+    drop_input(c);
+    weir_free(c);
+}
+
+void h1_conn_close(struct h1_conn *c, bool reset)
+{
+    struct h1_server *server = c->server;
+    struct linger now = {1, 0};
+
+    if (c->closed)
+        return;
+    if (c->tunnel != NULL) { /* comes back through the tunnel's end */
+        net_tunnel_abort(c->tunnel);
+        return;
+    }
+    h1_conn_read(c, false);
+    c->closed = true;
+    net_timer_stop(loop_of(c), &c->timer);
+    leave_idle(c);
+    if (c->stream != NULL) { /* nothing more may be sent or awaited; the rest at the end of the turn */
+        h1_send_end(c->stream);
+        if (c->stream->x.body != NULL && !c->stream->body_done)
+            h1_body_fail(c->stream, WEIR_E_CLIENT_GONE);
+    }
+    if (c->fd >= 0 && reset)
+        setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    if (c->fd >= 0)
+        close(c->fd);
+    *c->at = c->next;
+    if (c->next != NULL)
+        c->next->at = c->at;
+    server->count--;
+    net_peers_leave(server->peers, &c->peer);
+    weir_metric_add(server->w->metrics, WEIR_M_connections_open, -1);
+    net_defer(loop_of(c), &c->gone, free_conn);
+    if (server->closed != NULL)
+        server->closed(server->closed_arg);
+    if (server->draining && server->count == 0 && server->drained != NULL)
+        server->drained(server->drained_arg);
+}
+
+/* Our side is done, but closing with unread bytes would reset the reply away: read and drop for a while. */
+static void linger(struct h1_conn *c)
+{
+    drop_input(c);
+    leave_idle(c);
+    shutdown(c->fd, SHUT_WR);
+    h1_conn_read(c, true);
+    h1_conn_expect(c, H1_LINGER, LINGER_MS);
+}
+
+static void become_idle(struct h1_conn *c)
+{
+    drop_input(c);
+    if (c->server->draining) {
+        h1_conn_close(c, false);
+        return;
+    }
+    enter_idle(c);
+    h1_conn_read(c, true);
+    h1_conn_expect(c, H1_IDLE, settings_of(c)->idle_timeout_ms);
+}
+
+void h1_conn_response_done(struct h1_stream *s)
+{
+    struct h1_conn *c = s->conn;
+    bool close_after = s->close_after || h1_body_expected(s) || s->body_dropped;
+    bool unread = c->wait == H1_LINGER || h1_body_expected(s) || s->body_dropped || c->in_len > 0 ||
+                  !s->x.started;
+
+    stream_end(s, true);
+    if (c->closed)
+        return;
+    if (close_after) {
+        if (unread)
+            linger(c);
+        else
+            h1_conn_close(c, false);
+        return;
+    }
+    if (c->processing)
+        return; /* take_input() goes on */
+    if (c->in_len > 0) {
+        char *buf = c->in;
+        uint32_t len = c->in_len;
+
+        h1_conn_read(c, true);
+        take_input(c, buf, len);
+    } else {
+        become_idle(c);
+    }
+}
+
+/* ---- input ---- */
+
+static void refuse(struct h1_stream *s, const struct weir_err *err)
+{
+    s->close_after = true;
+    s->body_dropped = true; /* whatever follows is not read as a request (security 1.7) */
+    exchange_refuse(&s->x, err);
+}
+
+/* The head is whole: judge its framing and start. Returns the bytes of `rest` that are content. */
+static size_t start_request(struct h1_stream *s, char *buf, const char *rest, size_t rest_len)
+{
+    struct weir_exchange *x = &s->x;
+    struct h1_conn *c = s->conn;
+    struct weir_err err = {0};
+    int64_t total = settings_of(c)->total_timeout_ms;
+    size_t used = 0;
+
+    x->raw = weir_span(buf, s->parser.consumed);
+    x->protocol = "HTTP/1.1";
+    c->requests++;
+    if (!http_request_framing(&x->req, &x->framing, &err)) {
+        refuse(s, &err);
+        return rest_len;
+    }
+    s->total_due_ms = total > 0 ? net_now_ms(loop_of(c)) + total : 0;
+    h1_conn_expect(c, H1_RESPONSE, 0);
+    if (x->framing.kind == HTTP_BODY_CHUNKED ||
+        (x->framing.kind == HTTP_BODY_LENGTH && x->framing.length > 0))
+        h1_body_begin(s);
+    exchange_start(x);
+    if (c->stream != s || c->closed)
+        return 0;
+    /* Not over in this turn: the receive buffer is about to be used again. */
+    if (!exchange_hold(x)) {
+        h1_conn_close(c, true);
+        return 0;
+    }
+    if (h1_body_expected(s))
+        used = h1_body_feed(s, rest, rest_len);
+    return used;
+}
+
+/* An unfinished head waits in c->in, its fields in the exchange's arena. */
+static bool keep_head(struct h1_conn *c, const char *buf, size_t len)
+{
+    struct h1_stream *s = c->stream;
+    struct weir_exchange *x = &s->x;
+
+    if (buf != c->in) {
+        drop_input(c);
+        if (!h1_conn_keep(c, buf, len))
+            return false;
+    } else {
+        c->in_len = (uint32_t)len;
+    }
+    if (!s->own_fields) {
+        struct http_field *own =
+            weir_arena_alloc(&x->arena, x->w->field_cap * sizeof *own);
+
+        if (own == NULL)
+            return false;
+        memcpy(own, x->req.fields, x->req.count * sizeof *own);
+        x->req.fields = own;
+        s->own_fields = true;
+    }
+    if (s->parser.began && c->wait != H1_HEAD)
+        h1_conn_expect(c, H1_HEAD, settings_of(c)->head_timeout_ms);
+    return true;
+}
+
+/* Moves what is left to the front of c->in. */
+static bool keep_rest(struct h1_conn *c, const char *rest, size_t len)
+{
+    if (len == 0) {
+        drop_input(c);
+        return true;
+    }
+    if (c->in != NULL && rest >= c->in && rest < c->in + c->in_cap) {
+        memmove(c->in, rest, len);
+        c->in_len = (uint32_t)len;
+        return true;
+    }
+    drop_input(c);
+    return h1_conn_keep(c, rest, len);
+}
+
+/*
+ * Serves the requests that begin in buf, which is the scratch buffer or c->in: as many as can be answered
+ * at once, then keeps what is left.
+ */
+static void take_input(struct h1_conn *c, char *buf, size_t len)
+{
+    c->processing = true;
+    while (len > 0 && !c->closed) {
+        struct weir_err err = {0};
+        struct h1_stream *s = c->stream;
+        size_t used;
+
+        if (s == NULL) {
+            leave_idle(c);
+            s = c->stream = stream_new(c);
+            if (s == NULL) {
+                h1_conn_close(c, true);
+                break;
+            }
+        }
+        switch (http_parse_request(&s->parser, &s->x.site->site->limits, &s->x.req, buf, len, &err)) {
+        case HTTP_MORE:
+            c->processing = false;
+            if (!keep_head(c, buf, len))
+                h1_conn_close(c, true);
+            return;
+        case HTTP_BAD:
+            c->processing = false;
+            drop_input(c);
+            c->wait = H1_LINGER; /* there may be more of it on the way */
+            refuse(s, &err);
+            return;
+        case HTTP_PARSED:
+            break;
+        }
+        used = s->parser.consumed;
+        used += start_request(s, buf, buf + used, len - used);
+        buf += used;
+        len -= used;
+        if (c->stream != NULL || c->wait == H1_LINGER)
+            break; /* busy, or ending: what is left waits or is dropped */
+    }
+    c->processing = false;
+    if (c->closed)
+        return;
+    if (c->wait == H1_LINGER && c->stream == NULL)
+        return;
+    if (c->stream == NULL) {
+        become_idle(c);
+    } else if (c->stream->body_done && c->stream->x.body != NULL && len == 0) {
+        return; /* h1_body.c may have kept early bytes */
+    } else if (!h1_body_expected(c->stream) && !keep_rest(c, buf, len)) {
+        h1_conn_close(c, true);
+    }
+}
+
+/* Drops what arrives after our last word, until the client ends too. */
+static void read_and_drop(struct h1_conn *c)
+{
+    ssize_t n = recv(c->fd, c->server->scratch, H1_READ_BYTES, 0);
+
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+        h1_conn_close(c, false);
+}
+
+/* A request is being served, its content is complete: early requests, or the client leaves. */
+static void read_early(struct h1_conn *c)
+{
+    ssize_t n = recv(c->fd, c->server->scratch, H1_READ_BYTES, 0);
+
+    if (n > 0) {
+        weir_metric_add(worker_of(c)->metrics, WEIR_M_bytes_in, n);
+        if (!h1_conn_keep(c, c->server->scratch, (size_t)n))
+            h1_conn_close(c, true);
+        else if (c->in_len >= EARLY_MAX)
+            h1_conn_read(c, false);
+        return;
+    }
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    /* What is answered from the store is finished for a client that only closed its own side. */
+    if (n == 0 && c->stream->x.responded && c->stream->x.response.source != BODY_FILL) {
+        c->stream->close_after = true;
+        h1_conn_read(c, false);
+        return;
+    }
+    h1_conn_close(c, n < 0);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct h1_conn *c = arg;
+    char *scratch = c->server->scratch;
+    ssize_t n;
+
+    (void)what;
+    net_loop_enter(loop_of(c));
+    if (c->wait == H1_LINGER && c->stream == NULL) {
+        read_and_drop(c);
+        return;
+    }
+    if (c->stream != NULL && c->stream->x.responded + c->stream->x.started > 0) {
+        if (h1_body_expected(c->stream))
+            h1_body_readable(c->stream);
+        else if (c->stream->body_dropped)
+            read_and_drop(c);
+        else
+            read_early(c);
+        return;
+    }
+    n = recv(fd, scratch, H1_READ_BYTES, 0);
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+        return;
+    if (n <= 0) {
+        h1_conn_close(c, false);
+        return;
+    }
+    weir_metric_add(worker_of(c)->metrics, WEIR_M_bytes_in, n);
+    if (c->in_len == 0) {
+        take_input(c, scratch, (size_t)n);
+    } else if (h1_conn_keep(c, scratch, (size_t)n)) {
+        take_input(c, c->in, c->in_len);
+    } else {
+        h1_conn_close(c, true);
+    }
+}
+
+/* ---- time-outs ---- */
+
+static bool total_is_over(const struct h1_conn *c)
+{
+    return c->stream != NULL && c->stream->total_due_ms != 0 &&
+           net_now_ms(loop_of(c)) >= c->stream->total_due_ms;
+}
+
+static void on_timer(struct net_timer *t)
+{
+    struct h1_conn *c = (struct h1_conn *)(void *)((char *)t - offsetof(struct h1_conn, timer));
+    struct weir_err late = {.code = WEIR_E_CLIENT_TIMEOUT, .where = "h1: request head"};
+
+    if (total_is_over(c)) {
+        h1_conn_close(c, true);
+        return;
+    }
+    switch ((enum h1_wait)c->wait) {
+    case H1_FIRST:
+    case H1_IDLE:
+    case H1_LINGER:
+        h1_conn_close(c, false);
+        break;
+    case H1_HEAD:
+        c->wait = H1_LINGER;
+        drop_input(c);
+        refuse(c->stream, &late);
+        break;
+    case H1_BODY:
+        h1_body_fail(c->stream, WEIR_E_CLIENT_TIMEOUT);
+        break;
+    case H1_SEND:
+        h1_conn_close(c, true);
+        break;
+    case H1_RESPONSE:
+        break;
+    }
+}

@@ -1,0 +1,166 @@
+/*
+ * main.c - the weir command: what to run, with which configuration.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "weir/log.h"
+#include "config.h"
+#include "runtime.h"
+
+#define ARGS_MAX 64
+
+enum { EXIT_CONFIG = 2, EXIT_USAGE = 3 };
+
+struct options {
+    const char *config;
+    const char *listens[ARGS_MAX];
+    size_t listen_count;
+    const char *origins[ARGS_MAX];
+    size_t origin_count;
+};
+
+static const char usage[] =
+    "weir - a caching reverse proxy\n"
+    "\n"
+    "  weir --config FILE                 run a node\n"
+    "  weir --listen ADDR --origin URL    run a node without a file (each may be repeated)\n"
+    "  weir check FILE                    check a configuration and exit\n"
+    "  weir --version\n"
+    "\n"
+    "ADDR is like 127.0.0.1:8080, [::1]:8080, :8080 or unix:/run/weir.sock,\n"
+    "URL like http://127.0.0.1:3000 or unix:/run/app.sock.\n"
+    "\n"
+    "Signals: SIGTERM drains and ends (twice: at once), SIGHUP reloads the file,\n"
+    "SIGUSR1 reopens log files. Exit status: 0, 1 cannot start, 2 bad configuration, 3 usage.\n";
+
+static struct settings *load_file(const char *path)
+{
+    struct config_errors errors = {0};
+    struct settings *s = config_load(path, &errors);
+
+    if (s == NULL)
+        config_errors_print(&errors, stderr);
+    config_errors_free(&errors);
+    return s;
+}
+
+static struct settings *load_args(const struct options *o)
+{
+    struct config_errors errors = {0};
+    struct settings *s =
+        config_from_args(o->listens, o->listen_count, o->origins, o->origin_count, &errors);
+
+    if (s == NULL)
+        config_errors_print(&errors, stderr);
+    config_errors_free(&errors);
+    return s;
+}
+
+static struct settings *reload(void *arg)
+{
+    return load_file(arg);
+}
+
+static int check(const char *path)
+{
+    struct settings *s = load_file(path);
+
+    if (s == NULL)
+        return EXIT_CONFIG;
+    printf("%s: ok: %zu address%s, %zu upstream%s, %zu route%s\n", path, s->listen_count,
+           s->listen_count == 1 ? "" : "es", s->upstream_count, s->upstream_count == 1 ? "" : "s",
+           s->route_count, s->route_count == 1 ? "" : "s");
+    settings_unref(s);
+    return 0;
+}
+
+static int wrong(const char *what)
+{
+    fprintf(stderr, "weir: %s\ntry: weir --help\n", what);
+    return EXIT_USAGE;
+}
+
+/* 0: go on; else an exit status plus one. */
+static int parse(int argc, char **argv, struct options *o)
+{
+    static const struct option longs[] = {
+        {"config", required_argument, NULL, 'c'}, {"listen", required_argument, NULL, 'l'},
+        {"origin", required_argument, NULL, 'o'}, {"version", no_argument, NULL, 'V'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+    };
+    int c;
+
+    while ((c = getopt_long(argc, argv, "c:l:o:Vh", longs, NULL)) != -1) {
+        switch (c) {
+        case 'c':
+            o->config = optarg;
+            break;
+        case 'l':
+            if (o->listen_count == ARGS_MAX)
+                return 1 + wrong("too many --listen");
+            o->listens[o->listen_count++] = optarg;
+            break;
+        case 'o':
+            if (o->origin_count == ARGS_MAX)
+                return 1 + wrong("too many --origin");
+            o->origins[o->origin_count++] = optarg;
+            break;
+        case 'V':
+            puts("weir " WEIR_VERSION);
+            return 1;
+        case 'h':
+            fputs(usage, stdout);
+            return 1;
+        default:
+            return 1 + EXIT_USAGE; /* getopt has said why */
+        }
+    }
+    if (optind < argc)
+        return 1 + wrong("unexpected argument");
+    return 0;
+}
+
+static int run(const struct options *o)
+{
+    struct runtime_options options = {0};
+    enum weir_log_level level;
+    struct weir_err err = {0};
+
+    options.settings = o->config != NULL ? load_file(o->config) : load_args(o);
+    if (options.settings == NULL)
+        return EXIT_CONFIG;
+    if (weir_log_level_parse(options.settings->log.level, &level))
+        weir_log_set_level(level);
+    if (options.settings->log.error_file != NULL &&
+        strcmp(options.settings->log.error_file, "-") != 0 &&
+        !weir_log_open(options.settings->log.error_file, &err)) {
+        weir_log_err(WEIR_LOG_ERROR, "cannot start", &err);
+        settings_unref(options.settings);
+        return 1;
+    }
+    if (o->config != NULL) {
+        options.load = reload;
+        options.arg = (void *)(uintptr_t)o->config;
+    }
+    return runtime_run(&options);
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = {0};
+    int done;
+
+    if (argc >= 2 && strcmp(argv[1], "check") == 0)
+        return argc == 3 ? check(argv[2]) : wrong("check takes one file");
+    done = parse(argc, argv, &o);
+    if (done != 0)
+        return done - 1;
+    if (o.config != NULL && (o.listen_count > 0 || o.origin_count > 0))
+        return wrong("--config and --listen or --origin exclude each other");
+    if (o.config == NULL && (o.listen_count == 0 || o.origin_count == 0))
+        return wrong("say --config FILE, or --listen ADDR and --origin URL");
+    return run(&o);
+}

@@ -1,0 +1,307 @@
+#include "origin_pool.h"
+
+#include <string.h>
+
+#include "weir/alloc.h"
+#include "origin_conn.h"
+#include "origin_fetch.h"
+#include "origin_names.h"
+#include "origin_state.h"
+
+struct origin_pool *origin_pool_get(struct origin_client *c, struct origin_state *state,
+                                    struct origin_names *names, struct weir_err *err)
+{
+    struct origin_pool *p = c->pools;
+
+    while (p != NULL && p->state != state)
+        p = p->next;
+    if (p == NULL) {
+        p = weir_calloc(1, sizeof *p);
+        if (p == NULL) {
+            weir_fail(err, WEIR_E_MEMORY, "origin: pool", 0);
+            return NULL;
+        }
+        p->client = c;
+        p->state = origin_state_ref(state);
+        p->last_waiting = &p->first_waiting;
+        p->next = c->pools;
+        c->pools = p;
+    }
+    if (p->names != names) { /* a reload may resolve anew */
+        origin_names_ref(names);
+        origin_names_unref(p->names);
+        p->names = names;
+    }
+    p->users++;
+    p->upstreams++;
+    return p;
+}
+
+static void free_if_unused(struct origin_pool *p)
+{
+    struct origin_pool **at = &p->client->pools;
+
+    if (p->users > 0)
+        return;
+    while (*at != p)
+        at = &(*at)->next;
+    *at = p->next;
+    origin_state_unref(p->state);
+    origin_names_unref(p->names);
+    weir_free(p);
+}
+
+static void close_idle(struct origin_pool *p, unsigned keep)
+{
+    while (p->idle_count > keep) {
+        struct origin_conn *oldest = p->idle;
+
+        while (oldest->next_idle != NULL)
+            oldest = oldest->next_idle;
+        origin_conn_close(oldest);
+    }
+}
+
+void origin_pool_release(struct origin_pool *p)
+{
+    p->upstreams--;
+    if (p->upstreams == 0)
+        close_idle(p, 0); /* nobody sends here any more */
+    p->users--;
+    free_if_unused(p);
+}
+
+static void unlink_idle(struct origin_conn *conn)
+{
+    struct origin_conn **at = &conn->pool->idle;
+
+    while (*at != conn)
+        at = &(*at)->next_idle;
+    *at = conn->next_idle;
+    conn->next_idle = NULL;
+    conn->pool->idle_count--;
+}
+
+struct origin_conn *origin_pool_acquire(struct origin_pool *p, struct weir_err *err)
+{
+    struct origin_conn *conn = p->idle;
+
+    err->code = WEIR_OK;
+    if (conn != NULL) {
+        unlink_idle(conn);
+        conn->idle = false;
+        weir_metric_add(p->client->metrics, WEIR_M_origin_reuses, 1);
+        return conn;
+    }
+    if (!origin_state_connect(p->state, p->max_connections))
+        return NULL;
+    conn = origin_conn_open(p, err);
+    if (conn == NULL)
+        origin_state_disconnect(p->state);
+    else
+        p->users++;
+    return conn;
+}
+
+/* ---- standing in line ---- */
+
+static void kick_siblings(struct origin_client *c)
+{
+    for (unsigned i = 0; i < c->sibling_count; i++) {
+        struct origin_client *other = c->siblings[i];
+
+        if (other != c && !atomic_exchange(&other->kicked, true))
+            weir_mailbox_post(&other->loop->box, &other->kick_mail);
+    }
+}
+
+bool origin_pool_wait(struct origin_pool *p, struct origin_fetch *f)
+{
+    if (p->waiting_count >= p->queue_max)
+        return false;
+    f->waiting_pool = p;
+    f->next_waiting = NULL;
+    f->at_waiting = p->last_waiting;
+    *p->last_waiting = f;
+    p->last_waiting = &f->next_waiting;
+    p->waiting_count++;
+    atomic_fetch_add(&p->state->waiting, 1);
+    weir_metric_add(p->client->metrics, WEIR_M_origin_queued, 1);
+    kick_siblings(p->client);
+    return true;
+}
+
+void origin_pool_unwait(struct origin_fetch *f)
+{
+    struct origin_pool *p = f->waiting_pool;
+
+    if (p == NULL)
+        return;
+    *f->at_waiting = f->next_waiting;
+    if (f->next_waiting != NULL)
+        f->next_waiting->at_waiting = f->at_waiting;
+    else
+        p->last_waiting = f->at_waiting;
+    f->waiting_pool = NULL;
+    p->waiting_count--;
+    atomic_fetch_sub(&p->state->waiting, 1);
+}
+
+/* Gives connections to those who wait, as far as there are any. */
+static void serve_waiting(struct origin_pool *p)
+{
+    while (p->first_waiting != NULL) {
+        struct weir_err err = {0};
+        struct origin_conn *conn = origin_pool_acquire(p, &err);
+        struct origin_fetch *f = p->first_waiting;
+
+        if (conn == NULL && err.code == WEIR_OK)
+            return;
+        origin_pool_unwait(f);
+        origin_fetch_connected(f, conn, &err);
+    }
+}
+
+static void on_kick(struct weir_mail *mail)
+{
+    struct origin_client *c =
+        (struct origin_client *)(void *)((char *)mail - offsetof(struct origin_client, kick_mail));
+
+    atomic_store(&c->kicked, false);
+    for (struct origin_pool *p = c->pools, *next; p != NULL; p = next) {
+        unsigned waiting = atomic_load(&p->state->waiting);
+
+        next = p->next;
+        p->users++; /* closing and serving may let go of it */
+        serve_waiting(p);
+        if (waiting > p->waiting_count && p->idle_count > 0) {
+            unsigned others = waiting - p->waiting_count;
+
+            close_idle(p, p->idle_count > others ? p->idle_count - others : 0);
+        }
+        p->users--;
+        next = p->next;
+        free_if_unused(p);
+    }
+}
+
+void origin_pool_put(struct origin_conn *conn)
+{
+    struct origin_pool *p = conn->pool;
+    unsigned waiting = atomic_load_explicit(&p->state->waiting, memory_order_relaxed);
+    struct origin_fetch *f = p->first_waiting;
+
+    if (f != NULL) {
+        struct weir_err none = {0};
+
+        origin_pool_unwait(f);
+        weir_metric_add(p->client->metrics, WEIR_M_origin_reuses, 1);
+        origin_fetch_connected(f, conn, &none);
+        return;
+    }
+    if (waiting > 0 || p->upstreams == 0 || p->max_idle == 0) {
+        origin_conn_close(conn); /* another worker needs the place, or nobody this origin */
+        return;
+    }
+    if (p->idle_count >= p->max_idle)
+        close_idle(p, p->max_idle - 1);
+    conn->idle = true;
+    conn->next_idle = p->idle;
+    p->idle = conn;
+    p->idle_count++;
+    net_timer_move(p->client->loop, &conn->timer, net_now_ms(p->client->loop) + p->idle_timeout_ms);
+}
+
+void origin_pool_freed(struct origin_pool *p)
+{
+    origin_state_disconnect(p->state);
+    serve_waiting(p);
+    if (atomic_load(&p->state->waiting) > p->waiting_count)
+        kick_siblings(p->client);
+    p->users--;
+    free_if_unused(p);
+}
+
+/* ---- the worker's side ---- */
+
+bool origin_client_init(struct origin_client *c, struct net_loop *loop,
+                        struct weir_metrics *metrics, uint64_t seed, struct weir_err *err)
+{
+    memset(c, 0, sizeof *c);
+    c->loop = loop;
+    c->metrics = metrics;
+    c->kick_mail.run = on_kick;
+    balance_rng_seed(&c->rng, seed);
+    c->scratch = weir_malloc(ORIGIN_FIELDS_MAX * sizeof *c->scratch);
+    return c->scratch != NULL || weir_fail(err, WEIR_E_MEMORY, "origin: client", 0);
+}
+
+void origin_client_drain(struct origin_client *c)
+{
+    for (struct origin_pool *p = c->pools, *next; p != NULL; p = next) {
+        p->users++;
+        close_idle(p, 0);
+        p->users--;
+        next = p->next;
+        free_if_unused(p);
+    }
+}
+
+void origin_client_close(struct origin_client *c)
+{
+    origin_client_drain(c);
+    weir_free(c->scratch);
+    c->scratch = NULL;
+}
+
+struct origin_upstream *origin_upstream_new(struct origin_client *c,
+                                            const struct upstream_settings *settings,
+                                            struct origin_state **states,
+                                            struct origin_names **names, unsigned workers,
+                                            struct weir_err *err)
+{
+    struct origin_upstream *u = weir_calloc(1, sizeof *u);
+
+    if (u == NULL)
+        goto no_memory;
+    u->settings = settings;
+    u->client = c;
+    u->states = states;
+    u->pools = weir_calloc(settings->origin_count, sizeof *u->pools);
+    if (u->pools == NULL)
+        goto no_memory;
+    u->balancer = balancer_new(settings, states, err);
+    if (u->balancer == NULL)
+        goto fail;
+    retry_budget_init(&u->budget, settings->retry_budget_percent, workers, c->loop->clock.mono_us);
+    for (size_t i = 0; i < settings->origin_count; i++) {
+        const struct origin_settings *o = &settings->origins[i];
+        struct origin_pool *p = origin_pool_get(c, states[i], names[i], err);
+
+        if (p == NULL)
+            goto fail;
+        p->max_connections = o->max_connections != 0 ? o->max_connections : settings->max_connections;
+        p->max_idle = settings->max_idle;
+        p->queue_max = settings->queue;
+        p->idle_timeout_ms = settings->idle_timeout_ms;
+        p->requests_per_connection = settings->requests_per_connection;
+        u->pools[u->count++] = p;
+    }
+    return u;
+no_memory:
+    weir_fail(err, WEIR_E_MEMORY, "origin: upstream", 0);
+fail:
+    origin_upstream_free(u);
+    return NULL;
+}
+
+void origin_upstream_free(struct origin_upstream *u)
+{
+    if (u == NULL)
+        return;
+    for (size_t i = 0; i < u->count; i++)
+        origin_pool_release(u->pools[i]);
+    balancer_free(u->balancer);
+    weir_free(u->pools);
+    weir_free(u);
+}

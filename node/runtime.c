@@ -1,0 +1,632 @@
+#include "runtime.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "weir/alloc.h"
+#include "weir/hash.h"
+#include "weir/log.h"
+#include "weir/work.h"
+#include "inflight.h"
+#include "net_listener.h"
+#include "net_peers.h"
+#include "origin_state.h"
+#include "site.h"
+#include "tier.h"
+#include "worker.h"
+
+#define WORKERS_MAX      256
+#define POOL_THREADS     2
+#define SETTLE_MS        3000 /* how long a start or a reload waits for names to resolve */
+#define TURN_MS          1000
+#define SETTLE_POLL_MS   50
+#define LOG_RING_BYTES   (256 * 1024)
+
+struct bound {
+    unsigned id;
+    char *address; /* as configured; owned */
+    char *unix_path; /* to be removed at the end; owned; NULL */
+};
+
+struct runtime {
+    struct runtime_options options;
+    struct settings *settings; /* reference: the newest in force */
+    struct net_loop control;
+    struct weir_hash_secret secret;
+    struct weir_work_pool *pool;
+    struct origin_registry *registry;
+    struct weir_sink *access;
+    struct worker_shared shared;
+    struct site *site; /* reference: the newest */
+    struct worker **workers;
+    unsigned worker_count;
+    struct origin_client **clients;
+    struct bound bound[WORKER_LISTENERS_MAX];
+    unsigned bound_count, last_id;
+
+    struct event signals[5];
+    struct net_timer turn, deadline;
+    unsigned drained;
+    bool draining, aborted;
+
+    /* a reload under way */
+    struct site *pending;
+    struct settings *pending_settings;
+    struct weir_sink *pending_access, *old_access;
+    int64_t pending_until_ms;
+    struct net_timer settle;
+    unsigned changes; /* workers that have not answered */
+};
+
+/* ---- sites ---- */
+
+static void release_settings(void *owner)
+{
+    settings_unref(owner);
+}
+
+static struct site *make_site(struct runtime *rt, struct settings *s, struct weir_err *err)
+{
+    struct site_source source = {
+        .client = &s->client,
+        .head = &s->head,
+        .forward = &s->forward,
+        .cache = &s->cache,
+        .log = &s->log,
+        .upstreams = s->upstreams,
+        .upstream_count = s->upstream_count,
+        .routes = s->routes,
+        .route_count = s->route_count,
+        .release = release_settings,
+        .owner = s,
+    };
+    struct site_tools tools = {rt->registry, rt->pool, &rt->control.box, &rt->secret};
+    struct site *site = site_new(&source, &tools, err);
+
+    if (site != NULL) {
+        settings_ref(s);
+        site_turn(site, rt->control.clock.mono_ms);
+    }
+    return site;
+}
+
+/* At the start there are no requests yet: the control loop may be turned from here. */
+static void wait_until_settled(struct runtime *rt, struct site *site)
+{
+    int64_t until;
+
+    weir_clock_update(&rt->control.clock);
+    until = rt->control.clock.mono_ms + SETTLE_MS;
+    while (!site_settled(site) && rt->control.clock.mono_ms < until) {
+        struct timeval poll = {0, SETTLE_POLL_MS * 1000};
+
+        event_base_loopexit(rt->control.base, &poll);
+        event_base_dispatch(rt->control.base);
+        weir_clock_update(&rt->control.clock);
+    }
+}
+
+/* ---- listening ---- */
+
+static struct bound *find_bound(struct runtime *rt, const char *address)
+{
+    for (unsigned i = 0; i < rt->bound_count; i++)
+        if (strcmp(rt->bound[i].address, address) == 0)
+            return &rt->bound[i];
+    return NULL;
+}
+
+static void forget_bound(struct runtime *rt, struct bound *b)
+{
+    weir_free(b->address);
+    if (b->unix_path != NULL)
+        unlink(b->unix_path);
+    weir_free(b->unix_path);
+    *b = rt->bound[--rt->bound_count];
+}
+
+/* Opens one address for all workers. */
+static bool bind_address(struct runtime *rt, const struct listen_settings *l, int *fds,
+                         struct weir_err *err)
+{
+    struct net_addr where;
+    char text[NET_TEXT_MAX];
+    struct bound *b = &rt->bound[rt->bound_count];
+
+    if (rt->bound_count == WORKER_LISTENERS_MAX)
+        return weir_failf(err, WEIR_E_LISTEN, "listen", 0, "more than %d addresses",
+                          WORKER_LISTENERS_MAX);
+    if (!net_listen_open(l, fds, rt->worker_count, &where, err))
+        return false;
+    b->id = ++rt->last_id;
+    b->address = weir_strndup(l->address, strlen(l->address));
+    b->unix_path = where.sa.any.sa_family == AF_UNIX
+                       ? weir_strndup(where.sa.un.sun_path, strlen(where.sa.un.sun_path))
+                       : NULL;
+    rt->bound_count++;
+    weir_log(WEIR_LOG_INFO, "listening on %s", net_addr_text(&where, text));
+    return true;
+}
+
+static bool listen_all(struct runtime *rt, struct weir_err *err)
+{
+    int fds[WORKERS_MAX];
+
+    for (size_t i = 0; i < rt->settings->listen_count; i++) {
+        if (!bind_address(rt, &rt->settings->listens[i], fds, err))
+            return false;
+        for (unsigned w = 0; w < rt->worker_count; w++)
+            if (!worker_listen(rt->workers[w], rt->last_id, fds[w], err))
+                return false;
+    }
+    return true;
+}
+
+/* ---- reload ---- */
+
+static void on_settle(struct net_timer *t);
+
+static void drop_pending(struct runtime *rt)
+{
+    site_unref(rt->pending);
+    settings_unref(rt->pending_settings);
+    if (rt->pending_access != rt->access)
+        weir_sink_close(rt->pending_access);
+    rt->pending = NULL;
+    rt->pending_settings = NULL;
+    rt->pending_access = NULL;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return (a == NULL) == (b == NULL) && (a == NULL || strcmp(a, b) == 0);
+}
+
+static struct weir_sink *open_access(const struct settings *s, unsigned workers,
+                                     struct weir_err *err)
+{
+    return weir_sink_open(s->log.access_file, workers, LOG_RING_BYTES, err);
+}
+
+static bool access_changed(const struct settings *a, const struct settings *b)
+{
+    return (a->log.access_format == ACCESS_LOG_OFF) != (b->log.access_format == ACCESS_LOG_OFF) ||
+           !same_text(a->log.access_file, b->log.access_file);
+}
+
+static bool prepare_access(struct runtime *rt, struct settings *s, struct weir_err *err)
+{
+    rt->pending_access = rt->access;
+    if (!access_changed(rt->settings, s))
+        return true;
+    rt->pending_access = NULL;
+    if (s->log.access_format != ACCESS_LOG_OFF)
+        rt->pending_access = open_access(s, rt->worker_count, err);
+    return s->log.access_format == ACCESS_LOG_OFF || rt->pending_access != NULL;
+}
+
+static void reload_failed(struct runtime *rt, const struct weir_err *err)
+{
+    drop_pending(rt);
+    if (err != NULL)
+        weir_log_err(WEIR_LOG_ERROR, "reload failed, the old configuration stays", err);
+    else
+        weir_log(WEIR_LOG_ERROR, "reload failed: the old configuration stays");
+}
+
+static void begin_reload(struct runtime *rt)
+{
+    struct weir_err err = {0};
+
+    if (rt->options.load == NULL) {
+        weir_log(WEIR_LOG_WARN, "nothing to reload: started without a configuration file");
+        return;
+    }
+    if (rt->pending != NULL || rt->changes > 0 || rt->draining) {
+        weir_log(WEIR_LOG_WARN, "reload ignored: another one, or a drain, is under way");
+        return;
+    }
+    rt->pending_settings = rt->options.load(rt->options.arg);
+    rt->pending_access = rt->access;
+    if (rt->pending_settings == NULL) {
+        reload_failed(rt, NULL);
+        return;
+    }
+    if (!prepare_access(rt, rt->pending_settings, &err) ||
+        (rt->pending = make_site(rt, rt->pending_settings, &err)) == NULL) {
+        reload_failed(rt, &err);
+        return;
+    }
+    rt->pending_until_ms = rt->control.clock.mono_ms + SETTLE_MS;
+    on_settle(&rt->settle);
+}
+
+static void finish_reload(struct runtime *rt)
+{
+    if (rt->old_access != NULL) {
+        weir_sink_close(rt->old_access);
+        rt->old_access = NULL;
+    }
+    origin_registry_prune(rt->registry);
+    weir_log(WEIR_LOG_INFO, "reloaded");
+}
+
+static void on_change_done(struct worker_change *c)
+{
+    struct runtime *rt = c->arg;
+
+    weir_free(c);
+    if (--rt->changes == 0)
+        finish_reload(rt);
+}
+
+/* New addresses are opened before anything changes: the step that may fail. */
+static bool plan_listeners(struct runtime *rt, struct worker_change **changes, struct weir_err *err)
+{
+    struct settings *s = rt->pending_settings;
+    unsigned had = rt->bound_count;
+
+    for (size_t i = 0; i < s->listen_count; i++) {
+        int fds[WORKERS_MAX];
+
+        if (find_bound(rt, s->listens[i].address) != NULL)
+            continue;
+        if (!bind_address(rt, &s->listens[i], fds, err)) {
+            while (rt->bound_count > had)
+                forget_bound(rt, &rt->bound[rt->bound_count - 1]);
+            for (unsigned w = 0; w < rt->worker_count; w++)
+                for (unsigned k = 0; k < changes[w]->listen_count; k++)
+                    close(changes[w]->listen[k].fd);
+            return false;
+        }
+        for (unsigned w = 0; w < rt->worker_count; w++)
+            changes[w]->listen[changes[w]->listen_count++] =
+                (struct worker_listen){rt->last_id, fds[w]};
+    }
+    return true;
+}
+
+static bool still_wanted(const struct settings *s, const char *address)
+{
+    for (size_t i = 0; i < s->listen_count; i++)
+        if (strcmp(s->listens[i].address, address) == 0)
+            return true;
+    return false;
+}
+
+static void drop_listeners(struct runtime *rt, struct worker_change **changes)
+{
+    for (unsigned i = rt->bound_count; i-- > 0;) {
+        struct bound *b = &rt->bound[i];
+
+        if (still_wanted(rt->pending_settings, b->address))
+            continue;
+        for (unsigned w = 0; w < rt->worker_count; w++)
+            if (changes[w]->listen_count < WORKER_LISTENERS_MAX)
+                changes[w]->listen[changes[w]->listen_count++] = (struct worker_listen){b->id, -1};
+        weir_log(WEIR_LOG_INFO, "no longer listening on %s", b->address);
+        forget_bound(rt, b);
+    }
+}
+
+static void apply_node_settings(struct runtime *rt, const struct settings *s)
+{
+    enum weir_log_level level;
+
+    if (weir_log_level_parse(s->log.level, &level))
+        weir_log_set_level(level);
+    if (rt->shared.tier != NULL)
+        tier_resize(rt->shared.tier, s->cache.memory_bytes, s->cache.object_max_bytes);
+    if (s->workers != rt->settings->workers)
+        weir_log(WEIR_LOG_WARN, "node.workers changes with the next start only");
+    if ((rt->shared.tier == NULL) != (s->cache.memory_bytes == 0))
+        weir_log(WEIR_LOG_WARN, "the cache is turned on with the next start only");
+    if (!same_text(s->log.error_file, rt->settings->log.error_file))
+        weir_log_open(s->log.error_file, NULL);
+}
+
+/* Everything is ready: hand it to the workers. */
+static void publish(struct runtime *rt)
+{
+    struct worker_change *changes[WORKERS_MAX] = {NULL};
+    struct weir_err err = {0};
+    bool ok = true;
+
+    for (unsigned w = 0; w < rt->worker_count && ok; w++) {
+        changes[w] = weir_calloc(1, sizeof *changes[w]);
+        ok = changes[w] != NULL || weir_fail(&err, WEIR_E_MEMORY, "reload", 0);
+    }
+    if (!ok || !plan_listeners(rt, changes, &err)) {
+        for (unsigned w = 0; w < rt->worker_count; w++)
+            weir_free(changes[w]);
+        reload_failed(rt, &err);
+        return;
+    }
+    drop_listeners(rt, changes);
+    apply_node_settings(rt, rt->pending_settings);
+    rt->old_access = rt->pending_access != rt->access ? rt->access : NULL;
+    rt->access = rt->pending_access;
+    rt->changes = rt->worker_count;
+    for (unsigned w = 0; w < rt->worker_count; w++) {
+        changes[w]->worker = rt->workers[w];
+        changes[w]->site = site_ref(rt->pending);
+        changes[w]->access = rt->access;
+        changes[w]->done = on_change_done;
+        changes[w]->arg = rt;
+        worker_apply(changes[w]);
+    }
+    site_unref(rt->site);
+    settings_unref(rt->settings);
+    rt->site = rt->pending;
+    rt->settings = rt->pending_settings;
+    rt->pending = NULL;
+    rt->pending_settings = NULL;
+    rt->pending_access = NULL;
+}
+
+static void on_settle(struct net_timer *t)
+{
+    struct runtime *rt = (struct runtime *)(void *)((char *)t - offsetof(struct runtime, settle));
+    int64_t now = rt->control.clock.mono_ms;
+
+    if (site_settled(rt->pending) || now >= rt->pending_until_ms)
+        publish(rt);
+    else
+        net_timer_start(&rt->control, t, now + SETTLE_POLL_MS);
+}
+
+/* ---- signals, drain ---- */
+
+static void abort_all(struct runtime *rt)
+{
+    if (rt->aborted)
+        return;
+    rt->aborted = true;
+    for (unsigned w = 0; w < rt->worker_count; w++)
+        worker_abort(rt->workers[w]);
+}
+
+static void on_deadline(struct net_timer *t)
+{
+    struct runtime *rt = (struct runtime *)(void *)((char *)t - offsetof(struct runtime, deadline));
+
+    weir_log(WEIR_LOG_WARN, "drain time is over: closing what is left");
+    abort_all(rt);
+}
+
+static void begin_drain(struct runtime *rt)
+{
+    if (rt->draining) {
+        weir_log(WEIR_LOG_INFO, "stopping at once");
+        abort_all(rt);
+        return;
+    }
+    rt->draining = true;
+    weir_log(WEIR_LOG_INFO, "draining");
+    net_timer_start(&rt->control, &rt->deadline,
+                    rt->control.clock.mono_ms + rt->settings->drain_timeout_ms);
+    for (unsigned w = 0; w < rt->worker_count; w++)
+        worker_drain(rt->workers[w]);
+}
+
+static void on_worker_drained(void *arg)
+{
+    struct runtime *rt = arg;
+
+    if (++rt->drained == rt->worker_count)
+        net_loop_stop(&rt->control);
+}
+
+static void on_signal(evutil_socket_t number, short what, void *arg)
+{
+    struct runtime *rt = arg;
+
+    (void)what;
+    net_loop_enter(&rt->control);
+    switch (number) {
+    case SIGTERM:
+    case SIGINT:
+        begin_drain(rt);
+        break;
+    case SIGHUP:
+        begin_reload(rt);
+        break;
+    case SIGUSR1:
+        weir_log_reopen();
+        if (rt->access != NULL)
+            weir_sink_reopen(rt->access);
+        weir_log(WEIR_LOG_INFO, "log files reopened");
+        break;
+    default:
+        break;
+    }
+}
+
+static void on_turn(struct net_timer *t)
+{
+    struct runtime *rt = (struct runtime *)(void *)((char *)t - offsetof(struct runtime, turn));
+
+    site_turn(rt->site, rt->control.clock.mono_ms);
+    net_timer_start(&rt->control, t, rt->control.clock.mono_ms + TURN_MS);
+}
+
+/* ---- start and end ---- */
+
+static unsigned count_cores(void)
+{
+    cpu_set_t set;
+
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
+        return 1;
+    return (unsigned)CPU_COUNT(&set);
+}
+
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static bool make_shared(struct runtime *rt, struct weir_err *err)
+{
+    const struct settings *s = rt->settings;
+    struct tier_options tier = {
+        .memory_bytes = s->cache.memory_bytes,
+        .object_max_bytes = s->cache.object_max_bytes,
+        .variants = s->cache.variants,
+    };
+
+    if (!weir_hash_secret_draw(&rt->secret, err) ||
+        (rt->pool = weir_work_pool_new(POOL_THREADS, err)) == NULL ||
+        (rt->registry = origin_registry_new(err)) == NULL ||
+        (rt->shared.peers = net_peers_new(&rt->secret, err)) == NULL ||
+        (rt->shared.inflight = inflight_new(err)) == NULL)
+        return false;
+    if (s->cache.memory_bytes > 0 && (rt->shared.tier = tier_new(&tier, err)) == NULL)
+        return false;
+    if (s->log.access_format != ACCESS_LOG_OFF &&
+        (rt->access = open_access(s, rt->worker_count, err)) == NULL)
+        return false;
+    rt->shared.secret = &rt->secret;
+    rt->shared.control = &rt->control;
+    rt->shared.workers = rt->worker_count;
+    rt->shared.drained = on_worker_drained;
+    rt->shared.arg = rt;
+    rt->site = make_site(rt, rt->settings, err);
+    return rt->site != NULL;
+}
+
+static bool make_workers(struct runtime *rt, struct weir_err *err)
+{
+    rt->workers = weir_calloc(rt->worker_count, sizeof(struct worker *));
+    rt->clients = weir_calloc(rt->worker_count, sizeof *rt->clients);
+    if (rt->workers == NULL || rt->clients == NULL)
+        return weir_fail(err, WEIR_E_MEMORY, "runtime: workers", 0);
+    for (unsigned i = 0; i < rt->worker_count; i++) {
+        rt->workers[i] = worker_new(&rt->shared, i, rt->site, rt->access, err);
+        if (rt->workers[i] == NULL)
+            return false;
+        rt->clients[i] = &rt->workers[i]->x.origins;
+    }
+    for (unsigned i = 0; i < rt->worker_count; i++) {
+        rt->workers[i]->x.origins.siblings = rt->clients;
+        rt->workers[i]->x.origins.sibling_count = rt->worker_count;
+    }
+    return true;
+}
+
+static void watch_signals(struct runtime *rt)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
+
+    signal(SIGPIPE, SIG_IGN);
+    for (unsigned i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        event_assign(&rt->signals[i], rt->control.base, numbers[i], EV_SIGNAL | EV_PERSIST,
+                     on_signal, rt);
+        event_add(&rt->signals[i], NULL);
+    }
+}
+
+static bool start(struct runtime *rt, struct weir_err *err)
+{
+    raise_descriptor_limit();
+    rt->worker_count = rt->settings->workers != 0 ? rt->settings->workers : count_cores();
+    if (rt->worker_count > WORKERS_MAX)
+        rt->worker_count = WORKERS_MAX;
+    if (!net_loop_init(&rt->control, err))
+        return false;
+    watch_signals(rt);
+    if (!make_shared(rt, err))
+        return false;
+    wait_until_settled(rt, rt->site);
+    if (!make_workers(rt, err) || !listen_all(rt, err))
+        return false;
+    for (unsigned i = 0; i < rt->worker_count; i++)
+        if (!worker_start(rt->workers[i], err))
+            return false;
+    rt->settle.fire = on_settle;
+    rt->deadline.fire = on_deadline;
+    rt->turn.fire = on_turn;
+    net_timer_start(&rt->control, &rt->turn, rt->control.clock.mono_ms + TURN_MS);
+    return true;
+}
+
+static void log_totals(struct runtime *rt)
+{
+    long long sum[WEIR_METRICS] = {0};
+
+    for (unsigned w = 0; w < rt->worker_count; w++)
+        for (int m = 0; m < WEIR_METRICS; m++)
+            sum[m] += atomic_load_explicit(&rt->workers[w]->metrics.value[m], memory_order_relaxed);
+    weir_log(WEIR_LOG_INFO,
+             "stopped: %lld requests, %lld hits, %lld origin requests over %lld connections",
+             sum[WEIR_M_requests], sum[WEIR_M_cache_hits], sum[WEIR_M_origin_requests],
+             sum[WEIR_M_origin_connects]);
+}
+
+static void tear_down(struct runtime *rt)
+{
+    for (unsigned i = 0; rt->workers != NULL && i < rt->worker_count; i++)
+        if (rt->workers[i] != NULL)
+            worker_stop(rt->workers[i]);
+    for (unsigned i = 0; rt->workers != NULL && i < rt->worker_count; i++)
+        worker_free(rt->workers[i]);
+    weir_free(rt->workers);
+    weir_free(rt->clients);
+    weir_work_pool_free(rt->pool);
+    if (rt->control.base != NULL) {
+        weir_mailbox_drain(&rt->control.box); /* sites that came back */
+        net_timer_stop(&rt->control, &rt->turn);
+        net_timer_stop(&rt->control, &rt->deadline);
+        net_timer_stop(&rt->control, &rt->settle);
+        for (unsigned i = 0; i < 4; i++)
+            if (event_initialized(&rt->signals[i]))
+                event_del(&rt->signals[i]);
+    }
+    while (rt->bound_count > 0)
+        forget_bound(rt, &rt->bound[rt->bound_count - 1]);
+    if (rt->pending_settings != NULL)
+        drop_pending(rt);
+    site_unref(rt->site);
+    weir_sink_close(rt->access);
+    tier_free(rt->shared.tier);
+    inflight_free(rt->shared.inflight);
+    net_peers_free(rt->shared.peers);
+    origin_registry_free(rt->registry);
+    settings_unref(rt->settings);
+    net_loop_close(&rt->control);
+}
+
+int runtime_run(const struct runtime_options *options)
+{
+    struct runtime *rt = weir_calloc(1, sizeof *rt);
+    struct weir_err err = {0};
+    bool started;
+
+    if (rt == NULL) {
+        weir_log(WEIR_LOG_ERROR, "out of memory");
+        return 1;
+    }
+    rt->options = *options;
+    rt->settings = options->settings;
+    started = start(rt, &err);
+    if (started) {
+        weir_log(WEIR_LOG_INFO, "ready: %u worker%s", rt->worker_count,
+                 rt->worker_count == 1 ? "" : "s");
+        net_loop_run(&rt->control);
+        log_totals(rt);
+    } else {
+        weir_log_err(WEIR_LOG_ERROR, "cannot start", &err);
+    }
+    tear_down(rt);
+    weir_free(rt);
+    return started ? 0 : 1;
+}

@@ -1,0 +1,316 @@
+#include "worker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "weir/alloc.h"
+#include "weir/log.h"
+#include "fetch.h"
+#include "thread.h"
+
+/* ---- sites go back to the control thread, which alone may free them ---- */
+
+struct returned_site {
+    struct weir_mail mail;
+    struct site *site;
+};
+
+static void on_returned_site(struct weir_mail *mail)
+{
+    struct returned_site *r = (struct returned_site *)(void *)mail;
+
+    site_unref(r->site);
+    weir_free(r);
+}
+
+static void site_gone(void *arg, struct site *site)
+{
+    struct worker *w = arg;
+    struct returned_site *r = weir_malloc(sizeof *r);
+
+    if (r == NULL)
+        return; /* leaks one configuration; better than freeing it on the wrong thread */
+    r->mail = (struct weir_mail){.run = on_returned_site};
+    r->site = site;
+    weir_mailbox_post(&w->shared->control->box, &r->mail);
+}
+
+static struct site_worker *bind_site(struct worker *w, struct site *site, struct weir_err *err)
+{
+    struct site_worker *b = site_bind(site, &w->x, w->shared->workers, err);
+
+    if (b != NULL) {
+        b->gone = site_gone;
+        b->gone_arg = w;
+    }
+    return b;
+}
+
+/* Request heads are parsed into a scratch array as large as the settings allow. */
+static bool size_scratch(struct worker *w, const struct site *site, struct weir_err *err)
+{
+    struct http_field *fields;
+
+    if (site->limits.fields <= w->x.field_cap)
+        return true;
+    fields = weir_realloc(w->x.fields, site->limits.fields * sizeof *fields);
+    if (fields == NULL)
+        return weir_fail(err, WEIR_E_MEMORY, "worker: fields", 0);
+    w->x.fields = fields;
+    w->x.field_cap = site->limits.fields;
+    return true;
+}
+
+/* ---- mail ---- */
+
+#define WORKER_OF(mail, member) \
+    ((struct worker *)(void *)((char *)(mail) - offsetof(struct worker, member)))
+
+static void on_drained_mail(struct weir_mail *mail)
+{
+    struct worker *w = WORKER_OF(mail, drained_mail);
+
+    w->shared->drained(w->shared->arg);
+}
+
+static void on_server_drained(void *arg)
+{
+    struct worker *w = arg;
+
+    if (w->drained)
+        return;
+    w->drained = true;
+    weir_mailbox_post(&w->shared->control->box, &w->drained_mail);
+}
+
+static void on_connection_closed(void *arg)
+{
+    struct worker *w = arg;
+
+    for (unsigned i = 0; i < WORKER_LISTENERS_MAX; i++)
+        if (w->listener_ids[i] != 0)
+            net_listener_wake(&w->listeners[i]);
+}
+
+static void stop_listening(struct worker *w)
+{
+    for (unsigned i = 0; i < WORKER_LISTENERS_MAX; i++)
+        if (w->listener_ids[i] != 0) {
+            net_listener_stop(&w->listeners[i]);
+            w->listener_ids[i] = 0;
+        }
+}
+
+static void on_drain_mail(struct weir_mail *mail)
+{
+    struct worker *w = WORKER_OF(mail, drain_mail);
+
+    stop_listening(w);
+    h1_server_drain(&w->server);
+}
+
+static void on_abort_mail(struct weir_mail *mail)
+{
+    struct worker *w = WORKER_OF(mail, abort_mail);
+
+    h1_server_abort(&w->server);
+}
+
+static void on_stop_mail(struct weir_mail *mail)
+{
+    struct worker *w = WORKER_OF(mail, stop_mail);
+
+    stop_listening(w);
+    h1_server_abort(&w->server);
+    net_loop_stop(&w->loop); /* after what is deferred in this turn */
+}
+
+static void on_change_done(struct weir_mail *mail)
+{
+    struct worker_change *c = (struct worker_change *)(void *)mail;
+
+    c->done(c);
+}
+
+static void change_listeners(struct worker *w, const struct worker_change *c)
+{
+    for (unsigned i = 0; i < c->listen_count; i++) {
+        const struct worker_listen *l = &c->listen[i];
+
+        if (l->fd >= 0) {
+            if (!worker_listen(w, l->id, l->fd, NULL))
+                close(l->fd);
+            continue;
+        }
+        for (unsigned k = 0; k < WORKER_LISTENERS_MAX; k++)
+            if (w->listener_ids[k] == l->id) {
+                net_listener_stop(&w->listeners[k]);
+                w->listener_ids[k] = 0;
+            }
+    }
+}
+
+static void on_change_mail(struct weir_mail *mail)
+{
+    struct worker_change *c = (struct worker_change *)(void *)mail;
+    struct worker *w = c->worker;
+    struct weir_err err = {0};
+    struct site_worker *fresh = NULL, *old = w->x.site;
+
+    if (size_scratch(w, c->site, &err))
+        fresh = bind_site(w, c->site, &err);
+    c->applied = fresh != NULL;
+    if (fresh != NULL) {
+        w->x.site = fresh;
+        w->x.access = c->access;
+        change_listeners(w, c);
+        site_retire(old);
+    } else {
+        weir_log_err(WEIR_LOG_ERROR, "worker keeps the old configuration", &err);
+        site_gone(w, c->site);
+    }
+    c->mail = (struct weir_mail){.run = on_change_done};
+    weir_mailbox_post(&w->shared->control->box, &c->mail);
+}
+
+/* ---- life ---- */
+
+static bool set_up(struct worker *w, struct site *site, struct weir_err *err)
+{
+    uint64_t seed[2] = {w->index + 1, 0};
+
+    if (!net_loop_init(&w->loop, err) || !size_scratch(w, site, err))
+        return false;
+    w->x.index = w->index;
+    w->x.loop = &w->loop;
+    w->x.metrics = &w->metrics;
+    w->x.tier = w->shared->tier;
+    w->x.inflight = w->shared->inflight;
+    w->x.secret = w->shared->secret;
+    seed[1] = weir_hash64(w->shared->secret, seed, sizeof seed);
+    w->x.request_ids = seed[1];
+    w->x.scratch = pattern_scratch_new(err);
+    if (w->x.scratch == NULL ||
+        !origin_client_init(&w->x.origins, &w->loop, &w->metrics, seed[1] | 1, err) ||
+        !h1_server_init(&w->server, &w->x, w->shared->peers, err))
+        return false;
+    w->server.drained = on_server_drained;
+    w->server.drained_arg = w;
+    w->server.closed = on_connection_closed;
+    w->server.closed_arg = w;
+    w->x.site = bind_site(w, site, err);
+    if (w->x.site != NULL)
+        site_ref(site);
+    return w->x.site != NULL;
+}
+
+struct worker *worker_new(struct worker_shared *shared, unsigned index, struct site *site,
+                          struct weir_sink *access, struct weir_err *err)
+{
+    struct worker *w = aligned_alloc(64, (sizeof *w + 63) / 64 * 64);
+
+    if (w == NULL) {
+        weir_fail(err, WEIR_E_MEMORY, "worker: create", 0);
+        return NULL;
+    }
+    memset(w, 0, sizeof *w);
+    w->shared = shared;
+    w->index = index;
+    w->drain_mail.run = on_drain_mail;
+    w->abort_mail.run = on_abort_mail;
+    w->stop_mail.run = on_stop_mail;
+    w->drained_mail.run = on_drained_mail;
+    if (!set_up(w, site, err)) {
+        worker_free(w);
+        return NULL;
+    }
+    w->x.access = access;
+    return w;
+}
+
+bool worker_listen(struct worker *w, unsigned id, int fd, struct weir_err *err)
+{
+    for (unsigned i = 0; i < WORKER_LISTENERS_MAX; i++) {
+        struct net_listener *l = &w->listeners[i];
+
+        if (w->listener_ids[i] != 0)
+            continue;
+        w->listener_ids[i] = id;
+        l->metrics = &w->metrics;
+        l->accepted = h1_server_accept;
+        l->arg = &w->server;
+        net_listener_start(l, &w->loop, fd);
+        return true;
+    }
+    return weir_fail(err, WEIR_E_LISTEN, "worker: too many listeners", 0);
+}
+
+static void *run(void *arg)
+{
+    struct worker *w = arg;
+
+    net_loop_run(&w->loop);
+    /* Connections are gone; what still fetches for the store ends here. */
+    fetch_cancel_all(&w->x);
+    site_retire(w->x.site);
+    w->x.site = NULL;
+    return NULL;
+}
+
+bool worker_start(struct worker *w, struct weir_err *err)
+{
+    char name[16];
+
+    snprintf(name, sizeof name, "weir-%u", w->index);
+    w->started = true;
+    if (thread_start(&w->thread, name, run, w) != 0) {
+        w->started = false;
+        return weir_fail(err, WEIR_E_INTERNAL, "worker: thread", 0);
+    }
+    return true;
+}
+
+void worker_apply(struct worker_change *c)
+{
+    c->mail = (struct weir_mail){.run = on_change_mail};
+    weir_mailbox_post(&c->worker->loop.box, &c->mail);
+}
+
+void worker_drain(struct worker *w)
+{
+    weir_mailbox_post(&w->loop.box, &w->drain_mail);
+}
+
+void worker_abort(struct worker *w)
+{
+    weir_mailbox_post(&w->loop.box, &w->abort_mail);
+}
+
+void worker_stop(struct worker *w)
+{
+    if (!w->started)
+        return;
+    weir_mailbox_post(&w->loop.box, &w->stop_mail);
+    pthread_join(w->thread, NULL);
+    w->started = false;
+}
+
+void worker_free(struct worker *w)
+{
+    if (w == NULL)
+        return;
+    worker_stop(w);
+    stop_listening(w);
+    if (w->x.site != NULL)
+        site_retire(w->x.site);
+    if (w->server.scratch != NULL)
+        h1_server_close(&w->server);
+    if (w->x.origins.scratch != NULL)
+        origin_client_close(&w->x.origins);
+    pattern_scratch_free(w->x.scratch);
+    weir_free(w->x.fields);
+    net_loop_close(&w->loop);
+    free(w);
+}

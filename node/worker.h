@@ -1,0 +1,80 @@
+/*
+ * worker.h - one worker thread: its loop, its listeners, its clients, its way to the origins.
+ *
+ * The control thread builds it, starts it, and from then on speaks to it by mail alone.
+ */
+#ifndef WORKER_H
+#define WORKER_H
+
+#include <pthread.h>
+
+#include "exchange.h"
+#include "h1_server.h"
+#include "net_listener.h"
+
+#define WORKER_LISTENERS_MAX 64
+
+/* What all workers share; made before and freed after them. */
+struct worker_shared {
+    struct tier *tier; /* NULL: no cache */
+    struct inflight *inflight;
+    struct net_peers *peers;
+    const struct weir_hash_secret *secret;
+    struct net_loop *control;
+    unsigned workers;
+    void (*drained)(void *arg); /* on the control thread: a worker has no connection left */
+    void *arg;
+};
+
+struct worker_change;
+
+struct worker {
+    struct worker_shared *shared;
+    unsigned index;
+    pthread_t thread;
+    bool started;
+    struct net_loop loop;
+    struct exchange_worker x;
+    struct h1_server server;
+    struct net_listener listeners[WORKER_LISTENERS_MAX];
+    unsigned listener_ids[WORKER_LISTENERS_MAX]; /* which address; 0 = free place */
+    struct weir_mail drain_mail, abort_mail, stop_mail, drained_mail;
+    bool drained;
+    _Alignas(64) struct weir_metrics metrics;
+};
+
+/* Control thread. On failure *err, and nothing is left behind. */
+struct worker *worker_new(struct worker_shared *shared, unsigned index, struct site *site,
+                          struct weir_sink *access, struct weir_err *err);
+/* Before it starts: takes fd. */
+bool worker_listen(struct worker *w, unsigned id, int fd, struct weir_err *err);
+bool worker_start(struct worker *w, struct weir_err *err);
+
+/* ---- by mail ---- */
+
+struct worker_listen {
+    unsigned id;
+    int fd; /* taken; -1: stop listening on that id */
+};
+
+/* One reload for one worker. A heap object; freed by the control thread after `done`. */
+struct worker_change {
+    struct weir_mail mail;
+    struct worker *worker;
+    struct site *site; /* reference, passed on */
+    struct weir_sink *access;
+    struct worker_listen listen[WORKER_LISTENERS_MAX];
+    unsigned listen_count;
+    void (*done)(struct worker_change *c); /* control thread */
+    void *arg;
+    bool applied; /* false: no memory, the old site stays on this worker */
+};
+
+void worker_apply(struct worker_change *c);
+void worker_drain(struct worker *w);
+void worker_abort(struct worker *w);
+/* Ends the thread and waits for it; the worker must be drained or aborted. */
+void worker_stop(struct worker *w);
+void worker_free(struct worker *w); /* NULL does nothing */
+
+#endif

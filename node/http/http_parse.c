@@ -580,8 +580,7 @@ enum http_parsed http_parse_trailers(struct http_parser *p, const struct http_pa
                                      bool response, struct http_head *head, const char *buf,
                                      size_t len, struct weir_err *err)
 {
-    struct http_head
-        unused; /* not even initialised: nothing is recorded, and no start line parsed */
+    struct http_head unused = {.status = 0}; /* nothing is recorded, no start line is parsed */
 
     p->kind = response ? KIND_RESPONSE_TRAILERS : KIND_REQUEST_TRAILERS;
     if (p->state == S_START)

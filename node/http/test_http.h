@@ -31,6 +31,7 @@ static inline char *exact_copy(const char *bytes, size_t len)
 
 static inline void expect_span(struct weir_span got, const char *want)
 {
+    assert_non_null(got.ptr);
     assert_int_equal(got.len, strlen(want));
     assert_memory_equal(got.ptr, want, got.len);
 }

@@ -68,19 +68,70 @@ bool http_connection_names(const struct http_head *h, struct weir_span name)
     return http_list_has(h, HTTP_F_CONNECTION, name);
 }
 
+/* The options of all Connection lines, found once: looking them up for each of many fields would
+ * cost a scan each. */
+struct options {
+    const struct http_head *head;
+    unsigned count; /* HTTP_CONNECTION_OPTIONS + 1: more than there is room for */
+    struct weir_span at[HTTP_CONNECTION_OPTIONS];
+};
+
+static void collect_options(const struct http_head *h, struct options *o)
+{
+    struct weir_span member;
+    struct http_list l;
+
+    o->head = h;
+    o->count = 0;
+    if (!http_head_has(h, HTTP_F_CONNECTION))
+        return;
+    http_list_begin(&l, h, HTTP_F_CONNECTION);
+    while (http_list_next(&l, &member)) {
+        if (o->count == HTTP_CONNECTION_OPTIONS) {
+            o->count++;
+            return;
+        }
+        o->at[o->count++] = member;
+    }
+}
+
+static bool named(const struct options *o, struct weir_span name)
+{
+    if (o->count > HTTP_CONNECTION_OPTIONS)
+        return http_connection_names(o->head, name); /* slow, but a judged head never comes here */
+    for (unsigned i = 0; i < o->count; i++)
+        if (weir_span_ieq(o->at[i], name))
+            return true;
+    return false;
+}
+
 static bool ends_here(const struct http_field *f, const void *ctx)
 {
-    const struct http_head *h = ctx;
-
     if (f->flags & (HTTP_FF_HOP | HTTP_FF_FRAMING))
         return true;
-    return !(f->flags & HTTP_FF_PROTECTED) && http_head_has(h, HTTP_F_CONNECTION) &&
-           http_connection_names(h, f->name);
+    return !(f->flags & HTTP_FF_PROTECTED) && named(ctx, f->name);
 }
 
 void http_head_remove_hop(struct http_head *h)
 {
-    http_head_remove_if(h, ends_here, h);
+    struct options options;
+
+    collect_options(h, &options);
+    http_head_remove_if(h, ends_here, &options);
+}
+
+static bool too_many_options(const struct http_head *h)
+{
+    struct weir_span member;
+    struct http_list l;
+    unsigned count = 0;
+
+    if (!http_head_has(h, HTTP_F_CONNECTION))
+        return false;
+    http_list_begin(&l, h, HTTP_F_CONNECTION);
+    while (count <= HTTP_CONNECTION_OPTIONS && http_list_next(&l, &member))
+        count++;
+    return count > HTTP_CONNECTION_OPTIONS;
 }
 
 static bool wants_keep_alive(const struct http_head *h)
@@ -221,6 +272,8 @@ bool http_request_framing(const struct http_head *h, struct http_framing *out, s
     if (h->method_id == HTTP_M_CONNECT || h->method_id == HTTP_M_TRACE)
         return weir_failf(err, WEIR_E_METHOD_NOT_ALLOWED, where_request, 0, "%s",
                           http_method_name(h->method_id).ptr);
+    if (too_many_options(h))
+        return weir_failf(err, WEIR_E_BAD_REQUEST, where_request, 0, "too many Connection options");
     if (!check_host(h, err) || !request_body(h, out, err) || !check_single(h, err) ||
         !expectation(h, out, err))
         return false;
@@ -243,6 +296,8 @@ static bool response_fields(const struct http_head *h, struct http_framing *out,
         fault = "Transfer-Encoding in HTTP/1.0";
     if (fault == NULL && (coding == CODING_OTHER || coding == CODING_AMBIGUOUS))
         fault = "Transfer-Encoding is not chunked";
+    if (fault == NULL && too_many_options(h))
+        fault = "too many Connection options";
     if (fault != NULL)
         return weir_failf(err, WEIR_E_RESPONSE_MALFORMED, where_response, 0, "%s", fault);
     *chunked = coding == CODING_CHUNKED;

@@ -42,6 +42,10 @@ bool http_request_framing(const struct http_head *h, struct http_framing *out,
 bool http_response_framing(const struct http_head *h, enum http_method method,
                            struct http_framing *out, struct weir_err *err);
 
+/* More options in Connection are refused: nobody means them, and each costs a look at every field.
+ */
+#define HTTP_CONNECTION_OPTIONS 32
+
 /* True if a Connection line of h has this option, any case. */
 bool http_connection_names(const struct http_head *h, struct weir_span name);
 

@@ -1,5 +1,6 @@
 #include "http_head.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define FIELDS_MAX UINT16_MAX /* first[] holds indices in 16 bits */
@@ -7,6 +8,7 @@
 
 void http_head_init(struct http_head *h, struct http_field *fields, uint32_t cap)
 {
+    assert(cap <= FIELDS_MAX);
     h->fields = fields;
     h->cap = cap;
     http_head_reset(h);

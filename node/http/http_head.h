@@ -45,8 +45,8 @@ struct http_head {
     uint16_t first[HTTP_FIELD_IDS];      /* index of the first line; valid only if present */
 };
 
-/* Sets the array and resets. `fields` may be NULL with cap 0 for a head that is filled by
- * http_head_add(). */
+/* Sets the array (cap at most 65,535) and resets. `fields` may be NULL with cap 0 for a head that
+ * is filled by http_head_add(). */
 void http_head_init(struct http_head *h, struct http_field *fields, uint32_t cap);
 /* Empties the head, keeps the array. Costs a few words, not the tables. */
 void http_head_reset(struct http_head *h);

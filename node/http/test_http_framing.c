@@ -1,5 +1,7 @@
 #include "test_http.h"
 
+#include <stdio.h>
+
 #include "http_framing.h"
 #include "http_parse.h"
 
@@ -120,6 +122,22 @@ static void a_request_body_is_framed(void **state)
     assert_int_equal(f.kind, HTTP_BODY_CHUNKED);
     assert_true(request("POST / HTTP/1.0\r\nContent-Length: 3" END, &f));
     assert_int_equal(f.length, 3);
+}
+
+static void at_most_32_connection_options_are_read(void **state)
+{
+    char text[1024];
+    struct http_framing f;
+    size_t n = (size_t)sprintf(text, GET11 "Connection: a");
+
+    (void)state;
+    for (int i = 1; i < 32; i++)
+        n += (size_t)sprintf(text + n, i == 16 ? "\r\nConnection: b" : ",x");
+    memcpy(text + n, END, sizeof(END));
+    assert_true(request(text, &f));
+    memcpy(text + n, ",c" END, sizeof(",c" END));
+    assert_false(request(text, &f));
+    expect_code(&err, WEIR_E_BAD_REQUEST);
 }
 
 static void keep_alive_follows_version_and_connection(void **state)
@@ -305,6 +323,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ambiguous_requests_are_refused),
         cmocka_unit_test(a_request_body_is_framed),
+        cmocka_unit_test(at_most_32_connection_options_are_read),
         cmocka_unit_test(keep_alive_follows_version_and_connection),
         cmocka_unit_test(continue_is_expected_only_where_it_makes_sense),
         cmocka_unit_test(only_a_complete_handshake_is_an_upgrade),

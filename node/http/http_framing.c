@@ -63,44 +63,29 @@ static enum coding transfer_coding(const struct http_head *h)
 
 /* ---- Connection ---- */
 
+/*
+ * Callers ask for every field of a message, so this may not crawl: options are tokens, and
+ * splitting at commas with memchr() is enough (a quoted string is no option).
+ */
+static bool value_names(struct weir_span rest, struct weir_span name)
+{
+    const char *comma;
+
+    while ((comma = memchr(rest.ptr, ',', rest.len)) != NULL) {
+        size_t n = (size_t)(comma - rest.ptr);
+
+        if (n >= name.len && weir_span_ieq(weir_span_trim(weir_span(rest.ptr, n)), name))
+            return true;
+        rest = weir_span(comma + 1, rest.len - n - 1);
+    }
+    return rest.len >= name.len && weir_span_ieq(weir_span_trim(rest), name);
+}
+
 bool http_connection_names(const struct http_head *h, struct weir_span name)
 {
-    return http_list_has(h, HTTP_F_CONNECTION, name);
-}
-
-/* The options of all Connection lines, found once: looking them up for each of many fields would
- * cost a scan each. */
-struct options {
-    const struct http_head *head;
-    unsigned count; /* HTTP_CONNECTION_OPTIONS + 1: more than there is room for */
-    struct weir_span at[HTTP_CONNECTION_OPTIONS];
-};
-
-static void collect_options(const struct http_head *h, struct options *o)
-{
-    struct weir_span member;
-    struct http_list l;
-
-    o->head = h;
-    o->count = 0;
-    if (!http_head_has(h, HTTP_F_CONNECTION))
-        return;
-    http_list_begin(&l, h, HTTP_F_CONNECTION);
-    while (http_list_next(&l, &member)) {
-        if (o->count == HTTP_CONNECTION_OPTIONS) {
-            o->count++;
-            return;
-        }
-        o->at[o->count++] = member;
-    }
-}
-
-static bool named(const struct options *o, struct weir_span name)
-{
-    if (o->count > HTTP_CONNECTION_OPTIONS)
-        return http_connection_names(o->head, name); /* slow, but a judged head never comes here */
-    for (unsigned i = 0; i < o->count; i++)
-        if (weir_span_ieq(o->at[i], name))
+    for (const struct http_field *f = http_head_first(h, HTTP_F_CONNECTION); f != NULL;
+         f = http_head_next(h, f))
+        if (value_names(f->value, name))
             return true;
     return false;
 }
@@ -109,15 +94,12 @@ static bool ends_here(const struct http_field *f, const void *ctx)
 {
     if (f->flags & (HTTP_FF_HOP | HTTP_FF_FRAMING))
         return true;
-    return !(f->flags & HTTP_FF_PROTECTED) && named(ctx, f->name);
+    return !(f->flags & HTTP_FF_PROTECTED) && http_connection_names(ctx, f->name);
 }
 
 void http_head_remove_hop(struct http_head *h)
 {
-    struct options options;
-
-    collect_options(h, &options);
-    http_head_remove_if(h, ends_here, &options);
+    http_head_remove_if(h, ends_here, h);
 }
 
 static bool too_many_options(const struct http_head *h)

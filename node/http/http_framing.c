@@ -186,7 +186,7 @@ bool http_websocket_accept_ok(struct weir_span key, struct weir_span accept)
 static bool check_host(const struct http_head *h, struct weir_err *err)
 {
     if (http_head_repeats(h, HTTP_F_HOST))
-        return weir_fail(err, WEIR_E_BAD_HOST, where_request, 0);
+        return weir_failf(err, WEIR_E_BAD_HOST, where_request, 0, "Host repeated");
     if (!http_head_has(h, HTTP_F_HOST) && h->minor > 0)
         return weir_failf(err, WEIR_E_BAD_HOST, where_request, 0, "HTTP/1.1 without Host");
     return true;
@@ -225,7 +225,8 @@ static bool request_body(const struct http_head *h, struct http_framing *out, st
     if (coding == CODING_AMBIGUOUS)
         return weir_failf(err, WEIR_E_BAD_LENGTH, where_request, 0, "malformed Transfer-Encoding");
     if (coding == CODING_OTHER)
-        return weir_fail(err, WEIR_E_CODING_UNKNOWN, where_request, 0);
+        return weir_failf(err, WEIR_E_CODING_UNKNOWN, where_request, 0,
+                          "Transfer-Encoding is not chunked alone");
     if (coding == CODING_CHUNKED)
         out->kind = HTTP_BODY_CHUNKED;
     else if (out->has_length)
@@ -241,7 +242,8 @@ static bool expectation(const struct http_head *h, struct http_framing *out, str
         return true;
     for (; f != NULL; f = http_head_next(h, f))
         if (!weir_span_ieq(f->value, WEIR_SPAN_LIT("100-continue")))
-            return weir_fail(err, WEIR_E_EXPECTATION, where_request, 0);
+            return weir_failf(err, WEIR_E_EXPECTATION, where_request, 0,
+                              "Expect is not 100-continue");
     /* A 1.0 client cannot read a 100, and nobody waits for one without content (RFC 9110 10.1.1).
      */
     out->expect_continue = h->minor > 0 && (out->kind == HTTP_BODY_CHUNKED || out->length > 0);

@@ -101,6 +101,7 @@ static void ambiguous_requests_are_refused(void **state)
         if (request(rows[i].text, &f))
             fail_msg("accepted %s", rows[i].text);
         expect_code(&err, rows[i].code);
+        assert_true(err.detail[0] != '\0');
     }
 }
 

@@ -125,7 +125,7 @@ static bool normal_host(struct builder *b, const char *text, const char *path,
 /* The site of a host pattern; SEGTRIE_NONE after a fault. */
 static uint32_t site_of_host(struct builder *b, const char *text, const char *path)
 {
-    struct weir_span host;
+    struct weir_span host = {0};
     uint32_t node, site;
     int slot = strncmp(text, "*.", 2) == 0 ? HOST_WILDCARD : HOST_EXACT;
 

@@ -31,12 +31,12 @@ class CommandLine(NodeCase):
     def test_help_and_nonsense(self):
         self.assertIn("--config", run_weir("--help").stdout)
         done = run_weir("--nonsense")
-        self.assertEqual(done.returncode, 2)
-        self.assertIn("--nonsense", done.stderr)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("nonsense", done.stderr)
 
     def test_without_arguments_it_says_what_it_needs(self):
         done = run_weir()
-        self.assertEqual(done.returncode, 2)
+        self.assertEqual(done.returncode, 3)
         self.assertIn("--config", done.stderr + done.stdout)
 
     def test_check_accepts_a_good_file_and_starts_nothing(self):

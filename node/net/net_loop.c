@@ -121,6 +121,7 @@ bool net_loop_init(struct net_loop *loop, struct weir_err *err)
 
     memset(loop, 0, sizeof *loop);
     loop->box.fd = -1;
+    loop->last_deferred = &loop->deferred;
     if (config == NULL)
         return weir_fail(err, WEIR_E_MEMORY, "loop: configure", 0);
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
@@ -147,6 +148,8 @@ static void run_deferred(struct net_loop *loop)
         struct net_deferred *d = loop->deferred;
 
         loop->deferred = d->next;
+        if (loop->deferred == NULL)
+            loop->last_deferred = &loop->deferred;
         d->run(d);
     }
 }
@@ -201,6 +204,7 @@ void net_timer_stop(struct net_loop *loop, struct net_timer *t)
 void net_defer(struct net_loop *loop, struct net_deferred *d, void (*run)(struct net_deferred *d))
 {
     d->run = run;
-    d->next = loop->deferred;
-    loop->deferred = d;
+    d->next = NULL;
+    *loop->last_deferred = d;
+    loop->last_deferred = &d->next;
 }

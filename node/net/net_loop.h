@@ -1,7 +1,7 @@
 /*
  * net_loop.h - one thread's event loop: descriptors (libevent), coarse timers, mail, and a clock read once a turn.
  *
- * Everything here belongs to the loop's thread, except net_loop_stop() and posting to `box`.
+ * Everything here belongs to the loop's thread, except posting to `box`.
  *
  * Timers are for time-outs, not for precision: they fire up to NET_TICK_MS late. Moving a
  * deadline later is one store (the wheel looks again when the old slot comes round), so a busy connection
@@ -47,7 +47,7 @@ struct net_loop {
     int64_t wake_ms;  /* when tick_event fires; 0 = it does not */
     unsigned timers;  /* in the wheel */
     struct net_timer *wheel[NET_WHEEL_SIZE];
-    struct net_deferred *deferred;
+    struct net_deferred *deferred, **last_deferred; /* in the order they were put off */
 };
 
 bool net_loop_init(struct net_loop *loop, struct weir_err *err);
@@ -90,6 +90,7 @@ static inline void net_timer_park(struct net_timer *t)
     t->due_ms = INT64_MAX;
 }
 
+/* At the end of the turn, after what was put off before it. d must not be put off already. */
 void net_defer(struct net_loop *loop, struct net_deferred *d, void (*run)(struct net_deferred *d));
 
 #endif

@@ -81,7 +81,7 @@ static bool clear_stale_socket(const struct net_addr *a, const char *address, st
 {
     struct stat st;
     int fd;
-    bool alive;
+    bool stale;
 
     if (lstat(a->sa.un.sun_path, &st) != 0)
         return errno == ENOENT || listen_failed(err, address, "listen: stat", errno);
@@ -90,9 +90,10 @@ static bool clear_stale_socket(const struct net_addr *a, const char *address, st
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return listen_failed(err, address, "listen: socket", errno);
-    alive = connect(fd, &a->sa.any, a->len) == 0 || errno == EAGAIN;
+    /* Only a refusal proves that nobody is there: EACCES, EPROTOTYPE and EAGAIN are somebody's. */
+    stale = connect(fd, &a->sa.any, a->len) != 0 && errno == ECONNREFUSED;
     close(fd);
-    if (alive)
+    if (!stale)
         return listen_failed(err, address, "listen: bind", EADDRINUSE);
     if (unlink(a->sa.un.sun_path) != 0)
         return listen_failed(err, address, "listen: remove the old socket", errno);

@@ -10,6 +10,7 @@
 
 static void on_space_mail(struct weir_mail *mail);
 static void on_abandon_mail(struct weir_mail *mail);
+static void mail_owner(struct fill *f, bool *mailed, struct weir_mail *mail);
 
 struct fill *fill_new(const struct cache_key *key, bool retain, struct weir_mailbox *box,
                       const struct fill_owner *owner, void *owner_arg, struct weir_err *err)
@@ -111,11 +112,13 @@ static struct fill_reader *next_due(struct fill *f)
 /*
  * Wakes all who wait now; the lock is held and is released here. Readers on this thread are called
  * straight away, without the lock. A call may close any reader, and may arm its own wake-up again:
- * so who is due is marked first, and looked for anew after each call.
+ * so who is due is marked first, and looked for anew after each call. It may also end the fetch, so
+ * a caller that needs the fill afterwards holds a reference.
  */
 static void wake_readers_unlock(struct fill *f)
 {
     struct fill_reader *due = NULL;
+    bool held;
 
     for (struct fill_reader *r = f->readers; r != NULL; r = r->next) {
         if (!r->waiting)
@@ -129,12 +132,17 @@ static void wake_readers_unlock(struct fill *f)
             weir_mailbox_post(r->box, &r->mail);
         }
     }
+    held = due != NULL;
+    if (held)
+        fill_ref(f);
     while (due != NULL && (due = next_due(f)) != NULL) {
         pthread_mutex_unlock(&f->lock);
         due->wake(due->arg);
         pthread_mutex_lock(&f->lock);
     }
     pthread_mutex_unlock(&f->lock);
+    if (held)
+        fill_unref(f);
 }
 
 /* ---- producer ---- */
@@ -190,11 +198,26 @@ static bool grow_parts(struct fill *f)
     return true;
 }
 
+/* The lock is held. A producer that was told to pause stays so until space() is mailed. */
+static bool has_space(struct fill *f)
+{
+    if (f->retain || f->state != FILL_OPEN)
+        return true;
+    if (backlog(f) >= FILL_WINDOW_BYTES)
+        f->paused = true;
+    return !f->paused;
+}
+
 bool fill_append(struct fill *f, struct weir_slice s)
 {
     bool go_on;
 
     pthread_mutex_lock(&f->lock);
+    if (f->state == FILL_FAILED) { /* a body that has lost a part must not go on behind the hole */
+        pthread_mutex_unlock(&f->lock);
+        weir_blob_unref(s.blob);
+        return true;
+    }
     if (!f->retain)
         drop_taken(f);
     if (f->part_count == f->part_cap && !grow_parts(f)) {
@@ -207,12 +230,13 @@ bool fill_append(struct fill *f, struct weir_slice s)
     }
     f->parts[f->part_count++] = s;
     f->bytes += s.len;
+    fill_ref(f); /* who is woken may end the fetch */
     wake_readers_unlock(f);
 
     pthread_mutex_lock(&f->lock);
-    go_on = f->retain || f->state != FILL_OPEN || backlog(f) < FILL_WINDOW_BYTES;
-    f->paused = !go_on;
+    go_on = has_space(f);
     pthread_mutex_unlock(&f->lock);
+    fill_unref(f);
     return go_on;
 }
 
@@ -259,6 +283,7 @@ void fill_disband(struct fill *f, struct fill_reader *leader)
 
     pthread_mutex_lock(&f->lock);
     f->retain = false;
+    f->disbanded = true;
     /* Everyone else is unlinked here and sees DISBANDED by not being in the list any more. */
     r = f->readers;
     while (r != NULL) {
@@ -288,6 +313,8 @@ void fill_stop_retaining(struct fill *f)
     pthread_mutex_lock(&f->lock);
     f->retain = false;
     drop_taken(f);
+    if (f->readers == NULL) /* they left while it was still worth keeping */
+        mail_owner(f, &f->abandon_mailed, &f->abandon_mail);
     pthread_mutex_unlock(&f->lock);
 }
 
@@ -375,12 +402,15 @@ struct fill_reader *fill_reader_open(struct fill *f, struct weir_mailbox *box,
     r->wake = wake;
     r->arg = arg;
     pthread_mutex_lock(&f->lock);
-    r->part = f->dropped; /* 0 unless somebody joins a stream, which callers do not do */
-    r->next = f->readers;
-    r->at = &f->readers;
-    if (r->next != NULL)
-        r->next->at = &r->next;
-    f->readers = r;
+    /* Found in the table just before it was taken out there: the response is another's, or has lost
+     * its beginning. Such a reader is sent away like those who were there in time. */
+    if (!f->disbanded && f->dropped == 0) {
+        r->next = f->readers;
+        r->at = &f->readers;
+        if (r->next != NULL)
+            r->next->at = &r->next;
+        f->readers = r;
+    }
     pthread_mutex_unlock(&f->lock);
     return r;
 }
@@ -432,6 +462,10 @@ enum fill_read fill_reader_take(struct fill_reader *r, struct weir_slice *out, u
 
     *n = 0;
     pthread_mutex_lock(&f->lock);
+    if (r->at == NULL) { /* sent away: its parts may be gone */
+        pthread_mutex_unlock(&f->lock);
+        return FILL_READ_FAILED;
+    }
     while (*n < max && r->part < f->dropped + f->part_count) {
         struct weir_slice s = f->parts[r->part - f->dropped];
 

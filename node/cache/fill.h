@@ -72,6 +72,7 @@ struct fill {
     pthread_mutex_t lock; /* everything below that changes after creation */
     enum fill_state state;
     bool retain;
+    bool disbanded; /* the leader's alone: nobody else reads it */
     bool joinable; /* in the table of fills in flight */
     bool paused;   /* fill_append() said so; space() will be called */
     bool space_mailed, abandon_mailed;
@@ -132,7 +133,8 @@ bool fill_set_variant(struct fill *f, const struct vary_spec *vary, struct weir_
 
 /* Takes what `head` owns. From now on readers stream. */
 void fill_open(struct fill *f, const struct fill_head *head);
-/* Takes the slice. false: the window is full; append no more until owner->space(). */
+/* Takes the slice. false: the window is full; append no more than is at hand until owner->space().
+ * Without memory the fill fails, and what is appended to a failed fill is dropped. */
 bool fill_append(struct fill *f, struct weir_slice s);
 /* The body is complete. trailers: taken, may be NULL. */
 void fill_finish(struct fill *f, struct weir_blob *trailers);
@@ -142,7 +144,7 @@ void fill_answer(struct fill *f, struct stored_response *r, bool fresh, bool sto
                  const char *detail);
 /* Sends everyone away but `leader` (may be NULL), for whom the fill goes on as a pass. */
 void fill_disband(struct fill *f, struct fill_reader *leader);
-/* The body grew too large to keep: becomes a stream. Readers go on. */
+/* The body grew too large to keep: becomes a stream. Readers go on; without any it is abandoned. */
 void fill_stop_retaining(struct fill *f);
 /* The producer is finished with it: no more owner callbacks. */
 void fill_detach_owner(struct fill *f);
@@ -152,7 +154,8 @@ bool fill_has_readers(struct fill *f);
 
 /*
  * Joins. wake(arg) runs on the thread of `box` whenever something changed after the reader was told to wait;
- * never inside a call of the reader. NULL without memory.
+ * never inside a call of the reader. Whoever comes too late (the fill was disbanded, or dropped its beginning)
+ * sees DISBANDED. NULL without memory.
  */
 struct fill_reader *fill_reader_open(struct fill *f, struct weir_mailbox *box,
                                      void (*wake)(void *arg), void *arg);

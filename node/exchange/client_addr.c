@@ -5,6 +5,8 @@
 
 #include "netset.h"
 
+#define LINES_MAX 16 /* the trusted proxies' own lines are the last ones; more before them are let be */
+
 static bool trusted(const struct weir_exchange *x, const struct net_peer *p)
 {
     union net_sockaddr sa;
@@ -67,18 +69,19 @@ static bool walk_line(struct weir_exchange *x, struct weir_span line)
 void client_addr_find(struct weir_exchange *x)
 {
     const struct http_field *line;
-    const struct http_field *lines[16];
-    unsigned n = 0;
+    const struct http_field *lines[LINES_MAX]; /* the last ones, in a ring */
+    unsigned n = 0, first;
 
     if (x->site->site->source.forward->trusted_count == 0)
         return;
     x->peer_trusted = trusted(x, x->peer);
     if (!x->peer_trusted)
         return;
-    for (line = http_head_first(&x->req, HTTP_F_X_FORWARDED_FOR); line != NULL && n < 16;
+    for (line = http_head_first(&x->req, HTTP_F_X_FORWARDED_FOR); line != NULL;
          line = http_head_next(&x->req, line))
-        lines[n++] = line;
-    while (n > 0)
-        if (walk_line(x, lines[--n]->value))
+        lines[n++ % LINES_MAX] = line;
+    first = n > LINES_MAX ? n - LINES_MAX : 0;
+    while (n > first)
+        if (walk_line(x, lines[--n % LINES_MAX]->value))
             return;
 }

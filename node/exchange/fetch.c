@@ -282,7 +282,15 @@ void fetch_refresh(struct weir_exchange *x, struct stored_response *stale)
     x->err.code = WEIR_OK;
 }
 
-void fetch_leave(struct weir_exchange *x)
+/* Nothing of the request's content is left that the exchange would have to hold. */
+static bool content_is_out(const struct fetch *f)
+{
+    const struct net_pipe *body = f->origin.request.body;
+
+    return body == NULL || (body->ended && body->bytes == 0);
+}
+
+void fetch_leave(struct weir_exchange *x, bool complete)
 {
     struct fetch *f = x->fetch;
 
@@ -292,6 +300,12 @@ void fetch_leave(struct weir_exchange *x)
     f->leader = NULL;
     if (!f->pass)
         return; /* goes on for the others, and for the store */
+    if (complete && content_is_out(f)) {
+        /* The client has the last byte, which came in just now: the origin's connection is about to find that
+         * out, and then serves others. If it does not, on_abandoned() is in the mail. */
+        f->origin.request.body = NULL;
+        return;
+    }
     origin_fetch_cancel(&f->origin);
     finish(f);
 }

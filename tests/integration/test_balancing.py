@@ -257,7 +257,9 @@ class Queue(NodeCase):
         self.addCleanup(go.set)
         origin = self.origin(lambda x: (go.wait(10), x.reply(200, UNCACHED, b"ok")))
         connections = dict({"max": 1}, **connections)
-        return go, origin, self.front(origin, upstream={"connections": connections}, node={"workers": 1})
+        # Not cached: a fetch that may be stored goes on without its client.
+        routes = [{"upstream": "app", "cache": {"enabled": False}}]
+        return go, origin, self.front(origin, routes, upstream={"connections": connections}, node={"workers": 1})
 
     def test_requests_wait_for_a_connection(self):
         go, origin, node = self.busy()
@@ -285,7 +287,7 @@ class Queue(NodeCase):
         clients[0].send(request(path="/0"))
         origin.wait_count(1)
         for n, client in enumerate(clients[1:]):
-            client.send(request(path="/%d" % n))
+            client.send(request(path="/waiting/%d" % n))
         refused = [c for c in clients[1:] if c.readable(0.5)]
         self.assertEqual([c.response().status for c in refused], [503] * 3)
         go.set()

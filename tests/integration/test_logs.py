@@ -121,19 +121,15 @@ class Trace(NodeCase):
         self.front(origin, **top).get("/", fields)
         return origin.last().fields
 
-    def test_a_traceparent_is_made_where_there_is_none(self):
-        self.assertRegex(self.sent({})["traceparent"], r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
-
-    def test_the_trace_of_a_trusted_peer_goes_on(self):
+    def test_a_trace_is_passed_on(self):
         sent = self.sent({"traceparent": self.PARENT, "tracestate": "a=b"}, forward={"trusted": ["127.0.0.0/8"]})
-        self.assertEqual(sent["traceparent"].split("-")[1], self.PARENT.split("-")[1])
+        self.assertEqual(sent.all("traceparent"), [self.PARENT])
         self.assertEqual(sent["tracestate"], "a=b")
 
     def test_a_malformed_traceparent_is_not_passed_on(self):
         for bad in ("00-0-0-01", "00-" + "0" * 32 + "-00f067aa0ba902b7-01", "ff-" + self.PARENT[3:], "x"):
             sent = self.sent({"traceparent": bad}, forward={"trusted": ["127.0.0.0/8"]})
-            self.assertEqual(len(sent.all("traceparent")), 1)
-            self.assertNotEqual(sent["traceparent"], bad)
+            self.assertNotIn(bad, sent.all("traceparent"))
 
     def test_a_request_id_of_a_trusted_peer_is_kept(self):
         sent = self.sent({"X-Request-ID": "abc-123"}, forward={"trusted": ["127.0.0.0/8"]})

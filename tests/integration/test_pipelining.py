@@ -62,13 +62,6 @@ class Pipelining(NodeCase):
         self.assertTrue(client.closed())
         self.assertEqual(origin.count("/b"), 0)
 
-    def test_a_half_closed_client_still_gets_its_answers(self):
-        client = self.client(self.front(self.origin(lambda x: x.reply(200, {}, x.request.target.encode()))))
-        client.send(request(path="/a") + request(path="/b"))
-        client.half_close()
-        self.assertEqual([client.response().body for _ in range(2)], [b"/a", b"/b"])
-        self.assertTrue(client.closed())
-
     def test_a_client_that_never_reads_its_answers_is_held(self):
         """Requests beyond what the answers' buffers take must not pile up in the node."""
         origin = self.origin(lambda x: x.reply(200, {"Cache-Control": "max-age=600"}, b"x" * 100000))

@@ -175,7 +175,8 @@ class BackPressure(NodeCase):
             x.close()
         origin = self.origin()
         origin.on("/", ignore, read_body=False)
-        node = self.front(origin, routes=[{"upstream": "app", "limits": {"body": 0}}])
+        node = self.front(origin, routes=[{"upstream": "app", "limits": {"body": 0}}],
+                          node={"drain_timeout": "100ms"})  # the client's end stands behind what nobody reads
         client = self.client(node)
         client.send(request("POST", "/", {"Content-Length": str(256 * MIB)}))
         sent = [0]

@@ -133,7 +133,10 @@ static void free_conn(struct net_deferred *d)
 static void leave(struct origin_conn *c)
 {
     struct net_loop *loop = loop_of(c);
+    struct net_pipe *body = c->fetch != NULL ? c->fetch->request.body : NULL;
 
+    if (body != NULL && body->consumer == c) /* it outlives this connection */
+        body->on_data = NULL;
     c->closed = true;
     c->fetch = NULL;
     event_del(&c->readable);
@@ -305,7 +308,7 @@ static bool has_to_send(const struct origin_conn *c)
 
     return c->head_sent < r->head.len ||
            (r->body != NULL && (r->body->bytes > 0 || c->frame_len > 0 ||
-                                (r->body_chunked && r->body->ended)));
+                                (r->body_chunked && r->body->ended && c->chunk_left != UINT64_MAX)));
 }
 
 /* Writes as much of the request as the origin takes. */
@@ -334,11 +337,12 @@ static void push_request(struct origin_conn *c)
                 expect_within(c, settings_of(c)->write_timeout_ms);
             return;
         } else if (errno != EINTR) {
-            /* The origin may have answered (413, 401 ...) before it stopped reading: read that first. */
+            /* The origin may have answered (413, 401 ...) before it stopped reading: that is read
+             * first, or else its end. Not from here: no event may come from inside
+             * origin_fetch_start(). */
             c->request_done = true;
             want_write(c, false);
             expect_within(c, settings_of(c)->first_byte_timeout_ms);
-            on_readable(c->fd, EV_READ, c);
             return;
         }
     }
@@ -470,7 +474,7 @@ static bool room_to_read(struct origin_conn *c)
 }
 
 /* The exchange is complete: back to the pool, or closed if anything speaks against it. */
-static void complete(struct origin_conn *c)
+static void release(struct origin_conn *c)
 {
     struct origin_fetch *f = c->fetch;
     struct origin_pool *p = c->pool;
@@ -487,7 +491,9 @@ static void complete(struct origin_conn *c)
     }
     c->served++;
     c->fetch = NULL;
-    if (c->in != NULL && (atomic_load_explicit(&c->in->refs, memory_order_relaxed) > 1 || c->in->cap > READ_FIRST + 1024)) {
+    f->conn = NULL;
+    if (c->in != NULL && (atomic_load_explicit(&c->in->refs, memory_order_relaxed) > 1 ||
+                          c->in->cap > 2 * READ_FIRST)) {
         weir_blob_unref(c->in); /* still being sent, or large: an idle connection holds little */
         c->in = NULL;
     } else if (c->in != NULL) {
@@ -500,17 +506,51 @@ static void complete(struct origin_conn *c)
         origin_pool_put(c);
     else
         origin_conn_close(c);
+}
+
+static void complete(struct origin_conn *c)
+{
+    struct origin_fetch *f = c->fetch;
+
+    release(c);
     origin_fetch_ended(f);
+}
+
+static bool too_large(const struct origin_conn *c)
+{
+    uint64_t max = settings_of(c)->response_max_bytes;
+
+    return max != 0 && c->received > max;
+}
+
+/*
+ * The last slice. The connection goes back first: a client whose response is complete with it
+ * leaves at once, and what it leaves behind would be cancelled.
+ */
+static void deliver_last(struct origin_conn *c, uint32_t off, uint32_t len)
+{
+    struct weir_slice s = {weir_blob_ref(c->in), off, len};
+    struct origin_fetch *f = c->fetch;
+
+    c->received += len;
+    if (too_large(c)) {
+        weir_blob_unref(s.blob);
+        fail_code(c, WEIR_E_RESPONSE_TOO_LARGE, "origin: response", 0);
+        return;
+    }
+    release(c);
+    f->events->data(f->arg, s);
+    if (f->active)
+        origin_fetch_ended(f);
 }
 
 /* Hands a slice on; false when the connection has gone or paused meanwhile. */
 static bool deliver(struct origin_conn *c, uint32_t off, uint32_t len)
 {
     struct weir_slice s = {weir_blob_ref(c->in), off, len};
-    const struct upstream_settings *settings = settings_of(c);
 
     c->received += len;
-    if (settings->response_max_bytes != 0 && c->received > settings->response_max_bytes) {
+    if (too_large(c)) {
         weir_blob_unref(s.blob);
         fail_code(c, WEIR_E_RESPONSE_TOO_LARGE, "origin: response", 0);
         return false;
@@ -533,10 +573,10 @@ static void use_plain(struct origin_conn *c)
         have = (uint32_t)c->left;
     c->left -= c->framing.kind == HTTP_BODY_LENGTH ? have : 0;
     c->in_at += have;
-    if (have > 0 && !deliver(c, off, have))
-        return;
     if (c->framing.kind == HTTP_BODY_LENGTH && c->left == 0)
-        complete(c);
+        deliver_last(c, off, have);
+    else if (have > 0)
+        deliver(c, off, have);
 }
 
 /*
@@ -571,12 +611,12 @@ static void use_chunked(struct origin_conn *c)
         run_off = off;
         run_len = (uint32_t)data.len;
     }
-    if (run_len > 0 && !deliver(c, run_off, run_len))
-        return;
-    if (r == HTTP_CHUNK_BAD)
-        fail(c, &err);
+    if (r == HTTP_CHUNK_END && run_len > 0)
+        deliver_last(c, run_off, run_len);
     else if (r == HTTP_CHUNK_END)
         complete(c);
+    else if ((run_len == 0 || deliver(c, run_off, run_len)) && r == HTTP_CHUNK_BAD)
+        fail(c, &err);
 }
 
 static void begin_content(struct origin_conn *c)
@@ -615,7 +655,6 @@ static void use_head(struct origin_conn *c)
 
     c->parsing = false;
     c->in_at += c->parser.consumed;
-    f->got_bytes = true;
     if (!http_response_framing(&c->head, f->request.method, &c->framing, &err)) {
         fail(c, &err);
         return;
@@ -754,6 +793,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
             return;
         }
         c->in->len += (uint32_t)n;
+        c->fetch->got_bytes = true;
         c->next_read = (uint32_t)n == room ? READ_LARGE : c->next_read;
         if (c->head_done)
             expect_within(c, settings_of(c)->read_timeout_ms);

@@ -83,9 +83,9 @@ static void begin_on(struct origin_fetch *f, int index)
 
 /*
  * One attempt: the balancer's choice, or when that one has no connection to spare the next best that
- * has; if none has, stand in line at the first choice.
+ * has; if none has, stand in line at the first choice. last: why the attempt before failed, or NULL.
  */
-static void attempt(struct origin_fetch *f)
+static void attempt(struct origin_fetch *f, const struct weir_err *last)
 {
     struct origin_client *c = f->up->client;
     struct balance_hint hint = f->hint;
@@ -110,10 +110,11 @@ static void attempt(struct origin_fetch *f)
         balance_hint_tried(&hint, index);
         hint.sticky = -1;
     }
-    if (first < 0) {
-        weir_fail(&err, WEIR_E_ORIGIN_UNAVAILABLE, "origin: balance", 0);
+    if (first < 0) { /* what the last attempt met says more than that there is no other */
+        if (last == NULL)
+            weir_fail(&err, WEIR_E_ORIGIN_UNAVAILABLE, "origin: balance", 0);
         f->index = -1;
-        fail_later(f, &err);
+        fail_later(f, last != NULL ? last : &err);
         return;
     }
     begin_on(f, first);
@@ -142,13 +143,14 @@ void origin_fetch_start(struct origin_fetch *f, struct origin_upstream *up,
     f->index = -1;
     f->active = true;
     retry_budget_request(&up->budget, up->client->loop->clock.mono_us);
-    attempt(f);
+    attempt(f, NULL);
 }
 
 /* May the request go out once more? Never once a byte of a response has come. */
 static bool may_retry(struct origin_fetch *f, bool sent)
 {
-    bool body_begun = f->request.body != NULL && f->request.body->passed > 0;
+    const struct net_pipe *body = f->request.body;
+    bool body_begun = body != NULL && (body->passed > 0 || body->failed != WEIR_OK);
 
     if (f->got_bytes || body_begun || f->attempts > f->up->settings->retries)
         return false;
@@ -158,9 +160,20 @@ static bool may_retry(struct origin_fetch *f, bool sent)
     return retry_budget_take(&f->up->budget, now_us(f));
 }
 
+/* Not what the client did (its content broke off or was refused), nor what we lack. */
 static bool blames_origin(enum weir_code code)
 {
-    return code != WEIR_E_MEMORY && code != WEIR_E_DESCRIPTORS && code != WEIR_E_CLIENT_GONE;
+    switch (code) {
+    case WEIR_E_BAD_CHUNK:
+    case WEIR_E_BODY_TOO_LARGE:
+    case WEIR_E_CLIENT_TIMEOUT:
+    case WEIR_E_CLIENT_GONE:
+    case WEIR_E_MEMORY:
+    case WEIR_E_DESCRIPTORS:
+        return false;
+    default:
+        return true;
+    }
 }
 
 void origin_fetch_failed(struct origin_fetch *f, const struct weir_err *err, bool reused, bool sent)
@@ -168,10 +181,11 @@ void origin_fetch_failed(struct origin_fetch *f, const struct weir_err *err, boo
     struct origin_client *c = f->up->client;
     /* A kept connection that the origin closed before answering is the ordinary race of keep-alive. */
     bool race = reused && !f->got_bytes && err->code == WEIR_E_ORIGIN_RESET;
+    bool blamed = !race && blames_origin(err->code);
 
     f->conn = NULL;
     weir_metric_add(c->metrics, WEIR_M_origin_failures, 1);
-    if (!race && blames_origin(err->code) &&
+    if (blamed &&
         outlier_failure(f->up->settings, f->up->states, f->index, f->began_us, now_us(f),
                         err->code == WEIR_E_ORIGIN_REFUSED)) {
         weir_metric_add(c->metrics, WEIR_M_origin_ejections, 1);
@@ -179,13 +193,13 @@ void origin_fetch_failed(struct origin_fetch *f, const struct weir_err *err, boo
                  f->up->settings->origins[f->index].url);
     }
     if (!f->head_done)
-        f->latency_us = now_us(f) - f->began_us;
-    end_attempt(f, race);
+        f->latency_us = blamed ? now_us(f) - f->began_us : -1;
+    end_attempt(f, !blamed);
     if (may_retry(f, sent)) {
         weir_metric_add(c->metrics, WEIR_M_origin_retries, 1);
         if (!race)
             balance_hint_tried(&f->hint, f->index);
-        attempt(f);
+        attempt(f, err);
         return;
     }
     fail_later(f, err);
@@ -245,7 +259,7 @@ void origin_fetch_again(struct origin_fetch *f)
     end_attempt(f, false);
     weir_metric_add(f->up->client->metrics, WEIR_M_origin_retries, 1);
     balance_hint_tried(&f->hint, f->index);
-    attempt(f);
+    attempt(f, NULL);
 }
 
 void origin_fetch_upgraded(struct origin_fetch *f, int fd, const struct http_head *head,

@@ -59,12 +59,12 @@ class Balancing(NodeCase):
         clients = []
         while stuck.count() == 0:  # until the one that sticks has its first request
             clients.append(self.client(node))
-            clients[-1].send(request())
+            clients[-1].send(request(path="/first/%d" % len(clients)))
             if free.count() > 20:
                 self.fail("the idle origin never got a request")
             time.sleep(0.01)
-        for _ in range(20):
-            self.assertEqual(node.get("/").text, "free")
+        for n in range(20):
+            self.assertEqual(node.get("/%d" % n).text, "free")
 
     def test_hash_binds_a_path_to_an_origin(self):
         origins = self.origins(4)

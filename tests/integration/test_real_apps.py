@@ -233,6 +233,8 @@ class TheTree(AppsCase):
                 with open(path, "rb") as f:
                     self.assertEqual((response.status, response.body == f.read()), (200, True), path)
                 self.assertEqual(response.hit, hit, "%s: %s" % (path, response.cache_status))
+                if response.closes:  # client.requests_per_connection is reached
+                    client = self.client(self.server)
 
     def test_who_has_a_file_is_told_so_by_the_cache(self):
         first = self.server.get("/doc/base-files/README")

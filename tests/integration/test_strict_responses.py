@@ -185,13 +185,14 @@ class Connections(NodeCase):
         self.two_requests(b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello")
 
     def test_bytes_on_an_idle_connection(self):
-        idle = threading.Event()
+        idle, closed = threading.Event(), threading.Event()
 
         def answer_then_speak(x):
             x.reply(200, {}, b"first")
             idle.wait(10)
             x.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")
-            x.peer_left()  # weir closes what speaks unasked
+            x.peer_left()
+            closed.set()
             x.close()
 
         origin = self.origin()
@@ -199,6 +200,7 @@ class Connections(NodeCase):
         node = self.front(origin, node={"workers": 1})
         self.assertEqual(node.get("/first").body, b"first")
         idle.set()
+        self.assertTrue(closed.wait(10), "a connection that speaks unasked is kept")
         self.assertEqual(node.get("/second").body, b"origin")
 
     def test_an_origin_that_closes_an_idle_connection_costs_nobody_an_error(self):

@@ -41,6 +41,7 @@ events { worker_connections 256; }
 http {
     include /etc/nginx/mime.types;
     default_type text/plain;
+    absolute_redirect off;
     access_log off;
     client_max_body_size 16m;
     client_body_temp_path %(dir)s/tmp;

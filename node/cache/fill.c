@@ -145,16 +145,7 @@ static void wake_readers_unlock(struct fill *f)
         fill_unref(f);
 }
 
-/* ---- producer ---- */
-
-void fill_open(struct fill *f, const struct fill_head *head)
-{
-    pthread_mutex_lock(&f->lock);
-    assert(f->state == FILL_WAITING);
-    f->head = *head;
-    f->state = FILL_OPEN;
-    wake_readers_unlock(f);
-}
+/* ---- the window ---- */
 
 /* Bytes the slowest reader has not taken yet. */
 static uint64_t backlog(const struct fill *f)
@@ -184,6 +175,69 @@ static void drop_taken(struct fill *f)
     f->part_count -= n;
     memmove(f->parts, f->parts + n, f->part_count * sizeof *f->parts);
     f->dropped = least;
+}
+
+/* ---- telling the owner ---- */
+
+static void on_space_mail(struct weir_mail *mail)
+{
+    struct fill *f = CONTAINER(mail, struct fill, space_mail);
+    void *arg;
+
+    pthread_mutex_lock(&f->lock);
+    f->space_mailed = false;
+    arg = f->owner_arg;
+    pthread_mutex_unlock(&f->lock);
+    if (arg != NULL)
+        f->owner->space(arg);
+    fill_unref(f);
+}
+
+static void on_abandon_mail(struct weir_mail *mail)
+{
+    struct fill *f = CONTAINER(mail, struct fill, abandon_mail);
+    void *arg;
+
+    pthread_mutex_lock(&f->lock);
+    f->abandon_mailed = false;
+    /* Somebody may have joined since. */
+    arg = f->readers == NULL && !f->retain ? f->owner_arg : NULL;
+    pthread_mutex_unlock(&f->lock);
+    if (arg != NULL)
+        f->owner->abandoned(arg);
+    fill_unref(f);
+}
+
+/* Both are always mailed, also to one's own thread: the owner acts from a clean stack. */
+static void mail_owner(struct fill *f, bool *mailed, struct weir_mail *mail)
+{
+    if (*mailed || f->owner_arg == NULL)
+        return;
+    *mailed = true;
+    fill_ref(f);
+    weir_mailbox_post(f->box, mail);
+}
+
+/* The lock is held. */
+static void after_reader_moved(struct fill *f)
+{
+    if (!f->retain)
+        drop_taken(f);
+    if (f->paused && backlog(f) < FILL_WINDOW_BYTES / 2) {
+        f->paused = false;
+        mail_owner(f, &f->space_mailed, &f->space_mail);
+    }
+}
+
+/* ---- producer ---- */
+
+void fill_open(struct fill *f, const struct fill_head *head)
+{
+    pthread_mutex_lock(&f->lock);
+    assert(f->state == FILL_WAITING);
+    f->head = *head;
+    f->state = FILL_OPEN;
+    wake_readers_unlock(f);
 }
 
 static bool grow_parts(struct fill *f)
@@ -333,58 +387,6 @@ bool fill_has_readers(struct fill *f)
     any = f->readers != NULL;
     pthread_mutex_unlock(&f->lock);
     return any;
-}
-
-/* ---- telling the owner ---- */
-
-static void on_space_mail(struct weir_mail *mail)
-{
-    struct fill *f = CONTAINER(mail, struct fill, space_mail);
-    void *arg;
-
-    pthread_mutex_lock(&f->lock);
-    f->space_mailed = false;
-    arg = f->owner_arg;
-    pthread_mutex_unlock(&f->lock);
-    if (arg != NULL)
-        f->owner->space(arg);
-    fill_unref(f);
-}
-
-static void on_abandon_mail(struct weir_mail *mail)
-{
-    struct fill *f = CONTAINER(mail, struct fill, abandon_mail);
-    void *arg;
-
-    pthread_mutex_lock(&f->lock);
-    f->abandon_mailed = false;
-    /* Somebody may have joined since. */
-    arg = f->readers == NULL && !f->retain ? f->owner_arg : NULL;
-    pthread_mutex_unlock(&f->lock);
-    if (arg != NULL)
-        f->owner->abandoned(arg);
-    fill_unref(f);
-}
-
-/* Both are always mailed, also to one's own thread: the owner acts from a clean stack. */
-static void mail_owner(struct fill *f, bool *mailed, struct weir_mail *mail)
-{
-    if (*mailed || f->owner_arg == NULL)
-        return;
-    *mailed = true;
-    fill_ref(f);
-    weir_mailbox_post(f->box, mail);
-}
-
-/* The lock is held. */
-static void after_reader_moved(struct fill *f)
-{
-    if (!f->retain)
-        drop_taken(f);
-    if (f->paused && backlog(f) < FILL_WINDOW_BYTES / 2) {
-        f->paused = false;
-        mail_owner(f, &f->space_mailed, &f->space_mail);
-    }
 }
 
 /* ---- readers ---- */

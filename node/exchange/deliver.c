@@ -73,7 +73,9 @@ static void put_sticky(struct http_text *t, const struct weir_exchange *x)
         http_text_lit(t, "; Max-Age=");
         http_text_i64(t, u->settings->sticky_max_age_s);
     }
-    http_text_lit(t, x->secure ? "; Secure\r\n" : "\r\n");
+    if (x->secure)
+        http_text_lit(t, "; Secure");
+    http_text_lit(t, "\r\n");
 }
 
 static void put_extra(struct weir_exchange *x, bool has_age, bool stored, bool has_ttl)
@@ -89,6 +91,9 @@ static void put_extra(struct weir_exchange *x, bool has_age, bool stored, bool h
     if (site->source.cache->status_field)
         put_cache_status(&t, x, stored, has_ttl);
     put_sticky(&t, x);
+    if (!x->hit && site->source.forward->request_id_field[0] != '\0')
+        http_text_field(&t, weir_span_str(site->source.forward->request_id_field),
+                        trace_request_id(x));
     x->response.extra = http_text_span(&t);
 }
 

@@ -14,6 +14,7 @@
 #include "storable.h"
 #include "stored.h"
 #include "tier.h"
+#include "trailers.h"
 #include "validate.h"
 #include "vary.h"
 
@@ -491,8 +492,6 @@ static void note_origin(struct fetch *f, const struct http_head *head)
         return;
     x->origin_status = head->status;
     x->origin_url = f->upstream->settings->origins[f->origin.index].url;
-    if (f->pass && f->site_upstream->sticky != NULL && f->origin.sticky_moved)
-        x->sticky_set = f->origin.index;
 }
 
 /* Unsafe methods that succeed invalidate what is stored for their target (RFC 9111 4.4). */
@@ -583,6 +582,9 @@ static void on_head(void *arg, const struct http_head *head, const struct http_f
         finish(f);
         return;
     }
+    if (f->leader != NULL && !h.storable && f->site_upstream->sticky != NULL &&
+        f->origin.sticky_moved)
+        f->leader->sticky_set = f->origin.index; /* never on what others may get from the store */
     fill_open(f->fill, &h);
 }
 
@@ -600,15 +602,6 @@ static bool on_data(void *arg, struct weir_slice s)
     return go_on;
 }
 
-/* Trailer fields the route lets through, as lines. */
-static struct weir_blob *allowed_trailers(struct fetch *f)
-{
-    return f->request.trailers == NULL
-               ? NULL
-               : response_in_trailers(&f->trailers, f->route->settings->trailers,
-                                      f->route->settings->trailer_count);
-}
-
 static void on_end(void *arg)
 {
     struct fetch *f = arg;
@@ -616,8 +609,13 @@ static void on_end(void *arg)
     if (f->ended)
         return;
     if (f->fill->state == FILL_OPEN) {
+        struct weir_blob *trailers = NULL;
+
+        if (f->request.trailers != NULL)
+            trailers = trailers_filter(&f->trailers, f->route->settings->trailers,
+                                       f->route->settings->trailer_count, false);
         store(f);
-        fill_finish(f->fill, allowed_trailers(f));
+        fill_finish(f->fill, trailers);
     }
     finish(f);
 }

@@ -128,6 +128,9 @@ static void put_error_fields(struct http_text *t, const struct weir_exchange *x,
     else
         http_text_lit(t, "Content-Type: text/html; charset=utf-8\r\n");
     http_text_lit(t, "Cache-Control: no-store\r\n");
+    if (x->site->site->source.forward->request_id_field[0] != '\0')
+        http_text_field(t, weir_span_str(x->site->site->source.forward->request_id_field),
+                        weir_span_str(x->request_id));
     if (type[0] != '\0' && status >= 500) {
         http_text_lit(t, "Proxy-Status: ");
         http_text_add(t, x->site->site->pseudonym);

@@ -166,7 +166,11 @@ static void put_own(struct http_text *t, const struct request_out *r, const stru
     if (accept_len > 0)
         http_text_field(t, http_field_name(HTTP_F_ACCEPT_ENCODING), weir_span(accept, accept_len));
     put_forwarding(t, r, fwd, edited);
-    http_text_add(t, weir_span(site->via, site->via_len));
+    http_text_lit(t, "Via: 1."); /* the version the request came by (RFC 9110 7.6.3) */
+    http_text_char(t, (char)('0' + x->req.minor));
+    http_text_char(t, ' ');
+    http_text_add(t, site->pseudonym);
+    http_text_lit(t, "\r\n");
     http_text_field(t, http_field_name(HTTP_F_CDN_LOOP), site->pseudonym);
     if (id_field[0] != '\0')
         http_text_field(t, weir_span_str(id_field), trace_request_id(x));

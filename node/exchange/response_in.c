@@ -126,35 +126,3 @@ bool response_in_view(struct http_head *view, const struct http_field *fields, u
             return false;
     return true;
 }
-
-static bool allowed(struct weir_span name, const char *const *names, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (weir_span_ieq(name, weir_span_str(names[i])))
-            return true;
-    return false;
-}
-
-struct weir_blob *response_in_trailers(const struct http_head *trailers, const char *const *names,
-                                       size_t count)
-{
-    struct weir_blob *b = trailers->count > 0 ? weir_blob_new(http_fields_bytes(trailers)) : NULL;
-    struct http_text t;
-
-    if (b == NULL)
-        return NULL;
-    http_text_init(&t, b->bytes, b->cap);
-    for (uint32_t i = 0; i < trailers->count; i++) {
-        const struct http_field *f = &trailers->fields[i];
-
-        /* What frames, routes or authenticates has no meaning after the content (RFC 9110 6.5.1). */
-        if (!(f->flags & (HTTP_FF_HOP | HTTP_FF_FRAMING)) && allowed(f->name, names, count))
-            http_text_field(&t, f->name, f->value);
-    }
-    b->len = (uint32_t)http_text_len(&t);
-    if (b->len == 0) {
-        weir_blob_unref(b);
-        return NULL;
-    }
-    return b;
-}

@@ -26,8 +26,4 @@ void response_in_clear(struct fill_head *h);
 bool response_in_view(struct http_head *view, const struct http_field *fields, uint32_t count,
                       int status, struct weir_arena *arena);
 
-/* Allowed trailer fields as lines; NULL if there is none (or no memory). */
-struct weir_blob *response_in_trailers(const struct http_head *trailers, const char *const *allowed,
-                                       size_t count);
-
 #endif

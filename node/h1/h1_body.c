@@ -4,12 +4,14 @@
 
 #include "weir/alloc.h"
 #include "h1_conn.h"
+#include "trailers.h"
 
 #define READ_FIRST   16384
 #define READ_LARGE   65536
 #define READ_LEAST   1024
 #define GATHER_BELOW 1024 /* small chunks are moved together rather than passed alone */
 #define RATE_GRACE_MS 10000
+#define TRAILERS_MAX 32
 
 static struct net_loop *loop_of(const struct h1_stream *s)
 {
@@ -152,18 +154,22 @@ static void decode_chunked(struct h1_stream *s)
         put(s, run_off, run_len);
     if (r == HTTP_CHUNK_BAD)
         h1_body_fail(s, err.code);
-    else if (r == HTTP_CHUNK_END && within_limit(s))
+    else if (r == HTTP_CHUNK_END && within_limit(s)) {
+        if (s->keeps_trailers)
+            s->pipe.trailers = trailers_filter(&s->trailers, s->x.route->settings->trailers,
+                                               s->x.route->settings->trailer_count, true);
         content_done(s);
+    }
 }
 
-/* What follows the content in the blob is the next request's beginning. */
-static void keep_surplus(struct h1_stream *s)
+/* Bytes behind the content: the next request's beginning. They are taken out of the blob. */
+static struct weir_span surplus(struct h1_stream *s)
 {
     struct weir_blob *b = s->body_blob;
+    struct weir_span rest = weir_span(b->bytes + s->body_at, b->len - s->body_at);
 
-    if (b->len > s->body_at && !h1_conn_keep(s->conn, b->bytes + s->body_at, b->len - s->body_at))
-        s->close_after = true;
     s->body_at = b->len;
+    return s->body_done ? rest : WEIR_SPAN_NONE;
 }
 
 static void decode(struct h1_stream *s)
@@ -172,9 +178,7 @@ static void decode(struct h1_stream *s)
         decode_chunked(s);
     else
         decode_plain(s);
-    if (s->body_done)
-        keep_surplus(s);
-    else if (!s->body_dropped && within_limit(s) && net_pipe_full(&s->pipe))
+    if (!s->body_done && !s->body_dropped && within_limit(s) && net_pipe_full(&s->pipe))
         hold_back(s);
 }
 
@@ -182,15 +186,32 @@ static bool room_to_read(struct h1_stream *s, uint32_t size)
 {
     struct weir_blob *b = s->body_blob;
 
+    uint32_t keep = b != NULL ? b->len - s->body_at : 0; /* an unfinished trailer section */
+    struct weir_blob *fresh;
+
     if (b != NULL && b->cap - b->len >= READ_LEAST)
         return true;
+    fresh = weir_blob_new(size + keep);
+    if (fresh == NULL)
+        return false;
+    if (keep > 0)
+        memcpy(fresh->bytes, b->bytes + s->body_at, keep);
+    fresh->len = keep;
     weir_blob_unref(b);
+    s->body_blob = fresh;
     s->body_at = 0;
-    s->body_blob = weir_blob_new(size);
-    return s->body_blob != NULL;
+    return true;
 }
 
 /* ---- events ---- */
+
+static void keep_early(struct h1_stream *s)
+{
+    struct weir_span rest = surplus(s);
+
+    if (rest.len > 0 && !h1_conn_keep(s->conn, rest.ptr, rest.len))
+        s->close_after = true;
+}
 
 static void on_space(void *arg)
 {
@@ -199,9 +220,11 @@ static void on_space(void *arg)
     if (!h1_body_expected(s))
         return;
     if (s->body_blob != NULL && s->body_at < s->body_blob->len) {
-        decode(s); /* left over from when the pipe was full */
-        if (s->body_done)
-            return; /* the consumer is just looking at the pipe: no flush needed */
+        decode(s); /* left over from when the pipe was full; the consumer is just looking at it */
+        if (s->body_done) {
+            keep_early(s);
+            return;
+        }
         if (!h1_body_expected(s) || net_pipe_full(&s->pipe))
             return;
     }
@@ -224,14 +247,28 @@ void h1_body_begin(struct h1_stream *s)
     s->pipe.producer = s;
     s->body_left = s->x.framing.length;
     s->x.body = &s->pipe;
-    if (s->x.framing.kind == HTTP_BODY_CHUNKED)
-        http_chunked_init(&s->chunked, false, NULL);
+}
+
+/* Trailer fields are kept only where the route lets some through: known once the request is routed. */
+static void begin_chunked(struct h1_stream *s)
+{
+    bool wanted = s->x.route != NULL && s->x.route->settings->trailer_count > 0;
+    struct http_field *fields =
+        wanted ? weir_arena_alloc(&s->x.arena, TRAILERS_MAX * sizeof *fields) : NULL;
+
+    s->chunks_begun = true;
+    if (fields != NULL)
+        http_head_init(&s->trailers, fields, TRAILERS_MAX);
+    http_chunked_init(&s->chunked, false, fields != NULL ? &s->trailers : NULL);
+    s->keeps_trailers = fields != NULL;
 }
 
 size_t h1_body_feed(struct h1_stream *s, const char *bytes, size_t len)
 {
     size_t used = len;
 
+    if (s->x.framing.kind == HTTP_BODY_CHUNKED && !s->chunks_begun)
+        begin_chunked(s);
     if (s->x.framing.kind == HTTP_BODY_LENGTH && used > s->body_left)
         used = (size_t)s->body_left;
     if (used > 0) {
@@ -243,6 +280,8 @@ size_t h1_body_feed(struct h1_stream *s, const char *bytes, size_t len)
         memcpy(s->body_blob->bytes, bytes, used);
         s->body_blob->len = (uint32_t)used;
         decode(s);
+        if (s->body_done)
+            used -= surplus(s).len;
     }
     if (h1_body_expected(s) && !net_pipe_full(&s->pipe))
         expect_content(s);
@@ -275,6 +314,8 @@ void h1_body_readable(struct h1_stream *s)
     wait_for_client(s, false);
     h1_conn_expect(c, H1_BODY, settings_of(s)->body_timeout_ms);
     decode(s);
+    if (s->body_done)
+        keep_early(s);
     if (h1_body_expected(s)) {
         if (too_slow(s)) {
             h1_body_fail(s, WEIR_E_CLIENT_TIMEOUT);

@@ -136,7 +136,7 @@ static struct h1_stream *stream_new(struct h1_conn *c)
         exchange_init(&s->x, server->w);
     }
     s->conn = c;
-    s->own_fields = s->counted_wait = false;
+    s->own_fields = s->counted_wait = s->chunks_begun = false;
     s->total_due_ms = 0;
     s->body_blob = NULL;
     s->body_at = 0;
@@ -425,13 +425,10 @@ static void take_input(struct h1_conn *c, char *buf, size_t len)
         return;
     if (c->wait == H1_LINGER && c->stream == NULL)
         return;
-    if (c->stream == NULL) {
+    if (c->stream == NULL)
         become_idle(c);
-    } else if (c->stream->body_done && c->stream->x.body != NULL && len == 0) {
-        return; /* h1_body.c may have kept early bytes */
-    } else if (!h1_body_expected(c->stream) && !keep_rest(c, buf, len)) {
+    else if (!keep_rest(c, buf, len))
         h1_conn_close(c, true);
-    }
 }
 
 /* Drops what arrives after our last word, until the client ends too. */

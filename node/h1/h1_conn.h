@@ -55,6 +55,8 @@ struct h1_stream {
     /* content on its way in */
     struct net_pipe pipe;
     struct http_chunked chunked;
+    bool chunks_begun, keeps_trailers;
+    struct http_head trailers;
     struct weir_blob *body_blob;
     uint32_t body_at;   /* first byte of body_blob not decoded yet */
     uint64_t body_left; /* with a length */
@@ -68,6 +70,7 @@ struct h1_stream {
     bool want_write;
     bool head_queued, ended, chunked_out, close_after;
     bool waiting_body; /* exchange_pull() said WAIT */
+    bool first_round;  /* of the body: goes out together with the head */
     struct iovec iov[H1_IOV];
     unsigned iov_at, iov_count;
     struct weir_blob *blobs[H1_BLOBS];

@@ -101,7 +101,7 @@ static void queue_head(struct h1_stream *s)
     queue(s, r->head.ptr, r->head.len);
     queue(s, r->extra.ptr, r->extra.len);
     put_framing(s);
-    s->head_queued = true;
+    s->head_queued = s->first_round = true;
 }
 
 /* ---- the body ---- */
@@ -154,33 +154,28 @@ static bool queue_parts(struct h1_stream *s, const struct exchange_part *part, u
     return true;
 }
 
-enum refill { REFILL_SEND, REFILL_WAIT, REFILL_DONE, REFILL_BROKEN };
-
-/* One more round, if the last one is out (chunk headers are written over). */
-static enum refill refill(struct h1_stream *s)
+/* One more round (chunk headers of the last are written over: it must be out). false: the body broke off. */
+static bool refill(struct h1_stream *s)
 {
     struct exchange_part part[ROUND_PARTS];
     unsigned n = 0;
 
-    if (s->ended)
-        return REFILL_DONE;
     switch (exchange_pull(&s->x, part, ROUND_PARTS, &n)) {
     case PULL_DATA:
         if (!queue_parts(s, part, n))
-            return REFILL_BROKEN;
+            return false;
         /* A body whose length is known ends with its last byte: no round for the end alone. */
-        if (s->content_left == 0)
-            s->ended = true;
-        return REFILL_SEND;
+        s->ended = s->content_left == 0;
+        return true;
     case PULL_WAIT:
         s->waiting_body = true;
-        return REFILL_WAIT;
+        return true;
     case PULL_END:
-        return queue_end(s) ? REFILL_SEND : REFILL_BROKEN;
+        return queue_end(s);
     case PULL_FAILED:
         break;
     }
-    return REFILL_BROKEN;
+    return false;
 }
 
 /* ---- the socket ---- */
@@ -250,22 +245,19 @@ static int flush(struct h1_stream *s)
 bool h1_send_push(struct h1_stream *s)
 {
     struct h1_conn *c = s->conn;
-    bool fresh = s->head_queued && s->iov_at == 0 && !s->want_write;
 
     for (;;) {
-        enum refill more = REFILL_WAIT;
-        int out;
-
         /* The first round goes with the head; later ones when the one before is out. */
-        if (s->head_queued && (s->iov_count == 0 || fresh))
-            more = refill(s);
-        fresh = false;
-        if (more == REFILL_BROKEN) {
-            h1_conn_close(c, true); /* the client must see that this is not the whole */
-            return false;
+        bool room = s->iov_count == 0 || s->first_round;
+        int out = 1;
+
+        if (s->head_queued && !s->ended && !s->waiting_body && room) {
+            s->first_round = false;
+            out = refill(s) ? 1 : -1;
         }
-        out = flush(s);
-        if (out < 0) {
+        if (out > 0)
+            out = flush(s);
+        if (out < 0) { /* the client must see that this is not the whole */
             h1_conn_close(c, true);
             return false;
         }
@@ -276,7 +268,7 @@ bool h1_send_push(struct h1_stream *s)
             h1_conn_response_done(s);
             return true;
         }
-        if (more == REFILL_WAIT) {
+        if (s->waiting_body || !s->head_queued) {
             if (!h1_body_expected(s))
                 h1_conn_expect(c, H1_RESPONSE, 0);
             return true;
@@ -298,7 +290,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 void h1_send_begin(struct h1_stream *s)
 {
     s->want_write = s->head_queued = s->ended = s->chunked_out = s->close_after = false;
-    s->waiting_body = false;
+    s->waiting_body = s->first_round = false;
     s->iov_at = s->iov_count = s->blob_count = 0;
     s->blocked_ms = 0;
     event_assign(&s->writable, loop_of(s)->base, s->conn->fd, EV_WRITE | EV_PERSIST, on_writable, s);

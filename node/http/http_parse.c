@@ -279,7 +279,9 @@ static enum http_parsed on_request_lf(struct cursor *c)
         return need_more(c);
     if (here(c) != '\n')
         return malformed(c, "bare CR in the request line");
-    if (p->version != 10 && p->version != 11)
+    if (p->version < 10)
+        return malformed(c, "HTTP/0.x");
+    if (p->version > 11)
         return fail(c, WEIR_E_VERSION_UNKNOWN, "version");
     c->head->minor = (uint8_t)(p->version - 10);
     p->at++;

@@ -57,7 +57,8 @@ static inline void http_text_add(struct http_text *t, struct weir_span s)
     http_text_bytes(t, s.ptr, s.len);
 }
 
-#define http_text_lit(t, literal) http_text_bytes((t), (literal), sizeof(literal) - 1)
+/* The "" makes anything but a string literal a syntax error. */
+#define http_text_lit(t, literal) http_text_bytes((t), "" literal, sizeof(literal) - 1)
 
 static inline void http_text_char(struct http_text *t, char c)
 {

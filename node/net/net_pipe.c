@@ -16,6 +16,8 @@ void net_pipe_clear(struct net_pipe *p)
         p->count--;
     }
     p->bytes = 0;
+    weir_blob_unref(p->trailers);
+    p->trailers = NULL;
 }
 
 void net_pipe_put(struct net_pipe *p, struct weir_slice s)

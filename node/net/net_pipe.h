@@ -21,6 +21,7 @@ struct net_pipe {
     struct weir_slice slot[NET_PIPE_SLOTS]; /* ring, each holds a reference */
     uint8_t first, count;
     bool ended;            /* the last byte is in */
+    struct weir_blob *trailers; /* field lines and the empty line, set before the end; owned; NULL none */
     enum weir_code failed; /* the producer gave up; what is queued must not be taken for the whole */
     size_t bytes;          /* queued */
     uint64_t passed;       /* taken out so far */

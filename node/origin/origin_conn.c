@@ -18,7 +18,7 @@
 #define READ_LARGE   65536
 #define READ_LEAST   2048 /* less room than this: a new blob */
 #define GATHER_BELOW 1024 /* chunks smaller than this are moved together rather than passed alone */
-#define IOV_MAX_PARTS 20
+#define IOV_MAX_PARTS (NET_PIPE_SLOTS + 3)
 #define INTERIMS_MAX 8
 #define READS_PER_TURN 8 /* then other connections get their turn */
 
@@ -210,30 +210,26 @@ static void request_sent(struct origin_conn *c)
         expect_within(c, settings_of(c)->first_byte_timeout_ms);
 }
 
-/* Prepares the next chunk's framing when the last one is through. */
+static bool chunk_is_out(const struct origin_conn *c)
+{
+    return c->frame_len == 0 && c->chunk_left == 0 && c->tail_left == 0;
+}
+
+/* Prepares the next chunk when the last one is through: all that the pipe holds, or the last-chunk. */
 static void frame_next_chunk(struct origin_conn *c, const struct net_pipe *body)
 {
-    char *at = c->frame;
-
-    if (c->chunk_left > 0 || c->frame_len > 0)
+    if (!chunk_is_out(c) || c->end_framed || (body->bytes == 0 && !body->ended))
         return;
-    if (body->bytes == 0 && !body->ended)
-        return;
-    if (c->chunks_begun) {
-        memcpy(at, "\r\n", 2);
-        at += 2;
-    }
-    if (body->bytes > 0) {
-        at += http_chunk_header(at, body->bytes);
-        c->chunk_left = body->bytes;
-        c->chunks_begun = true;
-    } else {
-        memcpy(at, HTTP_CHUNK_LAST, 5);
-        at += 5;
-        c->chunk_left = UINT64_MAX; /* the end has been framed */
-    }
+    c->chunk_left = body->bytes;
     c->frame_at = 0;
-    c->frame_len = (uint8_t)(at - c->frame);
+    c->frame_len = (uint8_t)http_chunk_header(c->frame, body->bytes);
+    c->tail = "\r\n";
+    c->tail_left = 2;
+    c->end_framed = body->bytes == 0;
+    if (c->end_framed && body->trailers != NULL) {
+        c->tail = body->trailers->bytes;
+        c->tail_left = body->trailers->len;
+    }
 }
 
 static unsigned gather(struct origin_conn *c, struct iovec *iov)
@@ -252,7 +248,7 @@ static unsigned gather(struct origin_conn *c, struct iovec *iov)
         frame_next_chunk(c, r->body);
         if (c->frame_len > c->frame_at)
             iov[n++] = (struct iovec){c->frame + c->frame_at, c->frame_len - c->frame_at};
-        room = c->chunk_left == UINT64_MAX ? 0 : c->chunk_left;
+        room = c->chunk_left;
     }
     parts = net_pipe_peek(r->body, part, NET_PIPE_SLOTS);
     for (unsigned i = 0; i < parts && room > 0; i++) {
@@ -261,32 +257,41 @@ static unsigned gather(struct origin_conn *c, struct iovec *iov)
         iov[n++] = (struct iovec){(void *)(uintptr_t)weir_slice_ptr(part[i]), len};
         room -= len;
     }
+    if (r->body_chunked && room == 0 && c->tail_left > 0)
+        iov[n++] = (struct iovec){(void *)(uintptr_t)c->tail, c->tail_left};
     return n;
 }
 
-/* n bytes went out: head first, then framing, then content. */
+static size_t at_most(size_t n, uint64_t limit)
+{
+    return n < limit ? n : (size_t)limit;
+}
+
+/* n bytes went out: head first, then framing, content, tail. */
 static void account(struct origin_conn *c, size_t n)
 {
     struct origin_request *r = &c->fetch->request;
-    size_t part = r->head.len - c->head_sent;
+    size_t part = at_most(n, r->head.len - c->head_sent);
+    size_t content;
 
     c->sent_any = true;
-    part = n < part ? n : part;
     c->head_sent += (uint32_t)part;
     n -= part;
     if (r->body == NULL || n == 0)
         return;
-    part = (size_t)(c->frame_len - c->frame_at);
-    part = n < part ? n : part;
+    part = at_most(n, (uint64_t)(c->frame_len - c->frame_at));
     c->frame_at += (uint8_t)part;
     n -= part;
     if (c->frame_at == c->frame_len)
         c->frame_at = c->frame_len = 0;
-    if (n > 0) {
-        if (r->body_chunked)
-            c->chunk_left -= n;
-        net_pipe_took(r->body, n); /* may make the client's side read on */
-    }
+    content = r->body_chunked ? at_most(n, c->chunk_left) : n;
+    n -= content;
+    if (r->body_chunked)
+        c->chunk_left -= content;
+    c->tail += n;
+    c->tail_left -= (uint32_t)n;
+    if (content > 0)
+        net_pipe_took(r->body, content); /* may make the client's side read on */
 }
 
 static bool all_sent(const struct origin_conn *c)
@@ -298,7 +303,7 @@ static bool all_sent(const struct origin_conn *c)
     if (r->body == NULL)
         return true;
     if (r->body_chunked)
-        return c->chunk_left == UINT64_MAX && c->frame_len == 0;
+        return c->end_framed && chunk_is_out(c);
     return r->body->ended && r->body->bytes == 0;
 }
 
@@ -306,9 +311,12 @@ static bool has_to_send(const struct origin_conn *c)
 {
     const struct origin_request *r = &c->fetch->request;
 
-    return c->head_sent < r->head.len ||
-           (r->body != NULL && (r->body->bytes > 0 || c->frame_len > 0 ||
-                                (r->body_chunked && r->body->ended && c->chunk_left != UINT64_MAX)));
+    if (c->head_sent < r->head.len)
+        return true;
+    if (r->body == NULL)
+        return false;
+    return r->body->bytes > 0 ||
+           (r->body_chunked && (!chunk_is_out(c) || (r->body->ended && !c->end_framed)));
 }
 
 /* Writes as much of the request as the origin takes. */
@@ -379,8 +387,9 @@ static void reset_exchange(struct origin_conn *c)
     c->head_sent = 0;
     c->sent_any = c->request_done = false;
     c->chunk_left = 0;
-    c->chunks_begun = false;
+    c->end_framed = false;
     c->frame_at = c->frame_len = 0;
+    c->tail_left = 0;
     c->parsing = c->head_done = false;
     c->interims = 0;
     c->received = 0;

@@ -29,10 +29,13 @@ struct origin_conn {
     /* the request on its way out */
     uint32_t head_sent;
     bool sent_any, request_done;
-    uint64_t chunk_left; /* of the chunk being written (body_chunked) */
-    bool chunks_begun;
-    char frame[32]; /* chunk framing that waits to be written */
+    /* body_chunked: what is being written is frame, then chunk_left bytes of content, then tail */
+    char frame[HTTP_CHUNK_HEADER_MAX];
     uint8_t frame_at, frame_len;
+    bool end_framed; /* this is the last-chunk */
+    uint64_t chunk_left;
+    const char *tail;
+    uint32_t tail_left;
 
     /* the response on its way in */
     struct weir_blob *in; /* being read into */

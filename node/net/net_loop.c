@@ -49,9 +49,9 @@ static void link_timer(struct net_loop *loop, struct net_timer *t)
 
     /* Rounded up: a timer never fires early; never into the slot being walked. */
     t->slot_ms = (t->due_ms > horizon ? horizon : t->due_ms) + NET_TICK_MS - 1;
+    t->slot_ms -= t->slot_ms % NET_TICK_MS;
     if (t->slot_ms <= loop->wheel_ms)
         t->slot_ms = loop->wheel_ms + NET_TICK_MS;
-    t->slot_ms -= t->slot_ms % NET_TICK_MS;
     head = slot_of(loop, t->slot_ms);
     t->next = *head;
     if (t->next != NULL)

@@ -28,7 +28,6 @@ struct fetch {
     struct fill *fill;            /* reference */
     struct weir_exchange *leader; /* NULL once it has left */
     bool pass;
-    bool shared_once; /* was in the table of fills under way */
     bool ended;
     const struct route *route;
     struct http_head req; /* a pass borrows the leader's; else a copy in the arena */
@@ -75,8 +74,7 @@ static void finish(struct fetch *f)
         f->next->at = f->at;
     if (f->leader != NULL)
         f->leader->fetch = NULL;
-    if (f->shared_once)
-        inflight_remove(f->w->inflight, f->fill);
+    inflight_remove(f->w->inflight, f->fill);
     fill_detach_owner(f->fill);
     fill_unref(f->fill);
     stored_response_unref(f->validating);
@@ -231,7 +229,6 @@ static struct fetch *start_shared(struct weir_exchange *x, struct fill *fill,
 
     if (f == NULL)
         return NULL;
-    f->shared_once = true;
     fill->owner_arg = f;
     if (validating != NULL)
         f->validating = stored_response_ref(validating);
@@ -318,6 +315,7 @@ void fetch_cancel_all(struct exchange_worker *w)
     while (w->fetches != NULL) {
         struct fetch *f = w->fetches;
 
+        inflight_remove(w->inflight, f->fill);
         origin_fetch_cancel(&f->origin);
         fill_fail(f->fill, &err);
         finish(f);
@@ -353,14 +351,22 @@ static void key_draft(const struct fetch *f, struct stored_draft *d)
     d->variant = f->fill->variant;
 }
 
-/* Nobody shall queue for what cannot be shared. */
-static void put_marker(struct fetch *f)
+/*
+ * Nobody shall queue for what cannot be shared. Where the response has a Vary it speaks for its variant
+ * alone: the private page of someone who is logged in says nothing of the page that all others get.
+ */
+static void put_marker(struct fetch *f, const struct http_head *head)
 {
+    char buf[VARY_KEY_INLINE];
     struct stored_draft d;
     struct stored_response *marker;
 
     key_draft(f, &d);
     d.variant = WEIR_SPAN_NONE; /* whatever the variant */
+    if (head != NULL) {
+        vary_parse(head, &f->vary);
+        d.variant = vary_key(&f->vary, &f->req, buf, sizeof buf, &f->arena);
+    }
     marker = stored_marker_new(
         &d, net_now_ms(f->w->loop) + f->site->site->source.cache->hit_for_miss_ms, NULL);
     if (marker != NULL)
@@ -447,6 +453,7 @@ static void on_not_modified(struct fetch *f, const struct http_head *head)
     if (r == NULL) {
         weir_fail(&err, WEIR_E_RESPONSE_MALFORMED, "fetch: a 304 for another representation", 0);
         tier_drop(f->w->tier, old); /* the next request asks without a condition */
+        inflight_remove(f->w->inflight, f->fill);
         origin_fetch_cancel(&f->origin);
         fill_fail(f->fill, &err);
         finish(f);
@@ -544,7 +551,7 @@ static void judge_sharing(struct fetch *f, const struct http_head *head, struct 
     if (h->storable)
         return;
     if (storable_marks_key(v) || too_large)
-        put_marker(f);
+        put_marker(f, too_large ? NULL : head);
     inflight_remove(f->w->inflight, f->fill);
     fill_disband(f->fill, f->leader != NULL ? f->leader->reader : NULL);
 }
@@ -569,6 +576,7 @@ static void on_head(void *arg, const struct http_head *head, const struct http_f
     if (!response_in_build(&h, head, framing, f->site->site,
                            f->pass ? NULL : &f->route->settings->cache, f->request_time_s, now_s(f),
                            &err)) {
+        inflight_remove(f->w->inflight, f->fill);
         origin_fetch_cancel(&f->origin);
         fill_fail(f->fill, &err);
         finish(f);
@@ -595,7 +603,7 @@ static bool on_data(void *arg, struct weir_slice s)
 
     if (!f->ended && f->fill->retain &&
         f->fill->bytes > f->site->site->source.cache->object_max_bytes) {
-        put_marker(f);
+        put_marker(f, NULL);
         inflight_remove(f->w->inflight, f->fill);
         fill_stop_retaining(f->fill);
     }
@@ -624,6 +632,7 @@ static void on_fail(void *arg, const struct weir_err *err)
 {
     struct fetch *f = arg;
 
+    inflight_remove(f->w->inflight, f->fill); /* first: nobody shall join what has failed */
     if (f->fill->state != FILL_WAITING || !answer_stale(f, 0, "stale-if-error"))
         fill_fail(f->fill, err);
     if (weir_log_enabled(WEIR_LOG_INFO) && err->code != WEIR_E_CLIENT_GONE)

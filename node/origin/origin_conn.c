@@ -520,9 +520,11 @@ static void release(struct origin_conn *c)
 static void complete(struct origin_conn *c)
 {
     struct origin_fetch *f = c->fetch;
+    struct weir_blob *bytes = c->in != NULL ? weir_blob_ref(c->in) : NULL; /* trailers point into it */
 
     release(c);
     origin_fetch_ended(f);
+    weir_blob_unref(bytes);
 }
 
 static bool too_large(const struct origin_conn *c)
@@ -547,10 +549,12 @@ static void deliver_last(struct origin_conn *c, uint32_t off, uint32_t len)
         fail_code(c, WEIR_E_RESPONSE_TOO_LARGE, "origin: response", 0);
         return;
     }
+    weir_blob_ref(s.blob); /* data() takes the other one; trailers point into it */
     release(c);
     f->events->data(f->arg, s);
     if (f->active)
         origin_fetch_ended(f);
+    weir_blob_unref(s.blob);
 }
 
 /* Hands a slice on; false when the connection has gone or paused meanwhile. */

@@ -417,8 +417,8 @@ struct stored_response *tier_find(struct tier *t, struct weir_hash128 hash, stru
 
 /*
  * Makes place among those of r's key: takes out the one that r replaces (then *standing is what it
- * had reached), else the oldest if there are as many as may be. Returns what was taken out, or
- * NULL.
+ * had reached), else the oldest, a marker before a response, if there are as many as may be.
+ * Returns what was taken out, or NULL.
  */
 static struct stored_response *make_place(struct tier *t, struct shard *s,
                                           const struct stored_response *r,
@@ -432,7 +432,8 @@ static struct stored_response *make_place(struct tier *t, struct shard *s,
         if (!same_key(at, r->hash, r->key))
             continue;
         variants++;
-        out = at;
+        if (out == NULL || out->kind != STORED_MARKER || at->kind == STORED_MARKER)
+            out = at;
         if (weir_span_eq(at->vary, r->vary) && weir_span_eq(at->variant, r->variant)) {
             *standing = at->links;
             unlink_response(t, s, at);

@@ -352,8 +352,8 @@ static void key_draft(const struct fetch *f, struct stored_draft *d)
 }
 
 /*
- * Nobody shall queue for what cannot be shared. Where the response has a Vary it speaks for its variant
- * alone: the private page of someone who is logged in says nothing of the page that all others get.
+ * Nobody shall queue for what cannot be shared. Where the response has a Vary it speaks for its
+ * variant alone: the private page of one who is logged in says nothing of what all others get.
  */
 static void put_marker(struct fetch *f, const struct http_head *head)
 {

@@ -25,12 +25,15 @@ static enum exchange_verdict settle(struct weir_exchange *x);
 
 struct wanted {
     const struct http_head *request;
+    int64_t now_ms;
 };
 
 static bool serves(const struct stored_response *r, void *arg)
 {
     const struct wanted *w = arg;
 
+    if (r->kind == STORED_MARKER && w->now_ms >= r->marker_until_ms)
+        return false; /* there may be something older behind it */
     return r->variant.len == 0 || vary_matches(r->variant, w->request);
 }
 
@@ -240,7 +243,7 @@ enum exchange_verdict lookup_run(struct weir_exchange *x)
 {
     struct http_cache_control cc, *request_cc = NULL;
     struct stored_response *r;
-    struct wanted wanted = {&x->req};
+    struct wanted wanted = {&x->req, net_now_ms(x->loop)};
     unsigned variants = 0;
     const char *why;
 
@@ -255,11 +258,9 @@ enum exchange_verdict lookup_run(struct weir_exchange *x)
     }
     r = tier_find(x->w->tier, x->key.hash, x->key.bytes, serves, &wanted, &variants);
     if (r != NULL && r->kind == STORED_MARKER) {
-        bool holds = net_now_ms(x->loop) < r->marker_until_ms;
-
         stored_response_unref(r);
         r = NULL;
-        if (holds && !reuse_only_if_cached(request_cc))
+        if (!reuse_only_if_cached(request_cc))
             return start_pass(x, FWD_URI_MISS, "hit-for-miss");
     }
     if (r != NULL)

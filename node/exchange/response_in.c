@@ -11,6 +11,7 @@
 
 struct filter {
     const struct http_head *head;
+    struct weir_span request_id; /* name of our own field: an origin's is not passed on */
     bool connection_names; /* Connection names fields, not only options */
     bool drop_server, drop_age;
 };
@@ -22,6 +23,8 @@ static bool goes_on(const struct filter *f, const struct http_field *field)
     if (field->id == HTTP_F_SERVER && f->drop_server)
         return false;
     if (field->id == HTTP_F_AGE && f->drop_age)
+        return false;
+    if (f->request_id.len > 0 && weir_span_ieq(field->name, f->request_id))
         return false;
     return !(f->connection_names && !(field->flags & HTTP_FF_PROTECTED) &&
              http_connection_names(f->head, field->name));
@@ -74,7 +77,8 @@ bool response_in_build(struct fill_head *out, const struct http_head *head,
                        const struct route_cache_settings *cache, int64_t request_time_s,
                        int64_t now_s, struct weir_err *err)
 {
-    struct filter filter = {head, http_head_has(head, HTTP_F_CONNECTION),
+    struct filter filter = {head, weir_span_str(site->source.forward->request_id_field),
+                            http_head_has(head, HTTP_F_CONNECTION),
                             !site->source.forward->server_field, cache != NULL};
     /* Reasons are for people and are written anew; 64 covers the status line, 48 a Date. */
     size_t room = http_fields_bytes(head) + 64 + 48;

@@ -262,28 +262,41 @@ static bool has_space(struct fill *f)
     return !f->paused;
 }
 
+/* The lock is held. Takes the slice; false when it could not be kept: then the body is not what it says. */
+static bool keep_part(struct fill *f, struct weir_slice s)
+{
+    bool kept;
+
+    if (!f->retain)
+        drop_taken(f);
+    /* A body that has lost a part must not go on behind the hole. */
+    kept = f->state != FILL_FAILED && (f->part_count < f->part_cap || grow_parts(f));
+    if (kept) {
+        f->parts[f->part_count++] = s;
+        f->bytes += s.len;
+    } else {
+        weir_blob_unref(s.blob);
+    }
+    return kept;
+}
+
+static void fail_for_memory(struct fill *f)
+{
+    struct weir_err err = {.code = WEIR_E_MEMORY, .where = "fill: append"};
+
+    fill_fail(f, &err); /* keeps an earlier cause */
+}
+
 bool fill_append(struct fill *f, struct weir_slice s)
 {
     bool go_on;
 
     pthread_mutex_lock(&f->lock);
-    if (f->state == FILL_FAILED) { /* a body that has lost a part must not go on behind the hole */
+    if (!keep_part(f, s)) {
         pthread_mutex_unlock(&f->lock);
-        weir_blob_unref(s.blob);
+        fail_for_memory(f);
         return true;
     }
-    if (!f->retain)
-        drop_taken(f);
-    if (f->part_count == f->part_cap && !grow_parts(f)) {
-        struct weir_err err = {.code = WEIR_E_MEMORY, .where = "fill: append"};
-
-        pthread_mutex_unlock(&f->lock);
-        weir_blob_unref(s.blob);
-        fill_fail(f, &err);
-        return true;
-    }
-    f->parts[f->part_count++] = s;
-    f->bytes += s.len;
     fill_ref(f); /* who is woken may end the fetch */
     wake_readers_unlock(f);
 
@@ -292,6 +305,17 @@ bool fill_append(struct fill *f, struct weir_slice s)
     pthread_mutex_unlock(&f->lock);
     fill_unref(f);
     return go_on;
+}
+
+void fill_append_last(struct fill *f, struct weir_slice s)
+{
+    bool kept;
+
+    pthread_mutex_lock(&f->lock);
+    kept = keep_part(f, s);
+    pthread_mutex_unlock(&f->lock);
+    if (!kept)
+        fail_for_memory(f);
 }
 
 void fill_finish(struct fill *f, struct weir_blob *trailers)
@@ -488,4 +512,15 @@ enum fill_read fill_reader_take(struct fill_reader *r, struct weir_slice *out, u
     }
     pthread_mutex_unlock(&f->lock);
     return result;
+}
+
+bool fill_reader_done(struct fill_reader *r)
+{
+    struct fill *f = r->fill;
+    bool done;
+
+    pthread_mutex_lock(&f->lock);
+    done = f->state == FILL_DONE && r->part == f->dropped + f->part_count;
+    pthread_mutex_unlock(&f->lock);
+    return done;
 }

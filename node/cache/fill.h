@@ -136,6 +136,8 @@ void fill_open(struct fill *f, const struct fill_head *head);
 /* Takes the slice. false: the window is full; append no more than is at hand until owner->space().
  * Without memory the fill fails, and what is appended to a failed fill is dropped. */
 bool fill_append(struct fill *f, struct weir_slice s);
+/* The same for the last slice: readers hear of it by fill_finish(), which must follow, together with the end. */
+void fill_append_last(struct fill *f, struct weir_slice s);
 /* The body is complete. trailers: taken, may be NULL. */
 void fill_finish(struct fill *f, struct weir_blob *trailers);
 void fill_fail(struct fill *f, const struct weir_err *err);
@@ -169,5 +171,7 @@ enum fill_read { FILL_READ_DATA, FILL_READ_WAIT, FILL_READ_END, FILL_READ_FAILED
 /* Up to max slices (*n), each with a reference taken for the caller. WAIT arms the wake-up. */
 enum fill_read fill_reader_take(struct fill_reader *r, struct weir_slice *out, unsigned max,
                                 unsigned *n);
+/* Everything has been taken and the body is complete. */
+bool fill_reader_done(struct fill_reader *r);
 
 #endif

@@ -283,6 +283,18 @@ enum exchange_pull exchange_pull(struct weir_exchange *x, struct exchange_part *
     return PULL_END;
 }
 
+bool exchange_pulled_all(const struct weir_exchange *x)
+{
+    switch (x->response.source) {
+    case BODY_FILL:
+        return fill_reader_done(x->reader);
+    case BODY_STORED:
+        return x->response.next_slice == x->stored->slice_count;
+    default:
+        return true;
+    }
+}
+
 struct weir_span exchange_trailers(const struct weir_exchange *x)
 {
     const struct weir_blob *b =

@@ -196,6 +196,8 @@ enum exchange_pull { PULL_DATA, PULL_WAIT, PULL_END, PULL_FAILED };
 /* Up to max parts of the body. After WAIT client->more() comes. FAILED: the body breaks off, and so must the message. */
 enum exchange_pull exchange_pull(struct weir_exchange *x, struct exchange_part *out, unsigned max,
                                  unsigned *n);
+/* True if the next exchange_pull() would say END: the end can go out with what was pulled. */
+bool exchange_pulled_all(const struct weir_exchange *x);
 /* Trailer fields to send after the last part; empty if none. */
 struct weir_span exchange_trailers(const struct weir_exchange *x);
 /* The exchange is over (sent, or the client left: complete false): cancels what still runs, logs, lets go. */

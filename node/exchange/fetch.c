@@ -596,17 +596,26 @@ static void on_head(void *arg, const struct http_head *head, const struct http_f
     fill_open(f->fill, &h);
 }
 
-static bool on_data(void *arg, struct weir_slice s)
+/* The body has outgrown what may be stored: it goes on as a stream, for those who read it already. */
+static void give_up_storing(struct fetch *f)
+{
+    put_marker(f, NULL);
+    inflight_remove(f->w->inflight, f->fill);
+    fill_stop_retaining(f->fill);
+}
+
+static bool on_data(void *arg, struct weir_slice s, bool last)
 {
     struct fetch *f = arg;
-    bool go_on = fill_append(f->fill, s);
+    bool go_on = true;
 
+    if (last)
+        fill_append_last(f->fill, s);
+    else
+        go_on = fill_append(f->fill, s);
     if (!f->ended && f->fill->retain &&
-        f->fill->bytes > f->site->site->source.cache->object_max_bytes) {
-        put_marker(f, NULL);
-        inflight_remove(f->w->inflight, f->fill);
-        fill_stop_retaining(f->fill);
-    }
+        f->fill->bytes > f->site->site->source.cache->object_max_bytes)
+        give_up_storing(f);
     return go_on;
 }
 

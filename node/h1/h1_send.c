@@ -164,8 +164,11 @@ static bool refill(struct h1_stream *s)
     case PULL_DATA:
         if (!queue_parts(s, part, n))
             return false;
-        /* A body whose length is known ends with its last byte: no round for the end alone. */
-        s->ended = s->content_left == 0;
+        /* The end goes with the last bytes: no round, and no system call, for it alone. */
+        if (s->content_left == 0)
+            s->ended = true;
+        else if (exchange_pulled_all(&s->x))
+            return queue_end(s);
         return true;
     case PULL_WAIT:
         s->waiting_body = true;

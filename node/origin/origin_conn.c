@@ -535,8 +535,7 @@ static bool too_large(const struct origin_conn *c)
 }
 
 /*
- * The last slice. The connection goes back first: a client whose response is complete with it
- * leaves at once, and what it leaves behind would be cancelled.
+ * The last slice. The connection goes back first, so that it is free for whoever is woken by it.
  */
 static void deliver_last(struct origin_conn *c, uint32_t off, uint32_t len)
 {
@@ -551,7 +550,7 @@ static void deliver_last(struct origin_conn *c, uint32_t off, uint32_t len)
     }
     weir_blob_ref(s.blob); /* data() takes the other one; trailers point into it */
     release(c);
-    f->events->data(f->arg, s);
+    f->events->data(f->arg, s, true);
     if (f->active)
         origin_fetch_ended(f);
     weir_blob_unref(s.blob);
@@ -568,7 +567,7 @@ static bool deliver(struct origin_conn *c, uint32_t off, uint32_t len)
         fail_code(c, WEIR_E_RESPONSE_TOO_LARGE, "origin: response", 0);
         return false;
     }
-    if (!c->fetch->events->data(c->fetch->arg, s) && !c->closed && c->fetch != NULL && !c->paused) {
+    if (!c->fetch->events->data(c->fetch->arg, s, false) && !c->closed && c->fetch != NULL && !c->paused) {
         c->paused = true;
         event_del(&c->readable);
         net_timer_park(&c->timer);

@@ -442,6 +442,7 @@ static struct stored_response *make_place(struct tier *t, struct shard *s,
     }
     if (variants < t->variants)
         return NULL;
+    assert(out != NULL); /* t->variants is at least 1 */
     unlink_response(t, s, out);
     return out;
 }

@@ -4,6 +4,8 @@
  */
 #include "balance_kinds.h"
 
+#include <assert.h>
+
 int balance_round_robin_pick(struct balancer *b, const struct balance_set *set,
                              const struct balance_hint *hint, int64_t now_us,
                              struct balance_rng *rng)
@@ -20,6 +22,7 @@ int balance_round_robin_pick(struct balancer *b, const struct balance_set *set,
         if (best == NULL || o->turn > best->turn)
             best = o;
     }
+    assert(best != NULL); /* the set is never empty */
     best->turn -= set->sum[set->count - 1];
     return (int)(best - b->origins);
 }

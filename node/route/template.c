@@ -76,8 +76,10 @@ static bool uri_byte(char c)
 
 static struct piece *add_piece(struct parser *p, enum piece_kind kind)
 {
-    struct piece *piece = &p->t->pieces[p->t->count++];
+    struct piece *piece;
 
+    assert(p->t->pieces != NULL);
+    piece = &p->t->pieces[p->t->count++];
     *piece = (struct piece){.kind = kind};
     return piece;
 }

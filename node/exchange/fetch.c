@@ -632,6 +632,8 @@ static void on_end(void *arg)
             trailers = trailers_filter(&f->trailers, f->route->settings->trailers,
                                        f->route->settings->trailer_count, false);
         store(f);
+        /* From here on the stored response answers, by its own freshness; nobody joins what is over. */
+        inflight_remove(f->w->inflight, f->fill);
         fill_finish(f->fill, trailers);
     }
     finish(f);

@@ -231,13 +231,16 @@ static void after_reader_moved(struct fill *f)
 
 /* ---- producer ---- */
 
-void fill_open(struct fill *f, const struct fill_head *head)
+void fill_open(struct fill *f, const struct fill_head *head, bool bodiless)
 {
     pthread_mutex_lock(&f->lock);
     assert(f->state == FILL_WAITING);
     f->head = *head;
     f->state = FILL_OPEN;
-    wake_readers_unlock(f);
+    if (bodiless)
+        pthread_mutex_unlock(&f->lock);
+    else
+        wake_readers_unlock(f);
 }
 
 static bool grow_parts(struct fill *f)

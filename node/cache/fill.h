@@ -131,8 +131,8 @@ bool fill_set_variant(struct fill *f, const struct vary_spec *vary, struct weir_
 
 /* ---- producer (owner's thread) ---- */
 
-/* Takes what `head` owns. From now on readers stream. */
-void fill_open(struct fill *f, const struct fill_head *head);
+/* Takes what `head` owns. From now on readers stream. bodiless: fill_finish() follows at once, and wakes them. */
+void fill_open(struct fill *f, const struct fill_head *head, bool bodiless);
 /* Takes the slice. false: the window is full; append no more than is at hand until owner->space().
  * Without memory the fill fails, and what is appended to a failed fill is dropped. */
 bool fill_append(struct fill *f, struct weir_slice s);

@@ -73,7 +73,7 @@ static void open_fill(struct fill *f)
 
     h.bytes = weir_blob_new(64);
     h.fields = weir_malloc(sizeof *h.fields);
-    fill_open(f, &h);
+    fill_open(f, &h, false);
 }
 
 struct reader {
@@ -661,7 +661,7 @@ static bool live(void)
     }
     vary_parse(policy_response(&rsp, 200, "Vary: Accept-Language"), &vary);
     inflight_variant(t, f, &vary, WEIR_SPAN_LIT("v"));
-    fill_open(f, &h);
+    fill_open(f, &h, false);
     for (int i = 0; i < 40; i++) {
         struct weir_blob *b = weir_blob_new(1);
 

@@ -593,7 +593,9 @@ static void on_head(void *arg, const struct http_head *head, const struct http_f
     if (f->leader != NULL && !h.storable && f->site_upstream->sticky != NULL &&
         f->origin.sticky_moved)
         f->leader->sticky_set = f->origin.index; /* never on what others may get from the store */
-    fill_open(f->fill, &h);
+    fill_open(f->fill, &h,
+              framing->kind == HTTP_BODY_NONE ||
+                  (framing->kind == HTTP_BODY_LENGTH && framing->length == 0));
 }
 
 /* The body has outgrown what may be stored: it goes on as a stream, for those who read it already. */

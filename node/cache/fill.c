@@ -231,13 +231,13 @@ static void after_reader_moved(struct fill *f)
 
 /* ---- producer ---- */
 
-void fill_open(struct fill *f, const struct fill_head *head, bool bodiless)
+void fill_open(struct fill *f, const struct fill_head *head, bool quiet)
 {
     pthread_mutex_lock(&f->lock);
     assert(f->state == FILL_WAITING);
     f->head = *head;
     f->state = FILL_OPEN;
-    if (bodiless)
+    if (quiet)
         pthread_mutex_unlock(&f->lock);
     else
         wake_readers_unlock(f);
@@ -263,6 +263,12 @@ static bool has_space(struct fill *f)
     if (backlog(f) >= FILL_WINDOW_BYTES)
         f->paused = true;
     return !f->paused;
+}
+
+void fill_wake(struct fill *f)
+{
+    pthread_mutex_lock(&f->lock);
+    wake_readers_unlock(f);
 }
 
 /* The lock is held. Takes the slice; false when it could not be kept: then the body is not what it says. */
@@ -461,7 +467,7 @@ void fill_reader_close(struct fill_reader *r)
     }
     r->closed = true;
     free_now = !r->mailed;
-    if (f->readers == NULL && !f->retain)
+    if (f->readers == NULL && !f->retain && (f->state == FILL_WAITING || f->state == FILL_OPEN))
         mail_owner(f, &f->abandon_mailed, &f->abandon_mail);
     else
         after_reader_moved(f);

@@ -131,8 +131,11 @@ bool fill_set_variant(struct fill *f, const struct vary_spec *vary, struct weir_
 
 /* ---- producer (owner's thread) ---- */
 
-/* Takes what `head` owns. From now on readers stream. bodiless: fill_finish() follows at once, and wakes them. */
-void fill_open(struct fill *f, const struct fill_head *head, bool bodiless);
+/* Takes what `head` owns. From now on readers stream. quiet: content or the end is about to follow and will wake
+ * them (or else fill_wake() must). */
+void fill_open(struct fill *f, const struct fill_head *head, bool quiet);
+/* Wakes who has waited since before the last change; harmless when nobody does. */
+void fill_wake(struct fill *f);
 /* Takes the slice. false: the window is full; append no more than is at hand until owner->space().
  * Without memory the fill fails, and what is appended to a failed fill is dropped. */
 bool fill_append(struct fill *f, struct weir_slice s);

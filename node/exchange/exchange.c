@@ -169,7 +169,7 @@ void exchange_close(struct weir_exchange *x, bool complete)
     if (x->waiting && exchange_stages[x->stage].cancel != NULL)
         exchange_stages[x->stage].cancel(x);
     x->waiting = false;
-    fetch_leave(x, complete);
+    fetch_leave(x);
     fill_reader_close(x->reader);
     x->reader = NULL;
     if (x->started || x->responded)

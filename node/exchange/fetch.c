@@ -40,7 +40,7 @@ struct fetch {
     struct http_head trailers;
     int64_t request_time_s;
     struct vary_spec vary;
-    struct net_deferred gone;
+    struct net_deferred wake, gone;
 };
 
 static const struct origin_events origin_events;
@@ -280,15 +280,7 @@ void fetch_refresh(struct weir_exchange *x, struct stored_response *stale)
     x->err.code = WEIR_OK;
 }
 
-/* Nothing of the request's content is left that the exchange would have to hold. */
-static bool content_is_out(const struct fetch *f)
-{
-    const struct net_pipe *body = f->origin.request.body;
-
-    return body == NULL || (body->ended && body->bytes == 0);
-}
-
-void fetch_leave(struct weir_exchange *x, bool complete)
+void fetch_leave(struct weir_exchange *x)
 {
     struct fetch *f = x->fetch;
 
@@ -298,12 +290,6 @@ void fetch_leave(struct weir_exchange *x, bool complete)
     f->leader = NULL;
     if (!f->pass)
         return; /* goes on for the others, and for the store */
-    if (complete && content_is_out(f)) {
-        /* The client has the last byte, which came in just now: the origin's connection is about to find that
-         * out, and then serves others. If it does not, on_abandoned() is in the mail. */
-        f->origin.request.body = NULL;
-        return;
-    }
     origin_fetch_cancel(&f->origin);
     finish(f);
 }
@@ -556,6 +542,15 @@ static void judge_sharing(struct fetch *f, const struct http_head *head, struct 
     fill_disband(f->fill, f->leader != NULL ? f->leader->reader : NULL);
 }
 
+/* At the end of the turn: the head came alone. */
+static void wake_readers(struct net_deferred *d)
+{
+    struct fetch *f = (struct fetch *)(void *)((char *)d - offsetof(struct fetch, wake));
+
+    if (!f->ended)
+        fill_wake(f->fill);
+}
+
 static void on_head(void *arg, const struct http_head *head, const struct http_framing *framing)
 {
     struct fetch *f = arg;
@@ -593,9 +588,9 @@ static void on_head(void *arg, const struct http_head *head, const struct http_f
     if (f->leader != NULL && !h.storable && f->site_upstream->sticky != NULL &&
         f->origin.sticky_moved)
         f->leader->sticky_set = f->origin.index; /* never on what others may get from the store */
-    fill_open(f->fill, &h,
-              framing->kind == HTTP_BODY_NONE ||
-                  (framing->kind == HTTP_BODY_LENGTH && framing->length == 0));
+    /* Content that came with the head goes out with it, in one send. */
+    fill_open(f->fill, &h, true);
+    net_defer(f->w->loop, &f->wake, wake_readers);
 }
 
 /* The body has outgrown what may be stored: it goes on as a stream, for those who read it already. */

@@ -24,7 +24,7 @@ void fetch_refresh(struct weir_exchange *x, struct stored_response *stale);
 /* The worker stops: ends every fetch; whoever still reads sees it break off. */
 void fetch_cancel_all(struct exchange_worker *w);
 
-/* x goes: a pass is cancelled unless its response is complete, a shared fetch goes on without a leader. */
-void fetch_leave(struct weir_exchange *x, bool complete);
+/* x goes: a pass is cancelled, a shared fetch goes on without a leader. */
+void fetch_leave(struct weir_exchange *x);
 
 #endif

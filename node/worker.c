@@ -309,8 +309,9 @@ void worker_free(struct worker *w)
         h1_server_close(&w->server);
     if (w->x.origins.scratch != NULL)
         origin_client_close(&w->x.origins);
+    net_loop_close(&w->loop); /* runs what was put off: fetches that ended last */
+    fetch_free_kept(&w->x);
     pattern_scratch_free(w->x.scratch);
     weir_free(w->x.fields);
-    net_loop_close(&w->loop);
     free(w);
 }

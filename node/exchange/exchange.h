@@ -64,7 +64,9 @@ struct exchange_worker {
     struct http_field *fields; /* scratch for request heads that arrive whole */
     uint32_t field_cap;
     uint64_t request_ids; /* random start, counted up */
-    struct fetch *fetches; /* all under way */
+    struct fetch *fetches;      /* all under way */
+    struct fetch *free_fetches; /* kept for reuse, arenas and all */
+    unsigned free_fetch_count;
 };
 
 enum exchange_verdict {

@@ -19,6 +19,7 @@
 #include "vary.h"
 
 #define TRAILERS_MAX 32
+#define KEPT_MAX     64 /* fetches kept for reuse, per worker */
 
 struct fetch {
     struct exchange_worker *w;
@@ -37,10 +38,11 @@ struct fetch {
     const struct site_upstream *site_upstream;
     struct origin_request request;
     struct origin_fetch origin;
-    struct http_head trailers;
     int64_t request_time_s;
-    struct vary_spec vary;
     struct net_deferred wake, gone;
+    /* always written before they are read: not cleared when a fetch is used again */
+    struct http_head trailers;
+    struct vary_spec vary;
 };
 
 static const struct origin_events origin_events;
@@ -59,8 +61,47 @@ static void free_fetch(struct net_deferred *d)
 {
     struct fetch *f = (struct fetch *)(void *)((char *)d - offsetof(struct fetch, gone));
 
+    if (f->w->free_fetch_count < KEPT_MAX) {
+        weir_arena_reset(&f->arena);
+        f->next = f->w->free_fetches;
+        f->w->free_fetches = f;
+        f->w->free_fetch_count++;
+        return;
+    }
     weir_arena_free(&f->arena);
     weir_free(f);
+}
+
+/* Zeroed, but for an arena that may hold a chunk already. */
+static struct fetch *take_fetch(struct exchange_worker *w)
+{
+    struct fetch *f = w->free_fetches;
+    struct weir_arena arena;
+
+    if (f == NULL) {
+        f = weir_calloc(1, sizeof *f);
+        if (f != NULL)
+            weir_arena_init(&f->arena, 0);
+        return f;
+    }
+    w->free_fetches = f->next;
+    w->free_fetch_count--;
+    arena = f->arena;
+    memset(f, 0, offsetof(struct fetch, trailers));
+    f->arena = arena;
+    return f;
+}
+
+void fetch_free_kept(struct exchange_worker *w)
+{
+    while (w->free_fetches != NULL) {
+        struct fetch *f = w->free_fetches;
+
+        w->free_fetches = f->next;
+        weir_arena_free(&f->arena);
+        weir_free(f);
+    }
+    w->free_fetch_count = 0;
 }
 
 /* The fetch is over, however: lets go of everything; the memory goes at the end of the turn. */
@@ -84,13 +125,12 @@ static void finish(struct fetch *f)
 
 static struct fetch *new_fetch(struct weir_exchange *x, struct fill *fill, bool pass)
 {
-    struct fetch *f = weir_calloc(1, sizeof *f);
+    struct fetch *f = take_fetch(x->w);
 
     if (f == NULL) {
         weir_fail(&x->err, WEIR_E_MEMORY, "fetch: create", 0);
         return NULL;
     }
-    weir_arena_init(&f->arena, 0);
     f->w = x->w;
     f->site = site_use(x->site);
     f->fill = fill_ref(fill);

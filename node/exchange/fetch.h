@@ -23,6 +23,8 @@ void fetch_refresh(struct weir_exchange *x, struct stored_response *stale);
 
 /* The worker stops: ends every fetch; whoever still reads sees it break off. */
 void fetch_cancel_all(struct exchange_worker *w);
+/* Frees what is kept for reuse; once the loop has run its last turn. */
+void fetch_free_kept(struct exchange_worker *w);
 
 /* x goes: a pass is cancelled, a shared fetch goes on without a leader. */
 void fetch_leave(struct weir_exchange *x);

@@ -12,6 +12,7 @@
  */
 
 #define ROUND_PARTS    12
+#define FLAT_MAX       4096
 #define RATE_GRACE_MS  10000
 #define KEEP_FREE      6 /* iovecs for framing around a round */
 
@@ -223,12 +224,32 @@ static bool takes_too_little(const struct h1_stream *s)
            s->x.sent_bytes < rate * (uint64_t)(s->blocked_ms - RATE_GRACE_MS) / 1000;
 }
 
+/*
+ * One system call. Little bytes in many pieces cost the kernel more than a copy costs us: they go as
+ * one piece.
+ */
+static ssize_t send_queued(struct h1_stream *s)
+{
+    const struct iovec *iov = s->iov + s->iov_at;
+    unsigned count = s->iov_count - s->iov_at;
+    struct msghdr msg = {.msg_iov = s->iov + s->iov_at, .msg_iovlen = count};
+    char flat[FLAT_MAX];
+    size_t len = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        if (iov[i].iov_len > sizeof flat - len)
+            return sendmsg(s->conn->fd, &msg, MSG_NOSIGNAL);
+        memcpy(flat + len, iov[i].iov_base, iov[i].iov_len);
+        len += iov[i].iov_len;
+    }
+    return send(s->conn->fd, flat, len, MSG_NOSIGNAL);
+}
+
 /* Sends what is queued. 1: all out; 0: the socket is full; -1: broken. */
 static int flush(struct h1_stream *s)
 {
     while (s->iov_at < s->iov_count) {
-        struct msghdr msg = {.msg_iov = s->iov + s->iov_at, .msg_iovlen = s->iov_count - s->iov_at};
-        ssize_t n = sendmsg(s->conn->fd, &msg, MSG_NOSIGNAL);
+        ssize_t n = send_queued(s);
 
         if (n >= 0) {
             weir_metric_add(s->x.w->metrics, WEIR_M_bytes_out, n);

@@ -110,8 +110,28 @@ void net_peer_from(struct net_peer *p, const struct net_addr *a)
     }
 }
 
+/* Every forwarded request and every log line asks for this one: no format string. */
+static size_t ipv4_text(const uint8_t ip[4], char *buf)
+{
+    char *at = buf;
+
+    for (int i = 0; i < 4; i++) {
+        unsigned n = ip[i];
+
+        if (n >= 100)
+            *at++ = (char)('0' + n / 100);
+        if (n >= 10)
+            *at++ = (char)('0' + n / 10 % 10);
+        *at++ = (char)('0' + n % 10);
+        *at++ = i < 3 ? '.' : '\0';
+    }
+    return (size_t)(at - buf) - 1;
+}
+
 size_t net_peer_text(const struct net_peer *p, char buf[NET_TEXT_MAX])
 {
+    if (p->family == AF_INET)
+        return ipv4_text(p->ip, buf);
     if (p->family == AF_UNIX)
         memcpy(buf, "unix", 5);
     else if (inet_ntop(p->family, p->ip, buf, NET_TEXT_MAX) == NULL)

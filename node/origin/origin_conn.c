@@ -14,7 +14,7 @@
 #include "origin_pool.h"
 #include "origin_state.h"
 
-#define READ_FIRST   16384
+#define READ_FIRST   18432 /* a head and 16 KiB in one read */
 #define READ_LARGE   65536
 #define READ_LEAST   2048 /* less room than this: a new blob */
 #define GATHER_BELOW 1024 /* chunks smaller than this are moved together rather than passed alone */
@@ -336,7 +336,8 @@ static void push_request(struct origin_conn *c)
         ssize_t n;
 
         msg.msg_iovlen = gather(c, iov);
-        n = sendmsg(c->fd, &msg, MSG_NOSIGNAL);
+        n = msg.msg_iovlen == 1 ? send(c->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL)
+                                : sendmsg(c->fd, &msg, MSG_NOSIGNAL);
         if (n >= 0) {
             account(c, (size_t)n);
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {

@@ -12,6 +12,7 @@
 #include "weir/log.h"
 #include "weir/work.h"
 #include "inflight.h"
+#include "memory_watch.h"
 #include "net_listener.h"
 #include "net_peers.h"
 #include "origin_state.h"
@@ -446,10 +447,27 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
     }
 }
 
+/* Steps up and down with the memory in use, and says so once per step. */
+static void watch_memory(struct runtime *rt)
+{
+    static const char *const words[] = {"memory is no longer short",
+                                        "memory is short: closing idle connections",
+                                        "memory is nearly used up: answering 503"};
+    enum exchange_pressure before = (enum exchange_pressure)atomic_load(&rt->shared.pressure);
+    enum exchange_pressure now = memory_watch(rt->settings->memory_bytes, before);
+
+    if (now != before)
+        weir_log(now > PRESSURE_NONE ? WEIR_LOG_WARN : WEIR_LOG_INFO, "%s", words[now]);
+    atomic_store(&rt->shared.pressure, (int)now);
+    for (unsigned w = 0; w < rt->worker_count && now >= PRESSURE_SHED; w++)
+        worker_shed(rt->workers[w]);
+}
+
 static void on_turn(struct net_timer *t)
 {
     struct runtime *rt = (struct runtime *)(void *)((char *)t - offsetof(struct runtime, turn));
 
+    watch_memory(rt);
     site_turn(rt->site, rt->control.clock.mono_ms);
     net_timer_start(&rt->control, t, rt->control.clock.mono_ms + TURN_MS);
 }

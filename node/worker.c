@@ -111,6 +111,15 @@ static void on_drain_mail(struct weir_mail *mail)
     h1_server_drain(&w->server);
 }
 
+static void on_shed_mail(struct weir_mail *mail)
+{
+    struct worker *w = WORKER_OF(mail, shed_mail);
+
+    atomic_store(&w->shedding, false);
+    h1_server_shed(&w->server);
+    origin_client_drain(&w->x.origins);
+}
+
 static void on_abort_mail(struct weir_mail *mail)
 {
     struct worker *w = WORKER_OF(mail, abort_mail);
@@ -189,6 +198,7 @@ static bool set_up(struct worker *w, struct site *site, struct weir_err *err)
     w->x.tier = w->shared->tier;
     w->x.inflight = w->shared->inflight;
     w->x.secret = w->shared->secret;
+    w->x.pressure = &w->shared->pressure;
     seed[1] = weir_hash64(w->shared->secret, seed, sizeof seed);
     w->x.request_ids = seed[1];
     w->x.scratch = pattern_scratch_new(err);
@@ -220,6 +230,7 @@ struct worker *worker_new(struct worker_shared *shared, unsigned index, struct s
     w->index = index;
     w->drain_mail.run = on_drain_mail;
     w->abort_mail.run = on_abort_mail;
+    w->shed_mail.run = on_shed_mail;
     w->stop_mail.run = on_stop_mail;
     w->drained_mail.run = on_drained_mail;
     if (!set_up(w, site, err)) {
@@ -276,6 +287,12 @@ void worker_apply(struct worker_change *c)
 {
     c->mail = (struct weir_mail){.run = on_change_mail};
     weir_mailbox_post(&c->worker->loop.box, &c->mail);
+}
+
+void worker_shed(struct worker *w)
+{
+    if (!atomic_exchange(&w->shedding, true))
+        weir_mailbox_post(&w->loop.box, &w->shed_mail);
 }
 
 void worker_drain(struct worker *w)

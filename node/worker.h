@@ -22,6 +22,7 @@ struct worker_shared {
     const struct weir_hash_secret *secret;
     struct net_loop *control;
     unsigned workers;
+    atomic_int pressure; /* enum exchange_pressure */
     void (*drained)(void *arg); /* on the control thread: a worker has no connection left */
     void *arg;
 };
@@ -38,7 +39,8 @@ struct worker {
     struct h1_server server;
     struct net_listener listeners[WORKER_LISTENERS_MAX];
     unsigned listener_ids[WORKER_LISTENERS_MAX]; /* which address; 0 = free place */
-    struct weir_mail drain_mail, abort_mail, stop_mail, drained_mail;
+    struct weir_mail drain_mail, abort_mail, stop_mail, drained_mail, shed_mail;
+    atomic_bool shedding; /* shed_mail is on its way */
     bool drained;
     _Alignas(64) struct weir_metrics metrics;
 };
@@ -71,6 +73,8 @@ struct worker_change {
 };
 
 void worker_apply(struct worker_change *c);
+/* Closes connections that say nothing. */
+void worker_shed(struct worker *w);
 void worker_drain(struct worker *w);
 void worker_abort(struct worker *w);
 /* Ends the thread and waits for it; the worker must be drained or aborted. */

@@ -73,6 +73,7 @@
 static const struct config_key node_keys[] = {
     COUNT("workers", struct settings, workers, 0, 256, "0"),
     TIME("drain_timeout", struct settings, drain_timeout_ms, 0, DAY, "30s"),
+    SIZE("memory", struct settings, memory_bytes, 0, UINT64_C(1) << 50, "0"),
 };
 DEFINE_SECTION(node, struct settings);
 

@@ -49,6 +49,13 @@ struct tier;
 struct weir_exchange;
 struct weir_sink;
 
+/* How much the node has to hold back; the control thread decides, workers look. */
+enum exchange_pressure {
+    PRESSURE_NONE,
+    PRESSURE_SHED,   /* close idle connections */
+    PRESSURE_REFUSE, /* and answer new requests 503 */
+};
+
 /* One worker's surroundings; set up by the runtime. */
 struct exchange_worker {
     unsigned index;
@@ -60,6 +67,7 @@ struct exchange_worker {
     struct inflight *inflight; /* shared */
     const struct weir_hash_secret *secret;
     struct weir_sink *access; /* shared; NULL: none */
+    const atomic_int *pressure; /* shared: enum exchange_pressure; NULL: never any */
     struct pattern_scratch *scratch;
     struct http_field *fields; /* scratch for request heads that arrive whole */
     uint32_t field_cap;

@@ -8,6 +8,17 @@
 #include "reply.h"
 #include "trace.h"
 
+/* A node that is nearly out of memory answers what it must with as little as it can (design/security 4). */
+static enum exchange_verdict stage_pressure(struct weir_exchange *x)
+{
+    const atomic_int *pressure = x->w->pressure;
+
+    if (pressure == NULL || atomic_load_explicit(pressure, memory_order_relaxed) < PRESSURE_REFUSE)
+        return EXCHANGE_NEXT;
+    weir_fail(&x->err, WEIR_E_OVERLOAD, "node: memory budget", 0);
+    return EXCHANGE_FAIL;
+}
+
 static enum exchange_verdict stage_target(struct weir_exchange *x)
 {
     if (!http_target_parse(&x->req, x->secure, &x->arena, &x->target, &x->err))
@@ -81,6 +92,7 @@ static enum exchange_verdict stage_route(struct weir_exchange *x)
 }
 
 const struct exchange_stage exchange_stages[] = {
+    {"pressure", stage_pressure, NULL},
     {"target", stage_target, NULL},
     {"loop", stage_loop, NULL},
     {"route", stage_route, NULL},

@@ -10,6 +10,8 @@
 
 #define FREE_STREAMS_MAX 256
 #define LINGER_MS        2000
+#define CROWDED_PERCENT  80
+#define CROWDED_DIVISOR  10
 #define EARLY_MAX        65536 /* bytes of early requests that are kept; then reading pauses */
 
 static void on_readable(evutil_socket_t fd, short what, void *arg);
@@ -249,6 +251,17 @@ static void linger(struct h1_conn *c)
     h1_conn_expect(c, H1_LINGER, LINGER_MS);
 }
 
+/* Idle connections may stay less long while most places are taken (design/security 4). */
+static int64_t idle_ms(const struct h1_conn *c)
+{
+    const struct client_settings *s = settings_of(c);
+    uint64_t open = net_peers_count(c->server->peers);
+
+    if (s->connections == 0 || open <= s->connections / 100 * CROWDED_PERCENT)
+        return s->idle_timeout_ms;
+    return s->idle_timeout_ms / CROWDED_DIVISOR;
+}
+
 static void become_idle(struct h1_conn *c)
 {
     drop_input(c);
@@ -258,7 +271,7 @@ static void become_idle(struct h1_conn *c)
     }
     enter_idle(c);
     h1_conn_read(c, true);
-    h1_conn_expect(c, H1_IDLE, settings_of(c)->idle_timeout_ms);
+    h1_conn_expect(c, H1_IDLE, idle_ms(c));
 }
 
 void h1_conn_response_done(struct h1_stream *s)

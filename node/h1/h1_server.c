@@ -50,11 +50,16 @@ void h1_server_accept(void *server, int fd, const struct net_addr *addr)
     weir_metric_add(s->w->metrics, WEIR_M_connections_open, 1);
 }
 
+void h1_server_shed(struct h1_server *s)
+{
+    while (s->oldest_idle != NULL)
+        h1_conn_close(s->oldest_idle, false);
+}
+
 void h1_server_drain(struct h1_server *s)
 {
     s->draining = true;
-    while (s->oldest_idle != NULL)
-        h1_conn_close(s->oldest_idle, false);
+    h1_server_shed(s);
     if (s->count == 0 && s->drained != NULL)
         s->drained(s->drained_arg);
 }

@@ -34,6 +34,8 @@ bool h1_server_init(struct h1_server *s, struct exchange_worker *w, struct net_p
 void h1_server_accept(void *server, int fd, const struct net_addr *peer);
 /* No new requests: idle connections close now, busy ones after their response. */
 void h1_server_drain(struct h1_server *s);
+/* Closes connections between requests: a node short of memory. */
+void h1_server_shed(struct h1_server *s);
 /* Ends every connection now, whatever it does. */
 void h1_server_abort(struct h1_server *s);
 /* No connection may be left. */

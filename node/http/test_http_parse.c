@@ -210,7 +210,7 @@ static void another_version_is_505_and_a_malformed_one_400(void **state)
     (void)state;
     refuse(REQUEST, "GET / HTTP/2.0\r\n\r\n", WEIR_E_VERSION_UNKNOWN);
     refuse(REQUEST, "GET / HTTP/1.2\r\n\r\n", WEIR_E_VERSION_UNKNOWN);
-    refuse(REQUEST, "GET / HTTP/0.9\r\n\r\n", WEIR_E_VERSION_UNKNOWN);
+    refuse(REQUEST, "GET / HTTP/0.9\r\n\r\n", WEIR_E_BAD_REQUEST);
     refuse(REQUEST, "GET / HTTP/1.10\r\n\r\n", WEIR_E_BAD_REQUEST);
     refuse(REQUEST, "GET / http/1.1\r\n\r\n", WEIR_E_BAD_REQUEST);
     refuse(REQUEST, "GET / HTTP/11\r\n\r\n", WEIR_E_BAD_REQUEST);

@@ -29,7 +29,7 @@ struct net_timer {
     void (*fire)(struct net_timer *t);
 };
 
-/* Work put off to the end of the turn: freeing what a caller up the stack may still hold. */
+/* Work put off to the end of the turn, in order: above all freeing what a caller up the stack may still hold. */
 struct net_deferred {
     struct net_deferred *next;
     void (*run)(struct net_deferred *d);

@@ -201,6 +201,29 @@ class Connections(NodeCase):
         wait_until(lambda: node.open_files() <= before + 2, what="descriptors are closed")
 
 
+class Memory(NodeCase):
+    def test_a_node_over_its_budget_answers_503_and_closes_what_is_idle(self):
+        node = self.front(self.origin(), node={"memory": "1MiB"})  # no process is that small
+        idle = self.client(node)
+        idle.send(request())
+        idle.response()
+        wait_until(lambda: "answering 503" in node.log())
+        self.assertTrue(idle.closed())
+        answer = node.get("/")
+        self.assertEqual(answer.status, 503)
+        self.assertEqual(answer.fields["connection"], "close")
+
+    def test_idle_connections_stay_less_long_when_most_places_are_taken(self):
+        node = self.front(self.origin(), client={"connections": 100, "idle_timeout": "10s"}, node={"workers": 1})
+        clients = [self.client(node) for _ in range(85)]
+        for client in clients:
+            client.send(request())
+            client.response()
+        begun = time.monotonic()
+        self.assertTrue(clients[-1].closed())
+        self.assertLess(time.monotonic() - begun, 5)
+
+
 class Signals(NodeCase):
     def test_a_client_that_vanishes_while_written_to_does_not_kill_the_node(self):
         node = self.front(self.origin(lambda x: x.reply(200, {"Cache-Control": "max-age=600"}, b"x" * 1000000)))

@@ -370,6 +370,7 @@ static inline bool node_start(struct test_node *t)
     w->tier = t->cache.memory_bytes > 0 ? tier_new(&tier, &err) : NULL;
     w->scratch = pattern_scratch_new(&err);
     if (t->registry == NULL || t->peers == NULL || w->inflight == NULL || w->scratch == NULL ||
+        (w->tier == NULL && t->cache.memory_bytes > 0) ||
         !origin_client_init(&w->origins, &t->loop, t->metrics, 1, &err) ||
         !h1_server_init(&t->server, w, t->peers, &err))
         return false;
@@ -422,6 +423,7 @@ static inline void node_stop(struct test_node *t)
     node_settle(t);
     fetch_cancel_all(w);
     node_settle(t);
+    fetch_free_kept(w);
     node_client_close(t);
     if (w->site != NULL)
         site_retire(w->site);

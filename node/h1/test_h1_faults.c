@@ -1,0 +1,399 @@
+/*
+ * The n-th allocation fails, n = 1, 2, 3 ... until a run passes untouched, in every kind of
+ * exchange. Each run must give the client its answer, an error of ours, or a message that is
+ * visibly broken off; store nothing half; and leave a node that serves the next client well. The
+ * address sanitizer sees to the leaks.
+ */
+#include "test_node.h"
+
+#include "weir/log.h"
+
+#define FRESH "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n"
+#define STALE "HTTP/1.1 200 OK\r\nCache-Control: max-age=0\r\nETag: \"a\"\r\n"
+#define BODY  "0123456789abcdefghijklmnopqrstuvwxyz"
+
+struct scenario {
+    const char *name;
+    const char *before;  /* a request served before memory fails; NULL: none */
+    const char *request; /* may hold several; each gets an answer */
+    const char *later;   /* sent when the origin has seen `request`; NULL: nothing */
+    unsigned answers;
+    const char *body; /* of every good answer */
+    int status;       /* of every good answer, but for `before` */
+    struct script script[4];
+    void (*set)(struct test_node *t);
+    bool stops_at_eof; /* the client closes its side behind the request */
+};
+
+static void no_cache(struct test_node *t)
+{
+    t->route.cache.enabled = false;
+}
+
+static void trailers(struct test_node *t)
+{
+    static const char *names[] = {"X-Sum"};
+
+    t->route.trailers = names;
+    t->route.trailer_count = 1;
+}
+
+static void redirect(struct test_node *t)
+{
+    t->route.action = ROUTE_REDIRECT;
+    t->route.redirect_to = "https://$host$path?$query";
+    t->route.redirect_status = 308;
+}
+
+static void fixed(struct test_node *t)
+{
+    static struct field_edit_settings add[] = {{"X-Add", "$request_id $path"}};
+
+    t->route.action = ROUTE_RESPOND;
+    t->route.respond_status = 200;
+    t->route.respond_body = BODY;
+    t->route.respond_type = "text/plain";
+    t->route.response_fields.add = add;
+    t->route.response_fields.add_count = 1;
+}
+
+static void edits(struct test_node *t)
+{
+    static struct field_edit_settings set[] = {{"X-Set", "$client $path"}};
+
+    t->route.request_fields.set = t->route.response_fields.set = set;
+    t->route.request_fields.set_count = t->route.response_fields.set_count = 1;
+    t->route.rewrite_pattern = "^/(.)";
+    t->route.rewrite_to = "/new/$1";
+}
+
+static void websocket(struct test_node *t)
+{
+    t->route.websocket = true;
+}
+
+static void stores_little(struct test_node *t)
+{
+    t->cache.object_max_bytes = 10;
+}
+
+#define THRICE(...)                                                                                \
+    {                                                                                              \
+        {__VA_ARGS__}, {__VA_ARGS__}, {__VA_ARGS__},                                               \
+        {                                                                                          \
+            __VA_ARGS__                                                                            \
+        }                                                                                          \
+    }
+
+static const struct scenario scenarios[] = {
+    {.name = "a pass with a length",
+     .request = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+     .answers = 1,
+     .body = BODY,
+     .status = 200,
+     .set = no_cache,
+     .script = THRICE(.reply = FRESH "Content-Length: 36\r\n\r\n" BODY, .one_by_one = 30)},
+    {.name = "a pass in chunks with trailers",
+     .request = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+     .answers = 1,
+     .body = BODY,
+     .status = 200,
+     .set = trailers,
+     .script =
+         THRICE(.reply =
+                    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                    "a\r\n0123456789\r\n1a\r\nabcdefghijklmnopqrstuvwxyz\r\n0\r\nX-Sum: 1\r\n\r\n",
+                .one_by_one = 25)},
+    {.name = "a pass to the end of the connection",
+     .request = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+     .answers = 1,
+     .body = BODY,
+     .status = 200,
+     .script = THRICE(.reply = "HTTP/1.1 200 OK\r\n\r\n" BODY, .close = true, .one_by_one = 25)},
+    {.name = "a fill with a length",
+     .request = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+     .answers = 1,
+     .body = BODY,
+     .status = 200,
+     .script = THRICE(.reply = FRESH "Content-Length: 36\r\n\r\n" BODY, .one_by_one = 30)},
+    {.name = "a fill in chunks with a variant",
+     .request = "GET /a HTTP/1.1\r\nHost: x\r\nAccept-Language: de\r\n\r\n",
+     .answers = 1,
+     .body = BODY,
+     .status = 200,
+     .script =
+         THRICE(.reply = FRESH "Vary: Accept-Language\r\nTransfer-Encoding: chunked\r\n\r\n"
+                               "a\r\n0123456789\r\n1a\r\nabcdefghijklmnopqrstuvwxyz\r\n0\r\n\r\n",
+                .one_by_one = 25)},
+    {.name = "a fill that outgrows the limit",
+     .request = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+     .answers = 1,
+     .body = BODY,
+     .status = 200,
+     .set = stores_little,
+     .script =
+         THRICE(.reply = FRESH "Transfer-Encoding: chunked\r\n\r\n"
+                               "a\r\n0123456789\r\n1a\r\nabcdefghijklmnopqrstuvwxyz\r\n0\r\n\r\n",
+                .one_by_one = 15)},
+    {.name = "a head and a body cut in many pieces",
+     .request = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+     .answers = 1,
+     .body = BODY,
+     .status = 200,
+     .script = THRICE(.reply = FRESH "Content-Length: 36\r\n\r\n" BODY, .one_by_one = 1)},
+    {.name = "a miss, a hit and a conditional hit",
+     .request = "GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /a HTTP/1.1\r\nHost: x\r\n\r\n"
+                "GET /a HTTP/1.1\r\nHost: x\r\nIf-None-Match: \"b\"\r\n\r\n",
+     .answers = 3,
+     .body = BODY,
+     .status = 200,
+     .script = THRICE(.reply = FRESH "ETag: \"a\"\r\nContent-Length: 36\r\n\r\n" BODY)},
+    {.name = "a validation",
+     .before = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+     .request = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+     .answers = 1,
+     .body = BODY,
+     .status = 200,
+     .script = {{.reply = STALE "Content-Length: 36\r\n\r\n" BODY},
+                {.reply = "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nX-New: 1\r\n\r\n"},
+                {.reply = "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nX-New: 1\r\n\r\n"}}},
+    {.name = "an answer of 304 to the client",
+     .before = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+     .request = "GET /a HTTP/1.1\r\nHost: x\r\nIf-None-Match: \"a\"\r\n\r\n",
+     .answers = 1,
+     .body = "",
+     .status = 304,
+     .script = THRICE(.reply = FRESH "ETag: \"a\"\r\nContent-Length: 36\r\n\r\n" BODY)},
+    {.name = "an upload with a length",
+     .request = "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nfirst",
+     .later = "other",
+     .answers = 1,
+     .body = BODY,
+     .status = 200,
+     .script = THRICE(.reply = "HTTP/1.1 200 OK\r\nContent-Length: 36\r\n\r\n" BODY)},
+    {.name = "an upload in chunks, waited for",
+     .request =
+         "PUT /a HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n",
+     .later = "5\r\nfirst\r\n5\r\nother\r\n0\r\n\r\n",
+     .answers = 1,
+     .body = BODY,
+     .status = 200,
+     .script = THRICE(.reply = "HTTP/1.1 200 OK\r\nContent-Length: 36\r\n\r\n" BODY)},
+    {.name = "interim responses",
+     .request = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+     .answers = 1,
+     .body = BODY,
+     .status = 200,
+     .script = THRICE(.reply = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+                               "HTTP/1.1 200 OK\r\nContent-Length: 36\r\n\r\n" BODY)},
+    {.name = "edits and a rewrite",
+     .request = "GET /a?b HTTP/1.1\r\nHost: x\r\n\r\n",
+     .answers = 1,
+     .body = BODY,
+     .status = 200,
+     .set = edits,
+     .script = THRICE(.reply = FRESH "Content-Length: 36\r\n\r\n" BODY)},
+    {.name = "a redirect",
+     .request = "GET /a?b HTTP/1.1\r\nHost: x\r\n\r\n",
+     .answers = 1,
+     .body = "",
+     .status = 308,
+     .set = redirect},
+    {.name = "a fixed response",
+     .request = "GET /a?b HTTP/1.1\r\nHost: x\r\n\r\n",
+     .answers = 1,
+     .body = BODY,
+     .status = 200,
+     .set = fixed},
+    {.name = "pipelined requests",
+     .request = "GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n"
+                "GET /3 HTTP/1.1\r\nHost: x\r\n\r\n",
+     .answers = 3,
+     .body = BODY,
+     .status = 200,
+     .set = no_cache,
+     .script = THRICE(.reply = FRESH "Content-Length: 36\r\n\r\n" BODY)},
+    {.name = "a request in pieces",
+     .request = "GET /a HTTP/1.1\r\nHo",
+     .later = "st: x\r\n\r\n",
+     .answers = 1,
+     .body = BODY,
+     .status = 200,
+     .script = THRICE(.reply = FRESH "Content-Length: 36\r\n\r\n" BODY)},
+    {.name = "a switch of protocols",
+     .request = "GET /a HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+                "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+     .answers = 0,
+     .body = NULL,
+     .status = 101,
+     .set = websocket,
+     .stops_at_eof = true,
+     .script = THRICE(.reply = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n"
+                               "Upgrade: websocket\r\nSec-WebSocket-Accept: "
+                               "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nframes",
+                      .close = true)},
+};
+
+/* ---- judging what the client got ---- */
+
+/* The content of a whole response, decoded. */
+static size_t content_of(const char *text, size_t len, char *out)
+{
+    const char *at = (const char *)memmem(text, len, "\r\n\r\n", 4) + 4, *end = text + len;
+    size_t n = 0;
+
+    if (memmem(text, (size_t)(at - text), "Transfer-Encoding: chunked", 26) == NULL) {
+        memcpy(out, at, (size_t)(end - at));
+        return (size_t)(end - at);
+    }
+    for (;;) {
+        size_t size = strtoul(at, NULL, 16);
+
+        at = strstr(at, "\r\n") + 2;
+        if (size == 0)
+            return n;
+        memcpy(out + n, at, size);
+        n += size;
+        at += size + 2;
+    }
+}
+
+/* Every whole response is the right one or an error of ours; true if all `answers` are right. */
+static bool judge(const struct test_node *t, const struct scenario *s)
+{
+    static char body[NODE_TEXT_MAX];
+    unsigned good = 0;
+    size_t at = 0, len;
+
+    while (at < t->got_len &&
+           (len = node_response_len(t->got + at, t->got_len - at, t->client_eof, false)) > 0) {
+        int status = atoi(t->got + at + 9);
+
+        if (status == s->status && s->body != NULL) {
+            size_t n = content_of(t->got + at, len, body);
+
+            /* Without a length the end of the connection would look like the end of the body. */
+            if (n != strlen(s->body) || memcmp(body, s->body, n) != 0)
+                fail_msg("%s: a whole response with the body \"%.*s\"", s->name, (int)n, body);
+            good++;
+        } else if (status == 101 && s->status == 101) {
+            return t->got_len >= 6 && memcmp(t->got + t->got_len - 6, "frames", 6) == 0;
+        } else if (status >= 200 && status != 500 && status != 502 && status != 503) {
+            fail_msg("%s: status %d", s->name, status);
+        }
+        at += len;
+    }
+    return good == s->answers;
+}
+
+/* ---- one run ---- */
+
+static void exchange(struct test_node *t, const struct scenario *s)
+{
+    node_client_open(t);
+    node_send(t, s->request);
+    if (s->later != NULL) {
+        if (!t->client_eof)
+            node_turn(t);
+        node_send(t, s->later);
+    }
+    if (s->stops_at_eof)
+        shutdown(t->client, SHUT_WR);
+    node_receive(t, s->answers > 0 ? s->answers : 2); /* a tunnel ends with its connection */
+}
+
+/* True if the run met the failure. */
+static bool run(const struct scenario *s, unsigned long n)
+{
+    static const struct script again[] = THRICE(.reply = FRESH "Content-Length: 36\r\n\r\n" BODY);
+    const struct scenario check = {.name = "the next client",
+                                   .request = s->request,
+                                   .later = s->later,
+                                   .answers = s->answers,
+                                   .body = s->body,
+                                   .status = s->status};
+    struct test_node t;
+    bool failed, good;
+
+    node_init(&t);
+    if (s->set != NULL)
+        s->set(&t);
+    t.scripts = s->script;
+    for (t.script_count = 0; t.script_count < 4 && s->script[t.script_count].reply != NULL;)
+        t.script_count++;
+    assert_true(node_start(&t));
+    if (s->before != NULL) {
+        node_client_open(&t);
+        node_send(&t, s->before);
+        assert_int_equal(node_receive(&t, 1), 1);
+    }
+    weir_alloc_fail_at(n);
+    exchange(&t, s);
+    failed = weir_alloc_failed();
+    weir_alloc_fail_at(0);
+    good = judge(&t, s);
+    if (!failed && !good)
+        fail_msg("%s, untouched: %.*s", s->name, (int)t.got_len, t.got);
+    if (s->status != 101) {
+        /* What is stored, if anything, is whole; nothing is stuck. */
+        while (t.worker.fetches != NULL)
+            node_turn(&t);
+        for (unsigned i = 0; i < t.origin_conns; i++)
+            node_origin_end(&t.origin[i], false);
+        t.scripts = again;
+        t.script_count = 4;
+        t.next_script = 0;
+        exchange(&t, &check);
+        if (!judge(&t, &check))
+            fail_msg("%s, after the %lu. failed: %.*s", s->name, n, (int)t.got_len, t.got);
+    }
+    node_stop(&t);
+    return failed;
+}
+
+static void every_allocation_may_fail_in_every_exchange(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0]; i++) {
+        unsigned long n = 1;
+
+        while (run(&scenarios[i], n))
+            n++;
+        print_message("%3lu allocations: %s\n", n - 1, scenarios[i].name);
+    }
+}
+
+/* Building a node fails cleanly too. */
+static void every_allocation_may_fail_while_a_node_is_built(void **state)
+{
+    bool failed, started;
+    unsigned long n = 0;
+
+    (void)state;
+    do {
+        struct test_node t;
+
+        node_init(&t);
+        edits(&t);
+        t.log.access_format = ACCESS_LOG_JSON;
+        t.upstream.sticky_cookie = "srv";
+        weir_alloc_fail_at(++n);
+        started = node_start(&t);
+        failed = weir_alloc_failed();
+        weir_alloc_fail_at(0);
+        assert_true(started || failed); /* some can be done without: a pattern's machine code */
+        node_stop(&t);
+    } while (failed);
+    assert_true(n > 20);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_allocation_may_fail_in_every_exchange),
+        cmocka_unit_test(every_allocation_may_fail_while_a_node_is_built),
+    };
+
+    weir_log_set_level(WEIR_LOG_ERROR); /* failures are what is asked for here */
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -156,10 +156,10 @@ void origin_names_turn(struct origin_names *n, int64_t now_ms)
 
     if (n->host == NULL || n->asking || now_ms < n->due_ms)
         return;
-    n->due_ms = now_ms + n->interval_ms;
     q = weir_calloc(1, sizeof *q);
     if (q == NULL)
         return; /* the next turn tries again */
+    n->due_ms = now_ms + n->interval_ms;
     q->work.reply = n->reply;
     q->work.run = resolve;
     q->work.done = resolved;

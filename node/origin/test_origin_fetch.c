@@ -1493,6 +1493,7 @@ static void reloads_share_a_pool_and_retire_it(void **state)
 
 /* ---- failing memory ---- */
 
+#ifdef WEIR_FAULTS
 static void the_nth_allocation_may_fail_in_a_fetch(void **state)
 {
     static const struct script s[] = {
@@ -1529,6 +1530,7 @@ static void the_nth_allocation_may_fail_in_a_fetch(void **state)
     } while (failed);
     assert_true(n > 5);
 }
+#endif
 
 int main(void)
 {
@@ -1568,7 +1570,9 @@ int main(void)
         cmocka_unit_test(a_fetch_may_be_cancelled_from_its_head),
         cmocka_unit_test(a_failure_on_its_way_may_be_overtaken_by_the_end),
         cmocka_unit_test(reloads_share_a_pool_and_retire_it),
+#ifdef WEIR_FAULTS
         cmocka_unit_test(the_nth_allocation_may_fail_in_a_fetch),
+#endif
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

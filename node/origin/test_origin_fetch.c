@@ -449,7 +449,8 @@ static void begin(struct world *w, struct get *g, const struct origin_request *r
 static void finish(struct world *w, struct get *g)
 {
     w->loop.stopping = true;
-    net_loop_run(&w->loop); /* a failure at once is put off to the end of the turn, which this was */
+    net_loop_run(
+        &w->loop); /* a failure at once is put off to the end of the turn, which this was */
     while (!over(g))
         turn(w);
     assert_int_equal(g->ends + g->fails + g->upgrades, 1);

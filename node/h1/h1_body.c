@@ -50,18 +50,29 @@ static bool too_slow(const struct h1_stream *s)
            s->body_bytes < rate * (uint64_t)(s->wait_ms - RATE_GRACE_MS) / 1000;
 }
 
+/* While the client does not take the response, that is what the connection's one timer is for. */
+void h1_body_expect(struct h1_stream *s)
+{
+    if (s->want_write)
+        return;
+    if (h1_body_expected(s) && s->conn->reading)
+        h1_conn_expect(s->conn, H1_BODY, settings_of(s)->body_timeout_ms);
+    else
+        h1_conn_expect(s->conn, H1_RESPONSE, 0);
+}
+
 static void expect_content(struct h1_stream *s)
 {
     h1_conn_read(s->conn, true);
     wait_for_client(s, true);
-    h1_conn_expect(s->conn, H1_BODY, settings_of(s)->body_timeout_ms);
+    h1_body_expect(s);
 }
 
 static void hold_back(struct h1_stream *s)
 {
     h1_conn_read(s->conn, false);
     wait_for_client(s, false);
-    h1_conn_expect(s->conn, H1_RESPONSE, 0);
+    h1_body_expect(s);
 }
 
 static void content_done(struct h1_stream *s)
@@ -70,7 +81,7 @@ static void content_done(struct h1_stream *s)
     wait_for_client(s, false);
     net_pipe_end(&s->pipe);
     h1_conn_read(s->conn, true); /* from now on: early requests, or the client's end */
-    h1_conn_expect(s->conn, H1_RESPONSE, 0);
+    h1_body_expect(s);
 }
 
 void h1_body_fail(struct h1_stream *s, enum weir_code why)
@@ -81,7 +92,7 @@ void h1_body_fail(struct h1_stream *s, enum weir_code why)
     s->close_after = true;
     wait_for_client(s, false);
     h1_conn_read(s->conn, false);
-    h1_conn_expect(s->conn, H1_RESPONSE, 0);
+    h1_body_expect(s);
     net_pipe_fail(&s->pipe, why);
     net_pipe_flush(&s->pipe);
 }
@@ -312,7 +323,7 @@ void h1_body_readable(struct h1_stream *s)
     weir_metric_add(s->x.w->metrics, WEIR_M_bytes_in, n);
     s->body_blob->len += (uint32_t)n;
     wait_for_client(s, false);
-    h1_conn_expect(c, H1_BODY, settings_of(s)->body_timeout_ms);
+    h1_body_expect(s);
     decode(s);
     if (s->body_done)
         keep_early(s);

@@ -228,6 +228,7 @@ void h1_conn_close(struct h1_conn *c, bool reset)
         setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
     if (c->fd >= 0)
         close(c->fd);
+    c->fd = -1; /* its number may be another connection's before this turn is over */
     *c->at = c->next;
     if (c->next != NULL)
         c->next->at = c->at;
@@ -278,8 +279,9 @@ void h1_conn_response_done(struct h1_stream *s)
 {
     struct h1_conn *c = s->conn;
     bool close_after = s->close_after || h1_body_expected(s) || s->body_dropped;
+    /* A client that does not know yet that we close may have sent its next request already. */
     bool unread = c->wait == H1_LINGER || h1_body_expected(s) || s->body_dropped || c->in_len > 0 ||
-                  !s->x.started;
+                  !s->x.started || s->x.framing.keep_alive;
 
     stream_end(s, true);
     if (c->closed)
@@ -347,34 +349,6 @@ static size_t start_request(struct h1_stream *s, char *buf, const char *rest, si
     return used;
 }
 
-/* An unfinished head waits in c->in, its fields in the exchange's arena. */
-static bool keep_head(struct h1_conn *c, const char *buf, size_t len)
-{
-    struct h1_stream *s = c->stream;
-    struct weir_exchange *x = &s->x;
-
-    if (buf != c->in) {
-        drop_input(c);
-        if (!h1_conn_keep(c, buf, len))
-            return false;
-    } else {
-        c->in_len = (uint32_t)len;
-    }
-    if (!s->own_fields) {
-        struct http_field *own =
-            weir_arena_alloc(&x->arena, x->w->field_cap * sizeof *own);
-
-        if (own == NULL)
-            return false;
-        memcpy(own, x->req.fields, x->req.count * sizeof *own);
-        x->req.fields = own;
-        s->own_fields = true;
-    }
-    if (s->parser.began && c->wait != H1_HEAD)
-        h1_conn_expect(c, H1_HEAD, settings_of(c)->head_timeout_ms);
-    return true;
-}
-
 /* Moves what is left to the front of c->in. */
 static bool keep_rest(struct h1_conn *c, const char *rest, size_t len)
 {
@@ -389,6 +363,31 @@ static bool keep_rest(struct h1_conn *c, const char *rest, size_t len)
     }
     drop_input(c);
     return h1_conn_keep(c, rest, len);
+}
+
+/* An unfinished head waits in c->in, its fields in the exchange's arena. */
+static bool keep_head(struct h1_conn *c, const char *buf, size_t len)
+{
+    struct h1_stream *s = c->stream;
+    struct weir_exchange *x = &s->x;
+
+    if (!keep_rest(c, buf, len))
+        return false;
+    if (!s->own_fields) {
+        struct http_field *own =
+            weir_arena_alloc(&x->arena, x->w->field_cap * sizeof *own);
+
+        if (own == NULL)
+            return false;
+        memcpy(own, x->req.fields, x->req.count * sizeof *own);
+        x->req.fields = own;
+        s->own_fields = true;
+    }
+    if (s->parser.began && c->wait != H1_HEAD)
+        h1_conn_expect(c, H1_HEAD, settings_of(c)->head_timeout_ms);
+    else if (!s->parser.began && c->wait != H1_FIRST && c->wait != H1_IDLE)
+        h1_conn_expect(c, H1_IDLE, settings_of(c)->idle_timeout_ms); /* empty lines behind a request */
+    return true;
 }
 
 /*
@@ -419,9 +418,8 @@ static void take_input(struct h1_conn *c, char *buf, size_t len)
             return;
         case HTTP_BAD:
             c->processing = false;
-            drop_input(c);
             c->wait = H1_LINGER; /* there may be more of it on the way */
-            refuse(s, &err);
+            refuse(s, &err); /* reads the head so far: the bytes go with the connection */
             return;
         case HTTP_PARSED:
             break;
@@ -540,7 +538,7 @@ static void on_timer(struct net_timer *t)
         break;
     case H1_HEAD:
         c->wait = H1_LINGER;
-        drop_input(c);
+        http_head_rebase(&c->stream->x.req, (const char *)c->stream->parser.base, c->in_len, c->in);
         refuse(c->stream, &late);
         break;
     case H1_BODY:

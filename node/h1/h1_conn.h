@@ -103,6 +103,8 @@ void h1_body_readable(struct h1_stream *s);
 void h1_body_fail(struct h1_stream *s, enum weir_code why);
 bool h1_body_expected(const struct h1_stream *s);
 void h1_body_end(struct h1_stream *s);
+/* Sets the timer by what is awaited of the client now: content, or nothing. */
+void h1_body_expect(struct h1_stream *s);
 
 /* ---- h1_send.c: the response ---- */
 extern const struct exchange_client h1_client;

@@ -14,7 +14,7 @@
 #define ROUND_PARTS    12
 #define FLAT_MAX       4096
 #define RATE_GRACE_MS  10000
-#define KEEP_FREE      6 /* iovecs for framing around a round */
+#define KEEP_FREE      9 /* iovecs around a round: the head's three, a chunk's two, the end's three, one interim */
 
 static struct net_loop *loop_of(const struct h1_stream *s)
 {
@@ -270,6 +270,8 @@ bool h1_send_push(struct h1_stream *s)
 {
     struct h1_conn *c = s->conn;
 
+    if (c->closed) /* the exchange hears of it at the end of the turn, and may be woken before */
+        return false;
     for (;;) {
         /* The first round goes with the head; later ones when the one before is out. */
         bool room = s->iov_count == 0 || s->first_round;
@@ -293,8 +295,8 @@ bool h1_send_push(struct h1_stream *s)
             return true;
         }
         if (s->waiting_body || !s->head_queued) {
-            if (!h1_body_expected(s))
-                h1_conn_expect(c, H1_RESPONSE, 0);
+            if (c->wait == H1_SEND || !h1_body_expected(s))
+                h1_body_expect(s);
             return true;
         }
     }
@@ -355,7 +357,7 @@ static void more(struct weir_exchange *x)
 /* Interim responses are small; their bytes live in the exchange's arena until they are out. */
 static void send_interim(struct h1_stream *s, struct weir_span bytes)
 {
-    if (s->head_queued || s->iov_count > H1_IOV - ROUND_PARTS - KEEP_FREE)
+    if (s->conn->closed || s->head_queued || s->iov_count > H1_IOV - ROUND_PARTS - KEEP_FREE)
         return;
     queue(s, bytes.ptr, bytes.len);
     if (flush(s) < 0)
@@ -441,7 +443,9 @@ static void upgraded(struct weir_exchange *x, int fd, const struct http_head *he
     x->response.status = 101;
     h1_conn_read(c, false);
     h1_conn_expect(c, H1_RESPONSE, 0);
-    if (early.len <= NET_TUNNEL_BUFFER && surplus.len <= NET_TUNNEL_BUFFER && write_switch(s, head))
+    /* An interim response that is still stuck would get in between. */
+    if (!c->closed && s->iov_count == 0 && early.len <= NET_TUNNEL_BUFFER &&
+        surplus.len <= NET_TUNNEL_BUFFER && write_switch(s, head))
         c->tunnel = net_tunnel_start(loop_of(s), c->fd, fd, early, surplus,
                                      settings_of(s)->tunnel_idle_ms, on_tunnel_end, s);
     if (c->tunnel == NULL) {

@@ -201,13 +201,24 @@ static void want_write(struct origin_conn *c, bool on)
         event_del(&c->writable);
 }
 
-/* The request is out: from now on the origin's time to answer runs. */
+/* While the client is to give more content it is his time that runs, not the origin's. */
+static void expect_content(struct origin_conn *c)
+{
+    if (c->request_done || c->want_write)
+        expect_within(c, settings_of(c)->read_timeout_ms);
+    else
+        net_timer_park(&c->timer);
+}
+
+/* The request is out, or the origin takes no more of it: from now on its time to answer runs. */
 static void request_sent(struct origin_conn *c)
 {
     c->request_done = true;
     want_write(c, false);
     if (!c->head_done)
         expect_within(c, settings_of(c)->first_byte_timeout_ms);
+    else if (!c->paused) /* it began to answer early: what is still to come has its time, too */
+        expect_within(c, settings_of(c)->read_timeout_ms);
 }
 
 static bool chunk_is_out(const struct origin_conn *c)
@@ -342,16 +353,14 @@ static void push_request(struct origin_conn *c)
             account(c, (size_t)n);
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             want_write(c, true);
-            if (!c->head_done)
+            if (!c->paused)
                 expect_within(c, settings_of(c)->write_timeout_ms);
             return;
         } else if (errno != EINTR) {
             /* The origin may have answered (413, 401 ...) before it stopped reading: that is read
              * first, or else its end. Not from here: no event may come from inside
              * origin_fetch_start(). */
-            c->request_done = true;
-            want_write(c, false);
-            expect_within(c, settings_of(c)->first_byte_timeout_ms);
+            request_sent(c);
             return;
         }
     }
@@ -690,7 +699,7 @@ static void use_head(struct origin_conn *c)
         origin_fetch_again(f);
         return;
     }
-    expect_within(c, settings_of(c)->read_timeout_ms);
+    expect_content(c);
     origin_fetch_head(f, &c->head, &c->framing);
     if (!c->closed && c->fetch != NULL)
         begin_content(c);
@@ -772,6 +781,14 @@ static void read_failed(struct origin_conn *c, int os)
         fail_code(c, WEIR_E_ORIGIN_RESET, "origin: read", os);
 }
 
+bool origin_conn_quiet(const struct origin_conn *c)
+{
+    char byte;
+
+    return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+           (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
     struct origin_conn *c = arg;
@@ -809,7 +826,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         c->fetch->got_bytes = true;
         c->next_read = (uint32_t)n == room ? READ_LARGE : c->next_read;
         if (c->head_done)
-            expect_within(c, settings_of(c)->read_timeout_ms);
+            expect_content(c);
         use_input(c);
         if (c->closed || c->fetch == NULL || c->paused || (uint32_t)n < room)
             return;
@@ -822,7 +839,7 @@ void origin_conn_resume(struct origin_conn *c)
         return;
     c->paused = false;
     event_add(&c->readable, NULL);
-    expect_within(c, settings_of(c)->read_timeout_ms);
+    expect_content(c);
 }
 
 /* ---- time-outs ---- */

@@ -84,12 +84,16 @@ static void unlink_idle(struct origin_conn *conn)
 
 struct origin_conn *origin_pool_acquire(struct origin_pool *p, struct weir_err *err)
 {
-    struct origin_conn *conn = p->idle;
+    struct origin_conn *conn;
 
     err->code = WEIR_OK;
-    if (conn != NULL) {
+    while ((conn = p->idle) != NULL) {
         unlink_idle(conn);
         conn->idle = false;
+        if (!origin_conn_quiet(conn)) { /* the loop has not got round to it yet */
+            origin_conn_close(conn);
+            continue;
+        }
         weir_metric_add(p->client->metrics, WEIR_M_origin_reuses, 1);
         return conn;
     }
@@ -105,12 +109,13 @@ struct origin_conn *origin_pool_acquire(struct origin_pool *p, struct weir_err *
 
 /* ---- standing in line ---- */
 
+/* c itself too: a place may have come free between its look for one and its standing in line. */
 static void kick_siblings(struct origin_client *c)
 {
     for (unsigned i = 0; i < c->sibling_count; i++) {
         struct origin_client *other = c->siblings[i];
 
-        if (other != c && !atomic_exchange(&other->kicked, true))
+        if (!atomic_exchange(&other->kicked, true))
             weir_mailbox_post(&other->loop->box, &other->kick_mail);
     }
 }
@@ -191,6 +196,10 @@ void origin_pool_put(struct origin_conn *conn)
     unsigned waiting = atomic_load_explicit(&p->state->waiting, memory_order_relaxed);
     struct origin_fetch *f = p->first_waiting;
 
+    if (f != NULL && !origin_conn_quiet(conn)) {
+        origin_conn_close(conn); /* its place goes to who waits */
+        return;
+    }
     if (f != NULL) {
         struct weir_err none = {0};
 

@@ -153,19 +153,19 @@ void origin_state_unref(struct origin_state *s)
 
 bool origin_state_connect(struct origin_state *s, uint32_t max)
 {
-    unsigned open = atomic_load_explicit(&s->connections, memory_order_relaxed);
+    /* In one order with `waiting`: who finds no place and stands in line is seen by who gives one up. */
+    unsigned open = atomic_load(&s->connections);
 
     do {
         if (open >= max)
             return false;
-    } while (!atomic_compare_exchange_weak_explicit(&s->connections, &open, open + 1,
-                                                    memory_order_relaxed, memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak(&s->connections, &open, open + 1));
     return true;
 }
 
 void origin_state_disconnect(struct origin_state *s)
 {
-    unsigned open = atomic_fetch_sub_explicit(&s->connections, 1, memory_order_relaxed);
+    unsigned open = atomic_fetch_sub(&s->connections, 1);
 
     assert(open > 0);
 }

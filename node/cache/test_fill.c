@@ -867,7 +867,7 @@ static void *visit(void *arg)
     struct visitor *v = arg;
     struct policy_head p;
     struct http_head *request = policy_request(&p, "GET", "Host: x");
-    struct owner o = {0};
+    struct owner o = {.space = 0};
 
     assert_true(weir_mailbox_init(&o.box, NULL));
     for (int i = 0; i < 2000; i++) {

@@ -77,6 +77,10 @@ void client_addr_find(struct weir_exchange *x)
     x->peer_trusted = trusted(x, x->peer);
     if (!x->peer_trusted)
         return;
+    if (http_head_has(&x->req, HTTP_F_X_FORWARDED_PROTO) &&
+        !http_head_repeats(&x->req, HTTP_F_X_FORWARDED_PROTO))
+        x->secure = weir_span_ieq(http_head_value(&x->req, HTTP_F_X_FORWARDED_PROTO),
+                                  WEIR_SPAN_LIT("https"));
     for (line = http_head_first(&x->req, HTTP_F_X_FORWARDED_FOR); line != NULL;
          line = http_head_next(&x->req, line))
         lines[n++ % LINES_MAX] = line;

@@ -121,6 +121,21 @@ void exchange_refuse(struct weir_exchange *x, const struct weir_err *err)
     respond(x);
 }
 
+void exchange_time_out(struct weir_exchange *x)
+{
+    assert(x->waiting && !x->responded);
+    x->waiting = false;
+    if (exchange_stages[x->stage].cancel != NULL)
+        exchange_stages[x->stage].cancel(x);
+    fetch_leave(x);
+    fill_reader_close(x->reader);
+    x->reader = NULL;
+    weir_fail(&x->err, WEIR_E_ORIGIN_READ_TIMEOUT, "exchange: total time", 0);
+    reply_with_error(x);
+    x->response.close = true;
+    respond(x);
+}
+
 /* ---- holding ---- */
 
 static void move_span(struct weir_span *s, const char *from, size_t len, const char *to)

@@ -126,6 +126,7 @@ struct exchange_client {
 };
 
 #define EXCHANGE_EXTRA_MAX 768
+#define EXCHANGE_ID_MAX    64 /* a request id taken over; ours have 32 digits */
 
 struct weir_exchange {
     /* the engine's */
@@ -150,7 +151,7 @@ struct weir_exchange {
     struct net_pipe *body; /* content to come; NULL: none */
     const struct net_peer *peer;
     const char *protocol; /* "HTTP/1.1" */
-    bool secure;
+    bool secure; /* TLS, here or at a trusted peer */
 
     /* TARGET, ROUTE */
     struct http_target target;
@@ -158,7 +159,7 @@ struct weir_exchange {
     bool peer_trusted;
     const struct route *route;
     struct route_match match;
-    char request_id[33];
+    char request_id[EXCHANGE_ID_MAX + 1];
 
     /* LOOKUP */
     struct cache_key key;
@@ -199,6 +200,8 @@ void exchange_open(struct weir_exchange *x, const struct exchange_client *client
 void exchange_start(struct weir_exchange *x);
 /* The head was refused, or the client is late: answers with the error's status, closing. */
 void exchange_refuse(struct weir_exchange *x, const struct weir_err *err);
+/* The time for the whole exchange is over and nothing has been answered: 504. Only while it waits. */
+void exchange_time_out(struct weir_exchange *x);
 /* Copies into the arena what still lies in the receive buffer. false without memory. */
 bool exchange_hold(struct weir_exchange *x);
 

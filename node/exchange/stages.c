@@ -21,9 +21,9 @@ static enum exchange_verdict stage_pressure(struct weir_exchange *x)
 
 static enum exchange_verdict stage_target(struct weir_exchange *x)
 {
+    client_addr_find(x); /* first: it may tell the scheme */
     if (!http_target_parse(&x->req, x->secure, &x->arena, &x->target, &x->err))
         return EXCHANGE_FAIL;
-    client_addr_find(x);
     trace_begin(x);
     return EXCHANGE_NEXT;
 }

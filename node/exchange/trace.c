@@ -6,7 +6,7 @@
 
 static bool plain_id(struct weir_span id)
 {
-    if (id.len == 0 || id.len > 32)
+    if (id.len == 0 || id.len > EXCHANGE_ID_MAX)
         return false;
     for (size_t i = 0; i < id.len; i++) {
         char c = id.ptr[i];

@@ -315,13 +315,26 @@ static void refuse(struct h1_stream *s, const struct weir_err *err)
     exchange_refuse(&s->x, err);
 }
 
+/* The whole exchange's time: the route's, or else the client settings'. */
+static void limit_total(struct h1_stream *s)
+{
+    int64_t total = s->x.route != NULL ? s->x.route->settings->total_timeout_ms : 0;
+
+    if (total == 0)
+        total = settings_of(s->conn)->total_timeout_ms;
+    if (total == 0)
+        return;
+    s->total_due_ms = net_now_ms(loop_of(s->conn)) + total;
+    if (s->conn->wait == H1_RESPONSE)
+        h1_conn_expect(s->conn, H1_RESPONSE, 0);
+}
+
 /* The head is whole: judge its framing and start. Returns the bytes of `rest` that are content. */
 static size_t start_request(struct h1_stream *s, char *buf, const char *rest, size_t rest_len)
 {
     struct weir_exchange *x = &s->x;
     struct h1_conn *c = s->conn;
     struct weir_err err = {0};
-    int64_t total = settings_of(c)->total_timeout_ms;
     size_t used = 0;
 
     x->raw = weir_span(buf, s->parser.consumed);
@@ -331,7 +344,6 @@ static size_t start_request(struct h1_stream *s, char *buf, const char *rest, si
         refuse(s, &err);
         return rest_len;
     }
-    s->total_due_ms = total > 0 ? net_now_ms(loop_of(c)) + total : 0;
     h1_conn_expect(c, H1_RESPONSE, 0);
     if (x->framing.kind == HTTP_BODY_CHUNKED ||
         (x->framing.kind == HTTP_BODY_LENGTH && x->framing.length > 0))
@@ -344,6 +356,7 @@ static size_t start_request(struct h1_stream *s, char *buf, const char *rest, si
         h1_conn_close(c, true);
         return 0;
     }
+    limit_total(s);
     if (h1_body_expected(s))
         used = h1_body_feed(s, rest, rest_len);
     return used;
@@ -527,7 +540,11 @@ static void on_timer(struct net_timer *t)
     struct weir_err late = {.code = WEIR_E_CLIENT_TIMEOUT, .where = "h1: request head"};
 
     if (total_is_over(c)) {
-        h1_conn_close(c, true);
+        c->stream->total_due_ms = 0;
+        if (c->stream->x.waiting)
+            exchange_time_out(&c->stream->x);
+        else
+            h1_conn_close(c, true); /* the message breaks off, and must be seen to */
         return;
     }
     switch ((enum h1_wait)c->wait) {

@@ -101,7 +101,8 @@ static void attempt(struct origin_fetch *f, const struct weir_err *last)
             break;
         if (first < 0)
             first = index;
-        conn = origin_pool_acquire(f->up->pools[index], &err);
+        conn = origin_pool_acquire(f->up->pools[index],
+                                   !http_method_safe(f->request.method), &err);
         if (conn != NULL || err.code != WEIR_OK) {
             begin_on(f, index);
             origin_fetch_connected(f, conn, &err);

@@ -82,7 +82,7 @@ static void unlink_idle(struct origin_conn *conn)
     conn->pool->idle_count--;
 }
 
-struct origin_conn *origin_pool_acquire(struct origin_pool *p, struct weir_err *err)
+struct origin_conn *origin_pool_acquire(struct origin_pool *p, bool careful, struct weir_err *err)
 {
     struct origin_conn *conn;
 
@@ -90,7 +90,7 @@ struct origin_conn *origin_pool_acquire(struct origin_pool *p, struct weir_err *
     while ((conn = p->idle) != NULL) {
         unlink_idle(conn);
         conn->idle = false;
-        if (!origin_conn_quiet(conn)) { /* the loop has not got round to it yet */
+        if (careful && !origin_conn_quiet(conn)) { /* the loop has not got round to it yet */
             origin_conn_close(conn);
             continue;
         }
@@ -157,7 +157,7 @@ static void serve_waiting(struct origin_pool *p)
 {
     while (p->first_waiting != NULL) {
         struct weir_err err = {0};
-        struct origin_conn *conn = origin_pool_acquire(p, &err);
+        struct origin_conn *conn = origin_pool_acquire(p, true, &err);
         struct origin_fetch *f = p->first_waiting;
 
         if (conn == NULL && err.code == WEIR_OK)

@@ -31,8 +31,11 @@ struct origin_pool *origin_pool_get(struct origin_client *c, struct origin_state
 /* One user less. */
 void origin_pool_release(struct origin_pool *p);
 
-/* A connection for the fetch: an idle one, or a new one being opened; NULL with WEIR_OK in err->code: all are in use. */
-struct origin_conn *origin_pool_acquire(struct origin_pool *p, struct weir_err *err);
+/*
+ * A connection for the fetch: an idle one, or a new one being opened; NULL with WEIR_OK in err->code: all are in use.
+ * careful: the request cannot be repeated, so an idle connection is asked first whether the origin has closed it.
+ */
+struct origin_conn *origin_pool_acquire(struct origin_pool *p, bool careful, struct weir_err *err);
 /* Stands in line; false when the line is full. The fetch's queue_timer is the caller's matter. */
 bool origin_pool_wait(struct origin_pool *p, struct origin_fetch *f);
 void origin_pool_unwait(struct origin_fetch *f);

@@ -346,6 +346,14 @@ class Trust(NodeCase):
         self.assertEqual(sent["x-forwarded-proto"], "https")
         self.assertEqual(sent["x-forwarded-host"], "public.example")
 
+    def test_a_listed_peers_scheme_counts_here_too(self):
+        route = {"redirect": {"to": "$scheme://$host/x", "status": 302}}
+        ask = {"X-Forwarded-Proto": "https"}
+        trusting = self.front(self.origin(), [route], forward={"trusted": ["127.0.0.0/8"]})
+        self.assertEqual(trusting.get("/", ask, host="s.example").fields["location"], "https://s.example/x")
+        self.assertEqual(self.front(self.origin(), [route]).get("/", ask, host="s.example").fields["location"],
+                         "http://s.example/x")
+
     def test_peers_outside_the_list_are_not(self):
         self.assertEqual(self.sent({"X-Forwarded-For": "192.0.2.9"}, trusted=["10.0.0.0/8"]).all("x-forwarded-for"),
                          ["127.0.0.1"])

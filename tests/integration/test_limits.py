@@ -1,5 +1,6 @@
 """What a client may ask for is bounded, and what it may take its time for."""
 import signal
+import threading
 import time
 
 from lib.case import NodeCase
@@ -112,6 +113,16 @@ class Times(NodeCase):
             client.source.rest()
         except ConnectionError:
             pass
+        self.assertLess(time.monotonic() - begun, 5)
+
+
+    def test_a_route_has_its_own_time_for_an_exchange_and_answers_504(self):
+        go = threading.Event()
+        self.addCleanup(go.set)
+        routes = [{"upstream": "app", "limits": {"total_timeout": "300ms"}, "cache": {"enabled": False}}]
+        node = self.front(self.origin(lambda x: go.wait(10)), routes, client={"total_timeout": "60s"})
+        begun = time.monotonic()
+        self.assertEqual(node.get("/").status, 504)
         self.assertLess(time.monotonic() - begun, 5)
 
 

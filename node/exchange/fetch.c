@@ -314,8 +314,10 @@ void fetch_refresh(struct weir_exchange *x, struct stored_response *stale)
     other = inflight_join(x->w->inflight, fill, &x->req);
     if (other != NULL)
         fill_unref(other);
-    else if (start_shared(x, fill, stale) == NULL)
+    else if (start_shared(x, fill, stale) == NULL) {
         inflight_remove(x->w->inflight, fill);
+        fill_fail(fill, &x->err); /* somebody may have joined meanwhile */
+    }
     fill_unref(fill);
     x->err.code = WEIR_OK;
 }

@@ -157,6 +157,17 @@ static const struct scenario scenarios[] = {
      .script = {{.reply = STALE "Content-Length: 36\r\n\r\n" BODY},
                 {.reply = "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nX-New: 1\r\n\r\n"},
                 {.reply = "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nX-New: 1\r\n\r\n"}}},
+    {.name = "a stale hit, refreshed behind it",
+     .before = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+     .request = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+     .answers = 1,
+     .body = BODY,
+     .status = 200,
+     .script = {{.reply =
+                     "HTTP/1.1 200 OK\r\nCache-Control: max-age=0, stale-while-revalidate=60\r\n"
+                     "ETag: \"a\"\r\nContent-Length: 36\r\n\r\n" BODY},
+                {.reply = FRESH "Content-Length: 36\r\n\r\n" BODY},
+                {.reply = FRESH "Content-Length: 36\r\n\r\n" BODY}}},
     {.name = "an answer of 304 to the client",
      .before = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
      .request = "GET /a HTTP/1.1\r\nHost: x\r\nIf-None-Match: \"a\"\r\n\r\n",

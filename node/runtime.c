@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "weir/alloc.h"
+#include "weir/container.h"
 #include "weir/hash.h"
 #include "weir/log.h"
 #include "weir/work.h"
@@ -371,7 +372,7 @@ static void publish(struct runtime *rt)
 
 static void on_settle(struct net_timer *t)
 {
-    struct runtime *rt = (struct runtime *)(void *)((char *)t - offsetof(struct runtime, settle));
+    struct runtime *rt = WEIR_CONTAINER(t, struct runtime, settle);
     int64_t now = rt->control.clock.mono_ms;
 
     if (site_settled(rt->pending) || now >= rt->pending_until_ms)
@@ -393,7 +394,7 @@ static void abort_all(struct runtime *rt)
 
 static void on_deadline(struct net_timer *t)
 {
-    struct runtime *rt = (struct runtime *)(void *)((char *)t - offsetof(struct runtime, deadline));
+    struct runtime *rt = WEIR_CONTAINER(t, struct runtime, deadline);
 
     weir_log(WEIR_LOG_WARN, "drain time is over: closing what is left");
     abort_all(rt);
@@ -465,7 +466,7 @@ static void watch_memory(struct runtime *rt)
 
 static void on_turn(struct net_timer *t)
 {
-    struct runtime *rt = (struct runtime *)(void *)((char *)t - offsetof(struct runtime, turn));
+    struct runtime *rt = WEIR_CONTAINER(t, struct runtime, turn);
 
     watch_memory(rt);
     site_turn(rt->site, rt->control.clock.mono_ms);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "weir/alloc.h"
+#include "weir/container.h"
 #include "weir/log.h"
 #include "fetch.h"
 #include "thread.h"
@@ -65,12 +66,9 @@ static bool size_scratch(struct worker *w, const struct site *site, struct weir_
 
 /* ---- mail ---- */
 
-#define WORKER_OF(mail, member) \
-    ((struct worker *)(void *)((char *)(mail) - offsetof(struct worker, member)))
-
 static void on_drained_mail(struct weir_mail *mail)
 {
-    struct worker *w = WORKER_OF(mail, drained_mail);
+    struct worker *w = WEIR_CONTAINER(mail, struct worker, drained_mail);
 
     w->shared->drained(w->shared->arg);
 }
@@ -105,7 +103,7 @@ static void stop_listening(struct worker *w)
 
 static void on_drain_mail(struct weir_mail *mail)
 {
-    struct worker *w = WORKER_OF(mail, drain_mail);
+    struct worker *w = WEIR_CONTAINER(mail, struct worker, drain_mail);
 
     stop_listening(w);
     h1_server_drain(&w->server);
@@ -113,7 +111,7 @@ static void on_drain_mail(struct weir_mail *mail)
 
 static void on_shed_mail(struct weir_mail *mail)
 {
-    struct worker *w = WORKER_OF(mail, shed_mail);
+    struct worker *w = WEIR_CONTAINER(mail, struct worker, shed_mail);
 
     atomic_store(&w->shedding, false);
     h1_server_shed(&w->server);
@@ -122,14 +120,14 @@ static void on_shed_mail(struct weir_mail *mail)
 
 static void on_abort_mail(struct weir_mail *mail)
 {
-    struct worker *w = WORKER_OF(mail, abort_mail);
+    struct worker *w = WEIR_CONTAINER(mail, struct worker, abort_mail);
 
     h1_server_abort(&w->server);
 }
 
 static void on_stop_mail(struct weir_mail *mail)
 {
-    struct worker *w = WORKER_OF(mail, stop_mail);
+    struct worker *w = WEIR_CONTAINER(mail, struct worker, stop_mail);
 
     stop_listening(w);
     h1_server_abort(&w->server);

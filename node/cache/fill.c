@@ -4,9 +4,8 @@
 #include <string.h>
 
 #include "weir/alloc.h"
+#include "weir/container.h"
 #include "http_head.h"
-
-#define CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
 
 static void on_space_mail(struct weir_mail *mail);
 static void on_abandon_mail(struct weir_mail *mail);
@@ -83,7 +82,7 @@ bool fill_set_variant(struct fill *f, const struct vary_spec *vary, struct weir_
 
 static void on_reader_mail(struct weir_mail *mail)
 {
-    struct fill_reader *r = CONTAINER(mail, struct fill_reader, mail);
+    struct fill_reader *r = WEIR_CONTAINER(mail, struct fill_reader, mail);
     bool closed;
 
     pthread_mutex_lock(&r->fill->lock);
@@ -181,7 +180,7 @@ static void drop_taken(struct fill *f)
 
 static void on_space_mail(struct weir_mail *mail)
 {
-    struct fill *f = CONTAINER(mail, struct fill, space_mail);
+    struct fill *f = WEIR_CONTAINER(mail, struct fill, space_mail);
     void *arg;
 
     pthread_mutex_lock(&f->lock);
@@ -195,7 +194,7 @@ static void on_space_mail(struct weir_mail *mail)
 
 static void on_abandon_mail(struct weir_mail *mail)
 {
-    struct fill *f = CONTAINER(mail, struct fill, abandon_mail);
+    struct fill *f = WEIR_CONTAINER(mail, struct fill, abandon_mail);
     void *arg;
 
     pthread_mutex_lock(&f->lock);

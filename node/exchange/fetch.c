@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "weir/alloc.h"
+#include "weir/container.h"
 #include "weir/log.h"
 #include "cookie.h"
 #include "http_cache_control.h"
@@ -59,7 +60,7 @@ static int64_t now_s(const struct fetch *f)
 
 static void free_fetch(struct net_deferred *d)
 {
-    struct fetch *f = (struct fetch *)(void *)((char *)d - offsetof(struct fetch, gone));
+    struct fetch *f = WEIR_CONTAINER(d, struct fetch, gone);
 
     if (f->w->free_fetch_count < KEPT_MAX) {
         weir_arena_reset(&f->arena);
@@ -587,7 +588,7 @@ static void judge_sharing(struct fetch *f, const struct http_head *head, struct 
 /* At the end of the turn: the head came alone. */
 static void wake_readers(struct net_deferred *d)
 {
-    struct fetch *f = (struct fetch *)(void *)((char *)d - offsetof(struct fetch, wake));
+    struct fetch *f = WEIR_CONTAINER(d, struct fetch, wake);
 
     if (!f->ended)
         fill_wake(f->fill);

@@ -1,5 +1,7 @@
 #include "lookup.h"
 
+#include "weir/container.h"
+
 #include "deliver.h"
 #include "fetch.h"
 #include "http_cache_control.h"
@@ -77,8 +79,7 @@ static enum exchange_verdict start_pass(struct weir_exchange *x, enum cache_fwd 
 
 static void on_collapse_timeout(struct net_timer *t)
 {
-    struct weir_exchange *x =
-        (struct weir_exchange *)(void *)((char *)t - offsetof(struct weir_exchange, collapse_timer));
+    struct weir_exchange *x = WEIR_CONTAINER(t, struct weir_exchange, collapse_timer);
 
     /* Whoever leads is slow or dead: its followers do not wait with it. */
     fill_reader_close(x->reader);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "weir/alloc.h"
+#include "weir/container.h"
 
 #define FREE_STREAMS_MAX 256
 #define LINGER_MS        2000
@@ -196,7 +197,7 @@ struct h1_conn *h1_conn_new(struct h1_server *server, int fd, const struct net_p
 
 static void free_conn(struct net_deferred *d)
 {
-    struct h1_conn *c = (struct h1_conn *)(void *)((char *)d - offsetof(struct h1_conn, gone));
+    struct h1_conn *c = WEIR_CONTAINER(d, struct h1_conn, gone);
 
     if (c->stream != NULL)
         stream_end(c->stream, false);
@@ -536,7 +537,7 @@ static bool total_is_over(const struct h1_conn *c)
 
 static void on_timer(struct net_timer *t)
 {
-    struct h1_conn *c = (struct h1_conn *)(void *)((char *)t - offsetof(struct h1_conn, timer));
+    struct h1_conn *c = WEIR_CONTAINER(t, struct h1_conn, timer);
     struct weir_err late = {.code = WEIR_E_CLIENT_TIMEOUT, .where = "h1: request head"};
 
     if (total_is_over(c)) {

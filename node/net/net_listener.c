@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "weir/container.h"
 #include "weir/log.h"
 
 #define ACCEPTS_PER_TURN 64 /* then others on this loop get their turn */
@@ -197,8 +198,7 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 
 static void on_resume(struct net_timer *t)
 {
-    struct net_listener *l =
-        (struct net_listener *)(void *)((char *)t - offsetof(struct net_listener, resume));
+    struct net_listener *l = WEIR_CONTAINER(t, struct net_listener, resume);
 
     net_listener_wake(l);
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "weir/alloc.h"
+#include "weir/container.h"
 
 /*
  * One direction:
@@ -38,8 +39,7 @@ struct net_tunnel {
 
 static void finish(struct net_deferred *d)
 {
-    struct net_tunnel *t =
-        (struct net_tunnel *)(void *)((char *)d - offsetof(struct net_tunnel, end));
+    struct net_tunnel *t = WEIR_CONTAINER(d, struct net_tunnel, end);
     struct net_tunnel_end end = {t->inbound.passed, t->outbound.passed, t->timed_out};
 
     t->on_end(t->arg, &end);
@@ -142,8 +142,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 
 static void on_idle(struct net_timer *timer)
 {
-    struct net_tunnel *t =
-        (struct net_tunnel *)(void *)((char *)timer - offsetof(struct net_tunnel, idle));
+    struct net_tunnel *t = WEIR_CONTAINER(timer, struct net_tunnel, idle);
 
     t->timed_out = true;
     end_tunnel(t);

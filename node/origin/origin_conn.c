@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "weir/alloc.h"
+#include "weir/container.h"
 #include "origin_fetch.h"
 #include "origin_names.h"
 #include "origin_pool.h"
@@ -121,8 +122,7 @@ struct origin_conn *origin_conn_open(struct origin_pool *p, struct weir_err *err
 
 static void free_conn(struct net_deferred *d)
 {
-    struct origin_conn *c =
-        (struct origin_conn *)(void *)((char *)d - offsetof(struct origin_conn, gone));
+    struct origin_conn *c = WEIR_CONTAINER(d, struct origin_conn, gone);
 
     weir_blob_unref(c->in);
     weir_free(c->own_fields);
@@ -846,8 +846,7 @@ void origin_conn_resume(struct origin_conn *c)
 
 static void on_timer(struct net_timer *t)
 {
-    struct origin_conn *c =
-        (struct origin_conn *)(void *)((char *)t - offsetof(struct origin_conn, timer));
+    struct origin_conn *c = WEIR_CONTAINER(t, struct origin_conn, timer);
 
     if (c->fetch == NULL)
         origin_conn_close(c);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "weir/container.h"
 #include "weir/log.h"
 #include "origin_conn.h"
 #include "origin_pool.h"
@@ -38,8 +39,7 @@ static void end_attempt(struct origin_fetch *f, bool ok)
 
 static void deliver_failure(struct net_deferred *d)
 {
-    struct origin_fetch *f =
-        (struct origin_fetch *)(void *)((char *)d - offsetof(struct origin_fetch, later));
+    struct origin_fetch *f = WEIR_CONTAINER(d, struct origin_fetch, later);
 
     f->deferred = false;
     if (!f->active)
@@ -60,8 +60,7 @@ static void fail_later(struct origin_fetch *f, const struct weir_err *err)
 
 static void on_queue_timeout(struct net_timer *t)
 {
-    struct origin_fetch *f =
-        (struct origin_fetch *)(void *)((char *)t - offsetof(struct origin_fetch, queue_timer));
+    struct origin_fetch *f = WEIR_CONTAINER(t, struct origin_fetch, queue_timer);
     struct weir_err err = {.code = WEIR_E_ORIGIN_LIMIT, .where = "origin: queue"};
 
     forget_waiting(f);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "weir/alloc.h"
+#include "weir/container.h"
 #include "origin_conn.h"
 #include "origin_fetch.h"
 #include "origin_names.h"
@@ -169,8 +170,7 @@ static void serve_waiting(struct origin_pool *p)
 
 static void on_kick(struct weir_mail *mail)
 {
-    struct origin_client *c =
-        (struct origin_client *)(void *)((char *)mail - offsetof(struct origin_client, kick_mail));
+    struct origin_client *c = WEIR_CONTAINER(mail, struct origin_client, kick_mail);
 
     atomic_store(&c->kicked, false);
     for (struct origin_pool *p = c->pools, *next; p != NULL; p = next) {

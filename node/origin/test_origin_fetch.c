@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "weir/alloc.h"
+#include "weir/container.h"
 #include "net_addr.h"
 #include "origin_names.h"
 #include "origin_pool.h"
@@ -288,7 +289,7 @@ static void open_upstream(struct world *w)
 
 static void on_watchdog(struct net_timer *t)
 {
-    struct world *w = (struct world *)(void *)((char *)t - offsetof(struct world, watchdog));
+    struct world *w = WEIR_CONTAINER(t, struct world, watchdog);
 
     w->late = true;
     w->loop.stopping = true;

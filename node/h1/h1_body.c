@@ -9,7 +9,6 @@
 #define READ_FIRST   16384
 #define READ_LARGE   65536
 #define READ_LEAST   1024
-#define GATHER_BELOW 1024 /* small chunks are moved together rather than passed alone */
 #define RATE_GRACE_MS 10000
 #define TRAILERS_MAX 32
 
@@ -136,33 +135,16 @@ static void decode_plain(struct h1_stream *s)
 static void decode_chunked(struct h1_stream *s)
 {
     struct weir_blob *b = s->body_blob;
-    uint32_t run_off = 0, run_len = 0;
     enum http_chunk_result r = HTTP_CHUNK_DATA;
     struct weir_err err = {0};
 
-    while (r == HTTP_CHUNK_DATA && net_pipe_free_slots(&s->pipe) > 1) {
-        struct weir_span data = {0};
-        size_t used = 0;
-        uint32_t off;
+    while (r == HTTP_CHUNK_DATA && net_pipe_free_slots(&s->pipe) > 0) {
+        struct http_chunk_run run;
 
-        r = http_chunked_next(&s->chunked, b->bytes + s->body_at, b->len - s->body_at, &used, &data,
-                              &err);
-        s->body_at += (uint32_t)used;
-        if (r != HTTP_CHUNK_DATA)
-            break;
-        off = (uint32_t)(data.ptr - b->bytes);
-        if (run_len > 0 && data.len < GATHER_BELOW) {
-            memmove(b->bytes + run_off + run_len, data.ptr, data.len);
-            run_len += (uint32_t)data.len;
-            continue;
-        }
-        if (run_len > 0)
-            put(s, run_off, run_len);
-        run_off = off;
-        run_len = (uint32_t)data.len;
+        r = http_chunked_run(&s->chunked, b->bytes, b->len, &s->body_at, &run, &err);
+        if (run.len > 0)
+            put(s, run.off, run.len);
     }
-    if (run_len > 0)
-        put(s, run_off, run_len);
     if (r == HTTP_CHUNK_BAD)
         h1_body_fail(s, err.code);
     else if (r == HTTP_CHUNK_END && within_limit(s)) {
@@ -230,7 +212,8 @@ static void on_space(void *arg)
 
     if (!h1_body_expected(s))
         return;
-    if (s->body_blob != NULL && s->body_at < s->body_blob->len) {
+    if (s->body_blob != NULL &&
+        (s->body_at < s->body_blob->len || http_chunked_holds(&s->chunked))) {
         decode(s); /* left over from when the pipe was full; the consumer is just looking at it */
         if (s->body_done) {
             keep_early(s);

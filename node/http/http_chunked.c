@@ -1,7 +1,10 @@
 #include "http_chunked.h"
 
+#include <string.h>
+
 #include "http_char.h"
 
+#define GATHER_BELOW 1024 /* larger chunks are handed out where they stand */
 #define SIZE_DIGITS 15 /* 60 bits: no overflow, and no message comes near (security rule 1.6) */
 
 /*
@@ -262,6 +265,33 @@ enum http_chunk_result http_chunked_next(struct http_chunked *d, const char *buf
         ++*used;
     }
     return HTTP_CHUNK_MORE;
+}
+
+enum http_chunk_result http_chunked_run(struct http_chunked *d, char *buf, uint32_t len,
+                                        uint32_t *at, struct http_chunk_run *run,
+                                        struct weir_err *err)
+{
+    *run = (struct http_chunk_run){d->held_off, d->held_len};
+    d->held_len = 0;
+    for (;;) {
+        struct weir_span data = {0};
+        size_t used = 0;
+        enum http_chunk_result r = http_chunked_next(d, buf + *at, len - *at, &used, &data, err);
+
+        *at += (uint32_t)used;
+        if (r != HTTP_CHUNK_DATA)
+            return r;
+        if (run->len == 0) {
+            *run = (struct http_chunk_run){(uint32_t)(data.ptr - buf), (uint32_t)data.len};
+        } else if (data.len < GATHER_BELOW) {
+            memmove(buf + run->off + run->len, data.ptr, data.len);
+            run->len += (uint32_t)data.len;
+        } else {
+            d->held_off = (uint32_t)(data.ptr - buf);
+            d->held_len = (uint32_t)data.len;
+            return HTTP_CHUNK_DATA;
+        }
+    }
 }
 
 size_t http_chunk_header(char out[HTTP_CHUNK_HEADER_MAX], uint64_t size)

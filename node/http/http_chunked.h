@@ -39,6 +39,12 @@ struct http_chunked {
     bool last; /* the last-chunk has come */
     struct http_head *trailers;
     struct http_parser parser;
+    uint32_t held_off, held_len; /* http_chunked_run()'s: decoded, not handed out yet */
+};
+
+/* Content inside a buffer. */
+struct http_chunk_run {
+    uint32_t off, len;
 };
 
 /*
@@ -56,6 +62,20 @@ void http_chunked_init(struct http_chunked *d, bool response, struct http_head *
 enum http_chunk_result http_chunked_next(struct http_chunked *d, const char *buf, size_t len,
                                          size_t *used, struct weir_span *data,
                                          struct weir_err *err);
+
+/*
+ * The same by runs: content of small chunks is moved together over the framing between them, so that
+ * many of them become one run. Uses bytes of buf from *at on, which must be nobody else's yet. DATA:
+ * *run is content and there may be more, call again. MORE, END, BAD: *run is what came before it, its len may be 0.
+ */
+enum http_chunk_result http_chunked_run(struct http_chunked *d, char *buf, uint32_t len,
+                                        uint32_t *at, struct http_chunk_run *run,
+                                        struct weir_err *err);
+/* A run is waiting that needs no further bytes. */
+static inline bool http_chunked_holds(const struct http_chunked *d)
+{
+    return d->held_len > 0;
+}
 
 /* "1a2b" CRLF; returns its length (3 to 18). Size 0 gives the last-chunk line; a CRLF ends the
  * (empty) trailers. */

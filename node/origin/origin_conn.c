@@ -18,7 +18,6 @@
 #define READ_FIRST   18432 /* a head and 16 KiB in one read */
 #define READ_LARGE   65536
 #define READ_LEAST   2048 /* less room than this: a new blob */
-#define GATHER_BELOW 1024 /* chunks smaller than this are moved together rather than passed alone */
 #define IOV_MAX_PARTS (NET_PIPE_SLOTS + 3)
 #define INTERIMS_MAX 8
 #define READS_PER_TURN 8 /* then other connections get their turn */
@@ -601,43 +600,22 @@ static void use_plain(struct origin_conn *c)
         deliver(c, off, have);
 }
 
-/*
- * Chunked content. Small chunks are moved together over the framing between them, which has been
- * used: the blob's bytes from `c->in_at` on are nobody else's yet.
- */
 static void use_chunked(struct origin_conn *c)
 {
-    struct weir_blob *b = c->in;
-    uint32_t run_off = 0, run_len = 0; /* content not handed on yet */
-    enum http_chunk_result r = HTTP_CHUNK_DATA;
+    struct weir_blob *b = c->in; /* its bytes from in_at on are nobody else's yet */
+    struct http_chunk_run run;
+    enum http_chunk_result r;
     struct weir_err err = {0};
 
-    while (r == HTTP_CHUNK_DATA) {
-        struct weir_span data = {0};
-        size_t used = 0;
-        uint32_t off;
-
-        r = http_chunked_next(&c->chunked, b->bytes + c->in_at, b->len - c->in_at, &used, &data,
-                              &err);
-        c->in_at += (uint32_t)used;
-        if (r != HTTP_CHUNK_DATA)
-            break;
-        off = (uint32_t)(data.ptr - b->bytes);
-        if (run_len > 0 && data.len < GATHER_BELOW) {
-            memmove(b->bytes + run_off + run_len, data.ptr, data.len);
-            run_len += (uint32_t)data.len;
-            continue;
-        }
-        if (run_len > 0 && !deliver(c, run_off, run_len))
+    while ((r = http_chunked_run(&c->chunked, b->bytes, b->len, &c->in_at, &run, &err)) ==
+           HTTP_CHUNK_DATA)
+        if (!deliver(c, run.off, run.len))
             return;
-        run_off = off;
-        run_len = (uint32_t)data.len;
-    }
-    if (r == HTTP_CHUNK_END && run_len > 0)
-        deliver_last(c, run_off, run_len);
+    if (r == HTTP_CHUNK_END && run.len > 0)
+        deliver_last(c, run.off, run.len);
     else if (r == HTTP_CHUNK_END)
         complete(c);
-    else if ((run_len == 0 || deliver(c, run_off, run_len)) && r == HTTP_CHUNK_BAD)
+    else if ((run.len == 0 || deliver(c, run.off, run.len)) && r == HTTP_CHUNK_BAD)
         fail(c, &err);
 }
 
@@ -781,10 +759,14 @@ static void read_failed(struct origin_conn *c, int os)
         fail_code(c, WEIR_E_ORIGIN_RESET, "origin: read", os);
 }
 
-bool origin_conn_quiet(const struct origin_conn *c)
+bool origin_conn_quiet(const struct origin_conn *c, bool careful)
 {
     char byte;
 
+    if (c->readable.ev_evcallback.evcb_flags & EVLIST_ACTIVE)
+        return false; /* this turn's poll has found something already */
+    if (!careful)
+        return true;
     return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
            (errno == EAGAIN || errno == EWOULDBLOCK);
 }

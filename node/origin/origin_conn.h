@@ -59,8 +59,11 @@ struct origin_conn *origin_conn_open(struct origin_pool *p, struct weir_err *err
 /* Sends the fetch's request and reads its response; called once it has connected or is about to. */
 void origin_conn_serve(struct origin_conn *c, struct origin_fetch *f);
 void origin_conn_resume(struct origin_conn *c);
-/* Between exchanges: nothing has come, not even the end. What has would be taken for the next response. */
-bool origin_conn_quiet(const struct origin_conn *c);
+/*
+ * Between exchanges: nothing has come, not even the end, that would be taken for the next response. Asks what the
+ * loop has seen; careful: asks the socket too, one system call.
+ */
+bool origin_conn_quiet(const struct origin_conn *c, bool careful);
 /* Closes at once, from any state; freed at the end of the turn. No callback. */
 void origin_conn_close(struct origin_conn *c);
 

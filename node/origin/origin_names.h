@@ -24,7 +24,7 @@ struct origin_names *origin_names_new(const struct origin_settings *origin, int6
                                       struct weir_work_pool *pool, struct weir_mailbox *reply,
                                       struct weir_err *err);
 struct origin_names *origin_names_ref(struct origin_names *n);
-void origin_names_unref(struct origin_names *n); /* control thread; NULL does nothing */
+void origin_names_unref(struct origin_names *n); /* any thread; NULL does nothing */
 
 /* Control thread, now and then: starts the resolutions that are due. */
 void origin_names_turn(struct origin_names *n, int64_t now_ms);

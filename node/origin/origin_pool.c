@@ -91,7 +91,7 @@ struct origin_conn *origin_pool_acquire(struct origin_pool *p, bool careful, str
     while ((conn = p->idle) != NULL) {
         unlink_idle(conn);
         conn->idle = false;
-        if (careful && !origin_conn_quiet(conn)) { /* the loop has not got round to it yet */
+        if (!origin_conn_quiet(conn, careful)) { /* the loop has not got round to it yet */
             origin_conn_close(conn);
             continue;
         }

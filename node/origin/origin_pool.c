@@ -196,7 +196,7 @@ void origin_pool_put(struct origin_conn *conn)
     unsigned waiting = atomic_load_explicit(&p->state->waiting, memory_order_relaxed);
     struct origin_fetch *f = p->first_waiting;
 
-    if (f != NULL && !origin_conn_quiet(conn)) {
+    if (f != NULL && !origin_conn_quiet(conn, true)) {
         origin_conn_close(conn); /* its place goes to who waits */
         return;
     }

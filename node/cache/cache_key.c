@@ -8,10 +8,18 @@
 #define KEY_HEAD  2 /* class, query present */
 #define KEY_PARTS 4
 
+enum { HAS_QUERY = 1, HAS_ROUTE = 2, HAS_FORWARDED_HOST = 4 };
+
+static size_t optional_size(struct weir_span part)
+{
+    return part.len > 0 ? PART_HEAD + part.len : 0;
+}
+
 size_t cache_key_size(const struct cache_key_parts *p)
 {
     return KEY_HEAD + KEY_PARTS * PART_HEAD + p->scheme.len + p->authority.len + p->path.len +
-           (p->has_query ? p->query.len : 0);
+           (p->has_query ? p->query.len : 0) + optional_size(p->route) +
+           optional_size(p->forwarded_host);
 }
 
 static char *put_part(char *at, struct weir_span part)
@@ -36,7 +44,8 @@ bool cache_key_build(struct cache_key *k, const struct cache_key_parts *p,
     size_t len = cache_key_size(p);
     char *at;
 
-    if (too_long(p->scheme) || too_long(p->authority) || too_long(p->path) || too_long(query))
+    if (too_long(p->scheme) || too_long(p->authority) || too_long(p->path) || too_long(query) ||
+        too_long(p->route) || too_long(p->forwarded_host))
         return false;
     if (len > size)
         buf = arena != NULL ? weir_arena_alloc(arena, len) : NULL;
@@ -44,11 +53,16 @@ bool cache_key_build(struct cache_key *k, const struct cache_key_parts *p,
         return false;
     at = buf;
     *at++ = (char)p->class;
-    *at++ = p->has_query ? 1 : 0;
+    *at++ = (char)((p->has_query ? HAS_QUERY : 0) | (p->route.len > 0 ? HAS_ROUTE : 0) |
+                   (p->forwarded_host.len > 0 ? HAS_FORWARDED_HOST : 0));
     at = put_part(at, p->scheme);
     at = put_part(at, p->authority);
     at = put_part(at, p->path);
-    put_part(at, query);
+    at = put_part(at, query);
+    if (p->route.len > 0)
+        at = put_part(at, p->route);
+    if (p->forwarded_host.len > 0)
+        put_part(at, p->forwarded_host);
     k->bytes = weir_span(buf, len);
     k->hash = weir_hash128(secret, buf, len);
     return true;

@@ -38,29 +38,30 @@ void inflight_free(struct inflight *t)
     weir_free(t);
 }
 
-static struct shard *shard_of(struct inflight *t, const struct fill *f)
+static struct shard *shard_of(struct inflight *t, struct weir_hash128 hash)
 {
-    return &t->shard[f->hash.hi % SHARDS];
+    return &t->shard[hash.hi % SHARDS];
 }
 
-static struct fill **bucket_of(struct shard *s, const struct fill *f)
+static struct fill **bucket_of(struct shard *s, struct weir_hash128 hash)
 {
-    return &s->bucket[f->hash.lo % BUCKETS];
+    return &s->bucket[hash.lo % BUCKETS];
 }
 
-static bool same_key(const struct fill *a, const struct fill *b)
+static bool has_key(const struct fill *f, struct weir_hash128 hash, struct weir_span key)
 {
-    return a->hash.lo == b->hash.lo && a->hash.hi == b->hash.hi && weir_span_eq(a->key, b->key);
+    return f->hash.lo == hash.lo && f->hash.hi == hash.hi && weir_span_eq(f->key, key);
 }
 
 struct fill *inflight_join(struct inflight *t, struct fill *fresh, const struct http_head *request)
 {
-    struct shard *s = shard_of(t, fresh);
-    struct fill **head = bucket_of(s, fresh), *f;
+    struct shard *s = shard_of(t, fresh->hash);
+    struct fill **head = bucket_of(s, fresh->hash), *f;
 
     pthread_mutex_lock(&s->lock);
     for (f = *head; f != NULL; f = f->next_inflight)
-        if (same_key(f, fresh) && (f->variant.ptr == NULL || vary_matches(f->variant, request)))
+        if (has_key(f, fresh->hash, fresh->key) &&
+            (f->variant.ptr == NULL || vary_matches(f->variant, request)))
             break;
     if (f != NULL) {
         fill_ref(f);
@@ -76,7 +77,7 @@ struct fill *inflight_join(struct inflight *t, struct fill *fresh, const struct 
 /* The shard is locked. */
 static bool unlink_fill(struct shard *s, struct fill *f)
 {
-    struct fill **at = bucket_of(s, f);
+    struct fill **at = bucket_of(s, f->hash);
 
     if (!f->joinable)
         return false;
@@ -87,9 +88,9 @@ static bool unlink_fill(struct shard *s, struct fill *f)
     return true;
 }
 
-void inflight_remove(struct inflight *t, struct fill *f)
+bool inflight_remove(struct inflight *t, struct fill *f)
 {
-    struct shard *s = shard_of(t, f);
+    struct shard *s = shard_of(t, f->hash);
     bool was_in;
 
     pthread_mutex_lock(&s->lock);
@@ -97,12 +98,51 @@ void inflight_remove(struct inflight *t, struct fill *f)
     pthread_mutex_unlock(&s->lock);
     if (was_in)
         fill_unref(f);
+    return was_in;
+}
+
+void inflight_outdate(struct inflight *t, struct weir_hash128 hash, struct weir_span key)
+{
+    struct shard *s = shard_of(t, hash);
+    struct fill **at = bucket_of(s, hash), *gone = NULL;
+
+    pthread_mutex_lock(&s->lock);
+    while (*at != NULL) {
+        struct fill *f = *at;
+
+        if (!has_key(f, hash, key)) {
+            at = &f->next_inflight;
+            continue;
+        }
+        *at = f->next_inflight;
+        f->joinable = false;
+        f->next_inflight = gone;
+        gone = f;
+    }
+    pthread_mutex_unlock(&s->lock);
+    while (gone != NULL) { /* nobody but us looks at this link once a fill is out */
+        struct fill *f = gone;
+
+        gone = f->next_inflight;
+        fill_unref(f);
+    }
+}
+
+bool inflight_has(struct inflight *t, struct fill *f)
+{
+    struct shard *s = shard_of(t, f->hash);
+    bool in;
+
+    pthread_mutex_lock(&s->lock);
+    in = f->joinable;
+    pthread_mutex_unlock(&s->lock);
+    return in;
 }
 
 bool inflight_variant(struct inflight *t, struct fill *f, const struct vary_spec *vary,
                       struct weir_span variant)
 {
-    struct shard *s = shard_of(t, f);
+    struct shard *s = shard_of(t, f->hash);
     bool ok, removed = false;
 
     pthread_mutex_lock(&s->lock);

@@ -23,8 +23,13 @@ void inflight_free(struct inflight *t);
  * NULL is returned.
  */
 struct fill *inflight_join(struct inflight *t, struct fill *fresh, const struct http_head *request);
-/* Nobody joins any more. Harmless when it was not in. */
-void inflight_remove(struct inflight *t, struct fill *f);
+/* Nobody joins any more. Harmless when it was not in: then false. */
+bool inflight_remove(struct inflight *t, struct fill *f);
+/* An unsafe method has changed what the key names: removes every fill under way for it. Who finds his fill gone
+ * by that must not store what it brings. */
+void inflight_outdate(struct inflight *t, struct weir_hash128 hash, struct weir_span key);
+/* Is it still in the table? */
+bool inflight_has(struct inflight *t, struct fill *f);
 /* The response told which variant this is. false without memory: then the fill is removed. */
 bool inflight_variant(struct inflight *t, struct fill *f, const struct vary_spec *vary,
                       struct weir_span variant);

@@ -15,8 +15,13 @@ static struct cache_key_parts parts(const char *scheme, const char *authority, c
                                     const char *query)
 {
     return (struct cache_key_parts){
-        CACHE_KEY_GET,       weir_span_str(scheme), weir_span_str(authority),
-        weir_span_str(path), weir_span_str(query),  query != NULL};
+        .class = CACHE_KEY_GET,
+        .scheme = weir_span_str(scheme),
+        .authority = weir_span_str(authority),
+        .path = weir_span_str(path),
+        .query = weir_span_str(query),
+        .has_query = query != NULL,
+    };
 }
 
 static bool same(struct cache_key_parts a, struct cache_key_parts b)
@@ -67,6 +72,21 @@ static void a_query_that_does_not_count_is_left_out(void **state)
     assert_true(same(a, b));
 }
 
+static void the_route_and_the_forwarded_host_are_parts_of_their_own(void **state)
+{
+    struct cache_key_parts none = parts("http", "a", "/", NULL), route = none, host = none, both = none;
+
+    (void)state;
+    route.route = weir_span_str("x");
+    host.forwarded_host = weir_span_str("x");
+    both.route = both.forwarded_host = weir_span_str("x");
+    assert_false(same(none, route));
+    assert_false(same(none, host));
+    assert_false(same(route, host));
+    assert_false(same(route, both));
+    assert_true(same(both, both));
+}
+
 static void a_long_key_goes_to_the_arena(void **state)
 {
     struct cache_key_parts p = parts("http", "a.example", "/x", NULL);
@@ -107,6 +127,7 @@ int main(void)
         cmocka_unit_test(parts_cannot_run_into_each_other),
         cmocka_unit_test(an_empty_query_differs_from_none),
         cmocka_unit_test(a_query_that_does_not_count_is_left_out),
+        cmocka_unit_test(the_route_and_the_forwarded_host_are_parts_of_their_own),
         cmocka_unit_test(a_long_key_goes_to_the_arena),
         cmocka_unit_test(the_bytes_are_the_same_on_every_node),
     };

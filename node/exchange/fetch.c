@@ -403,6 +403,20 @@ static void put_marker(struct fetch *f, const struct http_head *head)
     stored_response_unref(marker);
 }
 
+/*
+ * Stores r, unless an unsafe method has invalidated the key since this fetch began: what it brings may be
+ * older. Looked at before and after, for the other may come in between. Nobody joins from here on.
+ */
+static bool keep(struct fetch *f, struct stored_response *r)
+{
+    bool put = inflight_has(f->w->inflight, f->fill) && tier_put(f->w->tier, r);
+
+    if (inflight_remove(f->w->inflight, f->fill) || !put)
+        return put;
+    tier_drop(f->w->tier, r);
+    return false;
+}
+
 static void store(struct fetch *f)
 {
     const struct fill_head *h = &f->fill->head;
@@ -425,7 +439,7 @@ static void store(struct fetch *f)
     r = stored_response_new(&d, &err);
     if (r == NULL)
         return; /* the clients have it; the next one asks again */
-    if (tier_put(f->w->tier, r))
+    if (keep(f, r))
         weir_metric_add(f->w->metrics, WEIR_M_cache_stores, 1);
     stored_response_unref(r);
 }
@@ -488,10 +502,10 @@ static void on_not_modified(struct fetch *f, const struct http_head *head)
         finish(f);
         return;
     }
-    inflight_remove(f->w->inflight, f->fill);
     if (storable) {
-        stored = tier_put(f->w->tier, r);
+        stored = keep(f, r);
     } else { /* it has become private or the like: for the one who asked, and no longer for others */
+        inflight_remove(f->w->inflight, f->fill);
         tier_drop(f->w->tier, old);
         fill_disband(f->fill, f->leader != NULL ? f->leader->reader : NULL);
     }
@@ -503,9 +517,9 @@ static void on_not_modified(struct fetch *f, const struct http_head *head)
 /* The origin cannot answer, but what we hold may still serve (RFC 5861 4). */
 static bool answer_stale(struct fetch *f, int status, const char *why)
 {
-    if (f->validating == NULL || !reuse_on_error(&f->validating->facts.reuse, now_s(f)))
+    if (f->validating == NULL || !reuse_on_error(&f->validating->facts.reuse, now_s(f)) ||
+        !inflight_remove(f->w->inflight, f->fill)) /* gone already: it was invalidated meanwhile */
         return false;
-    inflight_remove(f->w->inflight, f->fill);
     fill_answer(f->fill, f->validating, false, false, status, why);
     return true;
 }
@@ -534,8 +548,10 @@ static void note_origin(struct fetch *f, const struct http_head *head)
 static void invalidate(struct fetch *f, const struct http_head *head)
 {
     if (f->leader != NULL && f->w->tier != NULL && !http_method_safe(f->request.method) &&
-        head->status >= 200 && head->status < 400)
+        head->status >= 200 && head->status < 400) {
+        inflight_outdate(f->w->inflight, f->leader->key.hash, f->leader->key.bytes);
         tier_remove(f->w->tier, f->leader->key.hash, f->leader->key.bytes);
+    }
 }
 
 static enum storable_verdict judge(struct fetch *f, const struct http_head *head,
@@ -683,9 +699,10 @@ static void on_fail(void *arg, const struct weir_err *err)
 {
     struct fetch *f = arg;
 
-    inflight_remove(f->w->inflight, f->fill); /* first: nobody shall join what has failed */
-    if (f->fill->state != FILL_WAITING || !answer_stale(f, 0, "stale-if-error"))
+    if (f->fill->state != FILL_WAITING || !answer_stale(f, 0, "stale-if-error")) {
+        inflight_remove(f->w->inflight, f->fill); /* first: nobody shall join what has failed */
         fill_fail(f->fill, err);
+    }
     if (weir_log_enabled(WEIR_LOG_INFO) && err->code != WEIR_E_CLIENT_GONE)
         weir_log_err(WEIR_LOG_INFO, f->upstream->settings->name, err);
     finish(f);

@@ -44,15 +44,27 @@ static int64_t now_s(const struct weir_exchange *x)
     return x->loop->clock.wall_s;
 }
 
+/* Routes that go by who asks rather than by what is asked may lead to different things under one URL. */
+static bool keyed_by_route(const struct route_settings *r)
+{
+    return r->match.field_count + r->match.cookie_count + r->match.client_count > 0 ||
+           (r->match.query_count > 0 && !r->cache.key_query);
+}
+
 static bool build_key(struct weir_exchange *x)
 {
+    const struct route_settings *route = x->route->settings;
     struct cache_key_parts parts = {
         .class = CACHE_KEY_GET,
         .scheme = weir_span_str(x->target.https ? "https" : "http"),
         .authority = x->target.authority,
         .path = x->target.path,
         .query = x->target.query,
-        .has_query = x->target.query.ptr != NULL && x->route->settings->cache.key_query,
+        .has_query = x->target.query.ptr != NULL && route->cache.key_query,
+        .route = keyed_by_route(route) ? weir_span_str(route->name) : WEIR_SPAN_NONE,
+        /* A trusted peer's goes on to the origin, which may build its links from it. */
+        .forwarded_host =
+            x->peer_trusted ? http_head_value(&x->req, HTTP_F_X_FORWARDED_HOST) : WEIR_SPAN_NONE,
     };
 
     return cache_key_build(&x->key, &parts, x->w->secret, x->key_buf, sizeof x->key_buf,
@@ -133,6 +145,9 @@ static enum exchange_verdict ask_again(struct weir_exchange *x, const char *alon
 
 static enum exchange_verdict use_answer(struct weir_exchange *x, struct fill *f)
 {
+    /* While it was under way nobody knew which variant would answer. */
+    if (x->collapsed && f->answer->variant.len > 0 && !vary_matches(f->answer->variant, &x->req))
+        return ask_again(x, NULL);
     stored_response_unref(x->stored);
     x->stored = stored_response_ref(f->answer);
     x->origin_status = f->answer_fwd_status;

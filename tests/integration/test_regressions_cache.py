@@ -1,5 +1,4 @@
 """Faults found by reading: what is shared. Each test failed before its repair."""
-import signal
 import threading
 
 from lib.case import NodeCase
@@ -177,7 +176,7 @@ class Desync(NodeCase):
         for _ in range(5):
             self.assertEqual(node.get("/one").body, b"/one")
             client = self.client(node)
-            node.signal(signal.SIGSTOP)
+            node.halt()
             try:
                 client.send(request(path="/two"))
                 threading.Event().wait(0.02)
@@ -187,6 +186,6 @@ class Desync(NodeCase):
                     pass
                 threading.Event().wait(0.02)
             finally:
-                node.signal(signal.SIGCONT)
+                node.go_on()
             self.assertEqual(client.response().body, b"/two")
             client.close()

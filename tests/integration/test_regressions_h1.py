@@ -1,5 +1,4 @@
 """Faults found by reading: the client's side. Each test failed, or made a sanitizer report, before its repair."""
-import signal
 import threading
 
 from lib.case import NodeCase
@@ -68,7 +67,7 @@ class Closing(NodeCase):
             first = Client(node.address)
             first.send(request(path=path))
             origin.wait_count(1, path)
-            node.signal(signal.SIGSTOP)
+            node.halt()
             try:
                 first.reset()
                 second = self.client(node)
@@ -76,7 +75,7 @@ class Closing(NodeCase):
                 wait_until(lambda: origin.open_connections == 1)
                 threading.Event().wait(0.1)  # its answer is on its way to a process that stands still
             finally:
-                node.signal(signal.SIGCONT)
+                node.go_on()
             self.assertFalse(second.readable(0.2))
             second.close()
 

@@ -217,6 +217,19 @@ class Node:
         self.signal(signal.SIGTERM)
         self.signal(signal.SIGTERM)
 
+    def halt(self):
+        """SIGSTOP; returns when every thread stands still. What arrives until go_on() is seen in one turn."""
+        self.signal(signal.SIGSTOP)
+        tasks = "/proc/%d/task" % self.pid
+
+        def state(task):
+            with open("%s/%s/stat" % (tasks, task)) as f:
+                return f.read().rsplit(")", 1)[1].split()[0]
+        wait_until(lambda: all(state(t) == "T" for t in os.listdir(tasks)), what="every thread stands still")
+
+    def go_on(self):
+        self.signal(signal.SIGCONT)
+
     def rss(self):
         """Resident bytes."""
         with open("/proc/%d/statm" % self.pid) as f:

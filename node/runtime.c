@@ -62,6 +62,8 @@ struct runtime {
     int64_t pending_until_ms;
     struct net_timer settle;
     unsigned changes; /* workers that have not answered */
+    bool again;       /* the file may have changed once more meanwhile */
+    bool running;     /* workers run; before that a signal can only end the start */
 };
 
 /* ---- sites ---- */
@@ -103,7 +105,7 @@ static void wait_until_settled(struct runtime *rt, struct site *site)
 
     weir_clock_update(&rt->control.clock);
     until = rt->control.clock.mono_ms + SETTLE_MS;
-    while (!site_settled(site) && rt->control.clock.mono_ms < until) {
+    while (!site_settled(site) && !rt->draining && rt->control.clock.mono_ms < until) {
         struct timeval poll = {0, SETTLE_POLL_MS * 1000};
 
         event_base_loopexit(rt->control.base, &poll);
@@ -213,6 +215,7 @@ static bool prepare_access(struct runtime *rt, struct settings *s, struct weir_e
 
 static void reload_failed(struct runtime *rt, const struct weir_err *err)
 {
+    rt->again = false;
     drop_pending(rt);
     if (err != NULL)
         weir_log_err(WEIR_LOG_ERROR, "reload failed, the old configuration stays", err);
@@ -228,8 +231,13 @@ static void begin_reload(struct runtime *rt)
         weir_log(WEIR_LOG_WARN, "nothing to reload: started without a configuration file");
         return;
     }
-    if (rt->pending != NULL || rt->changes > 0 || rt->draining) {
-        weir_log(WEIR_LOG_WARN, "reload ignored: another one, or a drain, is under way");
+    if (rt->draining) {
+        weir_log(WEIR_LOG_WARN, "reload ignored: draining");
+        return;
+    }
+    if (rt->pending != NULL || rt->changes > 0) {
+        weir_log(WEIR_LOG_INFO, "another reload is under way: this one comes after it");
+        rt->again = true;
         return;
     }
     rt->pending_settings = rt->options.load(rt->options.arg);
@@ -255,6 +263,10 @@ static void finish_reload(struct runtime *rt)
     }
     origin_registry_prune(rt->registry);
     weir_log(WEIR_LOG_INFO, "reloaded");
+    if (rt->again && !rt->draining) {
+        rt->again = false;
+        begin_reload(rt);
+    }
 }
 
 static void on_change_done(struct worker_change *c)
@@ -328,7 +340,7 @@ static void apply_node_settings(struct runtime *rt, const struct settings *s)
     if ((rt->shared.tier == NULL) != (s->cache.memory_bytes == 0))
         weir_log(WEIR_LOG_WARN, "the cache is turned on with the next start only");
     if (!same_text(s->log.error_file, rt->settings->log.error_file))
-        weir_log_open(s->log.error_file, NULL);
+        weir_log_open(same_text(s->log.error_file, "-") ? NULL : s->log.error_file, NULL);
 }
 
 /* Everything is ready: hand it to the workers. */
@@ -409,6 +421,10 @@ static void begin_drain(struct runtime *rt)
     }
     rt->draining = true;
     weir_log(WEIR_LOG_INFO, "draining");
+    if (rt->pending != NULL) { /* what no worker knows yet is not begun any more */
+        net_timer_stop(&rt->control, &rt->settle);
+        drop_pending(rt);
+    }
     net_timer_start(&rt->control, &rt->deadline,
                     rt->control.clock.mono_ms + rt->settings->drain_timeout_ms);
     for (unsigned w = 0; w < rt->worker_count; w++)
@@ -429,6 +445,10 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 
     (void)what;
     net_loop_enter(&rt->control);
+    if (!rt->running) {
+        rt->draining = rt->draining || number == SIGTERM || number == SIGINT;
+        return;
+    }
     switch (number) {
     case SIGTERM:
     case SIGINT:
@@ -566,11 +586,14 @@ static bool start(struct runtime *rt, struct weir_err *err)
     if (!make_shared(rt, err))
         return false;
     wait_until_settled(rt, rt->site);
+    if (rt->draining)
+        return false;
     if (!make_workers(rt, err) || !listen_all(rt, err))
         return false;
     for (unsigned i = 0; i < rt->worker_count; i++)
         if (!worker_start(rt->workers[i], err))
             return false;
+    rt->running = true;
     rt->settle.fire = on_settle;
     rt->deadline.fire = on_deadline;
     rt->turn.fire = on_turn;
@@ -642,6 +665,9 @@ int runtime_run(const struct runtime_options *options)
                  rt->worker_count == 1 ? "" : "s");
         net_loop_run(&rt->control);
         log_totals(rt);
+    } else if (rt->draining) {
+        weir_log(WEIR_LOG_INFO, "stopped while starting");
+        started = true; /* as it was told to */
     } else {
         weir_log_err(WEIR_LOG_ERROR, "cannot start", &err);
     }

@@ -169,10 +169,10 @@ static void on_change_mail(struct weir_mail *mail)
     if (size_scratch(w, c->site, &err))
         fresh = bind_site(w, c->site, &err);
     c->applied = fresh != NULL;
+    w->x.access = c->access; /* these have changed for all, in any case: the old ones go */
+    change_listeners(w, c);
     if (fresh != NULL) {
         w->x.site = fresh;
-        w->x.access = c->access;
-        change_listeners(w, c);
         site_retire(old);
     } else {
         weir_log_err(WEIR_LOG_ERROR, "worker keeps the old configuration", &err);
@@ -263,6 +263,7 @@ static void *run(void *arg)
     net_loop_run(&w->loop);
     /* Connections are gone; what still fetches for the store ends here. */
     fetch_cancel_all(&w->x);
+    weir_mailbox_drain(&w->loop.box); /* what fills had to say up to now: each such mail holds one */
     site_retire(w->x.site);
     w->x.site = NULL;
     return NULL;

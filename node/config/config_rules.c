@@ -61,6 +61,8 @@ void config_rule_optional_token(struct config_ctx *ctx, struct config_node *node
     if (!only(node->text, "!#$%&'*+-.^_`|~"))
         config_report(ctx, node, "%s is no token: letters, digits and !#$%%&'*+-.^_`|~ only",
                       config_found(node, found));
+    else if (node->text.len > 64) /* they go into heads with room for so much */
+        config_report(ctx, node, "%s is longer than 64 characters", config_found(node, found));
 }
 
 void config_rule_token(struct config_ctx *ctx, struct config_node *node)

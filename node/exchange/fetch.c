@@ -699,12 +699,12 @@ static void on_fail(void *arg, const struct weir_err *err)
 {
     struct fetch *f = arg;
 
+    if (weir_log_enabled(WEIR_LOG_INFO) && err->code != WEIR_E_CLIENT_GONE)
+        weir_log_err(WEIR_LOG_INFO, f->upstream->settings->name, err); /* readers may end f, and its site */
     if (f->fill->state != FILL_WAITING || !answer_stale(f, 0, "stale-if-error")) {
         inflight_remove(f->w->inflight, f->fill); /* first: nobody shall join what has failed */
         fill_fail(f->fill, err);
     }
-    if (weir_log_enabled(WEIR_LOG_INFO) && err->code != WEIR_E_CLIENT_GONE)
-        weir_log_err(WEIR_LOG_INFO, f->upstream->settings->name, err);
     finish(f);
 }
 

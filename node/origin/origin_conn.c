@@ -496,7 +496,8 @@ static void release(struct origin_conn *c)
 {
     struct origin_fetch *f = c->fetch;
     struct origin_pool *p = c->pool;
-    bool surplus = c->in != NULL && c->in->len > c->in_at;
+    bool surplus = (c->in != NULL && c->in->len > c->in_at) ||
+                   (c->read_full && !origin_conn_quiet(c, true)); /* the last read left something behind */
     bool keep = c->framing.keep_alive && c->request_done && !surplus && !c->eof &&
                 (p->requests_per_connection == 0 || c->served + 1 < p->requests_per_connection) &&
                 all_sent(c);
@@ -805,6 +806,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
             return;
         }
         c->in->len += (uint32_t)n;
+        c->read_full = (uint32_t)n == room;
         c->fetch->got_bytes = true;
         c->next_read = (uint32_t)n == room ? READ_LARGE : c->next_read;
         if (c->head_done)

@@ -46,6 +46,7 @@ struct origin_conn {
     bool parsing;                  /* the parser has seen a part of a head */
     bool head_done;
     bool eof;
+    bool read_full; /* the last read took as much as it could: there may be more */
     unsigned interims;
     struct http_framing framing;
     struct http_chunked chunked;

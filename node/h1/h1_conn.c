@@ -45,6 +45,8 @@ void h1_conn_expect(struct h1_conn *c, enum h1_wait wait, int64_t ms)
     int64_t due = ms > 0 ? now + ms : INT64_MAX;
     int64_t total = c->stream != NULL ? c->stream->total_due_ms : 0;
 
+    if (c->closed) /* the timer was stopped for good */
+        return;
     c->wait = (uint8_t)wait;
     if (total != 0 && due > total)
         due = total;

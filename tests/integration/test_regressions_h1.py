@@ -90,6 +90,16 @@ class Closing(NodeCase):
             client.send(request(path="/ahead", fields={"X-Pad": "p" * 4000}))
         self.assertEqual(len(client.content(head).body), 50000)
 
+    def test_an_upload_that_breaks_off_leaves_no_timer_behind(self):
+        """The limit of the whole exchange must not be set anew for a connection that has gone."""
+        node = self.front(self.origin(), client={"total_timeout": "300ms"})
+        for _ in range(5):
+            with Client(node.address) as client:
+                client.send(request("POST", "/", {"Content-Length": "100000"}) + b"begin")
+                self.assertFalse(client.readable(0.02))
+        self.assertFalse(self.client(node).readable(0.6))
+        self.assert_status(node.get("/"), 200)
+
 
 class BothWays(NodeCase):
     """A response that begins before the request has ended: the one timer of a connection serves two directions."""

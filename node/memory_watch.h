@@ -1,5 +1,6 @@
 /*
- * memory_watch.h - how full the memory budget is, so that a node sheds load before the kernel kills it.
+ * memory_watch.h - how full the memory budget is, so that a node sheds load before the kernel kills
+ * it.
  *
  * Reads files below /proc and /sys: for the control thread, now and then.
  */
@@ -10,8 +11,9 @@
 
 #include "exchange.h"
 
-/* What is in use of `budget` (bytes; 0: the smaller of the machine's memory and the limits of the process's
- * control groups). Steps back down only 2 % below where it stepped up. When nothing can be read: as before. */
+/* What is in use of `budget` (bytes; 0: the smaller of the machine's memory and the limits of the
+ * process's control groups). Steps back down only 2 % below where it stepped up. When nothing can
+ * be read: as before. */
 enum exchange_pressure memory_watch(uint64_t budget, enum exchange_pressure before);
 
 /* The rule alone: used and budget in bytes. */

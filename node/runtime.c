@@ -21,16 +21,16 @@
 #include "tier.h"
 #include "worker.h"
 
-#define WORKERS_MAX      256
-#define POOL_THREADS     2
-#define SETTLE_MS        3000 /* how long a start or a reload waits for names to resolve */
-#define TURN_MS          1000
-#define SETTLE_POLL_MS   50
-#define LOG_RING_BYTES   (256 * 1024)
+#define WORKERS_MAX    256
+#define POOL_THREADS   2
+#define SETTLE_MS      3000 /* how long a start or a reload waits for names to resolve */
+#define TURN_MS        1000
+#define SETTLE_POLL_MS 50
+#define LOG_RING_BYTES (256 * 1024)
 
 struct bound {
     unsigned id;
-    char *address; /* as configured; owned */
+    char *address;   /* as configured; owned */
     char *unix_path; /* to be removed at the end; owned; NULL */
 };
 

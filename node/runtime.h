@@ -1,10 +1,10 @@
 /*
- * runtime.h - one node from settings to its end: builds everything in order, runs the control thread, tears down
- * in reverse.
+ * runtime.h - one node from settings to its end: builds everything in order, runs the control
+ * thread, tears down in reverse.
  *
- *   SIGTERM, SIGINT  drain: stop accepting, finish what runs within drain_timeout; a second one ends at once
- *   SIGHUP           reload the configuration; a bad one changes nothing
- *   SIGUSR1          reopen log files
+ *   SIGTERM, SIGINT  drain: stop accepting, finish what runs within drain_timeout; a second one
+ * ends at once SIGHUP           reload the configuration; a bad one changes nothing SIGUSR1 reopen
+ * log files
  */
 #ifndef RUNTIME_H
 #define RUNTIME_H
@@ -16,13 +16,14 @@
 
 struct runtime_options {
     struct settings *settings; /* taken */
-    /* Reads the configuration anew for SIGHUP; reports its errors itself. NULL result: keep the old. A NULL
-     * function: started without a file, nothing to reload. */
+    /* Reads the configuration anew for SIGHUP; reports its errors itself. NULL result: keep the
+     * old. A NULL function: started without a file, nothing to reload. */
     struct settings *(*load)(void *arg);
     void *arg;
 };
 
-/* Runs until told to stop. Returns the exit status: 0, or 1 when the node could not start (logged). */
+/* Runs until told to stop. Returns the exit status: 0, or 1 when the node could not start (logged).
+ */
 int runtime_run(const struct runtime_options *options);
 
 #endif

@@ -263,7 +263,8 @@ static void *run(void *arg)
     net_loop_run(&w->loop);
     /* Connections are gone; what still fetches for the store ends here. */
     fetch_cancel_all(&w->x);
-    weir_mailbox_drain(&w->loop.box); /* what fills had to say up to now: each such mail holds one */
+    weir_mailbox_drain(
+        &w->loop.box); /* what fills had to say up to now: each such mail holds one */
     site_retire(w->x.site);
     w->x.site = NULL;
     return NULL;

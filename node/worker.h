@@ -22,7 +22,7 @@ struct worker_shared {
     const struct weir_hash_secret *secret;
     struct net_loop *control;
     unsigned workers;
-    atomic_int pressure; /* enum exchange_pressure */
+    atomic_int pressure;        /* enum exchange_pressure */
     void (*drained)(void *arg); /* on the control thread: a worker has no connection left */
     void *arg;
 };

@@ -1,8 +1,9 @@
 /*
- * arena.h - memory that lives as long as its owner (an exchange, a settings snapshot) and is never freed alone.
+ * arena.h - memory that lives as long as its owner (an exchange, a settings snapshot) and is never
+ * freed alone.
  *
- * Not thread-safe. Allocations are 16-byte aligned, uninitialised, and fail with NULL (never abort).
- * Under AddressSanitizer each allocation is its own block so that overruns show.
+ * Not thread-safe. Allocations are 16-byte aligned, uninitialised, and fail with NULL (never
+ * abort). Under AddressSanitizer each allocation is its own block so that overruns show.
  */
 #ifndef WEIR_ARENA_H
 #define WEIR_ARENA_H
@@ -55,8 +56,10 @@ static inline void *weir_arena_alloc(struct weir_arena *a, size_t size)
 void *weir_arena_zalloc(struct weir_arena *a, size_t size);
 /* Copies; the copy is followed by a NUL not counted in len. ptr is NULL on failure. */
 struct weir_span weir_arena_dup(struct weir_arena *a, struct weir_span s);
-char *weir_arena_printf(struct weir_arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Forgets everything, keeps one standard chunk for reuse (so a recycled exchange allocates nothing). */
+char *weir_arena_printf(struct weir_arena *a, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Forgets everything, keeps one standard chunk for reuse (so a recycled exchange allocates
+ * nothing). */
 void weir_arena_reset(struct weir_arena *a);
 /* Gives all memory back. */
 void weir_arena_free(struct weir_arena *a);

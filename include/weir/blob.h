@@ -13,7 +13,8 @@
 struct weir_blob {
     atomic_uint refs;
     uint32_t cap; /* usable bytes */
-    uint32_t len; /* bytes filled; grows only while the maker is alone or appends past what it has shared */
+    uint32_t len; /* bytes filled; grows only while the maker is alone or appends past what it has
+                     shared */
     char bytes[];
 };
 

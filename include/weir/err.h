@@ -22,8 +22,8 @@ enum weir_code {
 
 struct weir_err {
     enum weir_code code;
-    int os;            /* errno, 0 if none */
-    const char *where; /* static "area: operation" */
+    int os;                       /* errno, 0 if none */
+    const char *where;            /* static "area: operation" */
     char detail[WEIR_ERR_DETAIL]; /* NUL-terminated, may be empty; for logs, never for clients */
 };
 

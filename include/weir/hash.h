@@ -1,5 +1,6 @@
 /*
- * hash.h - keyed hashes (XXH3 with a secret drawn at start), so that nobody outside can aim for collisions.
+ * hash.h - keyed hashes (XXH3 with a secret drawn at start), so that nobody outside can aim for
+ * collisions.
  *
  * A hash only finds candidates; the full key is always compared.
  */

@@ -1,5 +1,6 @@
 /*
- * span.h - a borrowed view of bytes. Not NUL-terminated; whoever holds one knows how long the bytes live.
+ * span.h - a borrowed view of bytes. Not NUL-terminated; whoever holds one knows how long the bytes
+ * live.
  */
 #ifndef WEIR_SPAN_H
 #define WEIR_SPAN_H

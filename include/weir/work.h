@@ -1,5 +1,6 @@
 /*
- * work.h - a few threads for what blocks (name resolution, large compression); answers come back by mailbox.
+ * work.h - a few threads for what blocks (name resolution, large compression); answers come back by
+ * mailbox.
  */
 #ifndef WEIR_WORK_H
 #define WEIR_WORK_H
@@ -11,7 +12,7 @@ struct weir_work_pool;
 
 /* Embedded in the task. Owned by the pool from submit until done runs on `reply`'s thread. */
 struct weir_work {
-    struct weir_mail mail; /* private */
+    struct weir_mail mail;  /* private */
     struct weir_work *next; /* private */
     struct weir_mailbox *reply;
     void (*run)(struct weir_work *w);  /* on a pool thread; may block */

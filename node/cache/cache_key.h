@@ -1,9 +1,10 @@
 /*
  * cache_key.h - the bytes that name what a request asks for.
  *
- * Layout: class (1), what is present of the last three (1), then scheme, authority, path and query, each
- * as a 4-byte little-endian length and its bytes; route and forwarded host likewise, if they are there. So no two different requests share a key, whatever their
- * parts contain. The bytes are the same on every node; the hash is this process's own.
+ * Layout: class (1), what is present of the last three (1), then scheme, authority, path and query,
+ * each as a 4-byte little-endian length and its bytes; route and forwarded host likewise, if they
+ * are there. So no two different requests share a key, whatever their parts contain. The bytes are
+ * the same on every node; the hash is this process's own.
  *
  * GET and HEAD share a class. The caller has normalised the parts: the same strings that go to the
  * origin.
@@ -39,8 +40,9 @@ struct cache_key_parts {
     struct weir_span path;
     struct weir_span query; /* without "?" */
     bool has_query; /* "/a?" differs from "/a"; false also when the route leaves the query out */
-    struct weir_span route;          /* its name, where not the URL alone decides it; else empty */
-    struct weir_span forwarded_host; /* what a trusted peer says of the host it was asked for, if anything */
+    struct weir_span route; /* its name, where not the URL alone decides it; else empty */
+    struct weir_span
+        forwarded_host; /* what a trusted peer says of the host it was asked for, if anything */
 };
 
 size_t cache_key_size(const struct cache_key_parts *p);

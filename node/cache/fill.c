@@ -270,7 +270,8 @@ void fill_wake(struct fill *f)
     wake_readers_unlock(f);
 }
 
-/* The lock is held. Takes the slice; false when it could not be kept: then the body is not what it says. */
+/* The lock is held. Takes the slice; false when it could not be kept: then the body is not what it
+ * says. */
 static bool keep_part(struct fill *f, struct weir_slice s)
 {
     bool kept;

@@ -7,13 +7,13 @@
  *      |--fill_disband()-> DISBANDED (uncacheable: everyone but the leader asks for himself)
  *      '--fill_fail()----> FAILED
  *
- * One thread, the owner (where the fetch runs), calls the functions of the producer. Readers live on
- * any thread and are woken there: directly on the owner's, by mail elsewhere. A disbanded or private fill
- * (a pass) has one reader on the owner's thread, and then no lock is ever contended.
+ * One thread, the owner (where the fetch runs), calls the functions of the producer. Readers live
+ * on any thread and are woken there: directly on the owner's, by mail elsewhere. A disbanded or
+ * private fill (a pass) has one reader on the owner's thread, and then no lock is ever contended.
  *
- * A *retaining* fill keeps every byte, so that late readers join from the start and the whole can be stored. One that
- * does not (a pass, or a body that outgrew the limit) drops what all readers have taken, and holds the origin back
- * when the slowest reader is FILL_WINDOW_BYTES behind.
+ * A *retaining* fill keeps every byte, so that late readers join from the start and the whole can
+ * be stored. One that does not (a pass, or a body that outgrew the limit) drops what all readers
+ * have taken, and holds the origin back when the slowest reader is FILL_WINDOW_BYTES behind.
  */
 #ifndef FILL_H
 #define FILL_H
@@ -46,19 +46,20 @@ enum fill_state {
     FILL_DISBANDED,
 };
 
-/* A response head as it goes on: end-to-end fields only, no framing. Immutable once the fill is open. */
+/* A response head as it goes on: end-to-end fields only, no framing. Immutable once the fill is
+ * open. */
 struct fill_head {
     int status;
-    struct weir_blob *bytes; /* status line and field lines, each with CRLF; owned */
+    struct weir_blob *bytes;   /* status line and field lines, each with CRLF; owned */
     struct http_field *fields; /* into bytes; owned */
     uint32_t field_count;
-    int64_t length; /* of the content; -1 unknown */
-    bool has_date;  /* the origin sent Date */
+    int64_t length;                       /* of the content; -1 unknown */
+    bool has_date;                        /* the origin sent Date */
     struct weir_span etag, last_modified; /* into bytes */
     struct stored_facts facts;
     bool storable;
-    const char *detail;          /* why not stored; static; NULL */
-    struct weir_blob *trailers;  /* field lines let through, set before DONE; owned; NULL none */
+    const char *detail;         /* why not stored; static; NULL */
+    struct weir_blob *trailers; /* field lines let through, set before DONE; owned; NULL none */
 };
 
 /* What the producer hears, on its own thread. */
@@ -73,8 +74,8 @@ struct fill {
     enum fill_state state;
     bool retain;
     bool disbanded; /* the leader's alone: nobody else reads it */
-    bool joinable; /* in the table of fills in flight */
-    bool paused;   /* fill_append() said so; space() will be called */
+    bool joinable;  /* in the table of fills in flight */
+    bool paused;    /* fill_append() said so; space() will be called */
     bool space_mailed, abandon_mailed;
 
     /* identity; immutable after creation */
@@ -84,12 +85,12 @@ struct fill {
     struct weir_span variant;   /* variant key; ptr NULL until known; owned */
     struct vary_spec *vary;     /* the spec `variant` was made by; owned; NULL until known */
 
-    struct fill_head head;           /* valid from OPEN on */
-    struct stored_response *answer;  /* ANSWERED: owned */
-    struct weir_err err;             /* FAILED */
-    const char *answer_detail;       /* for Cache-Status; static */
-    int answer_fwd_status;           /* status of the origin that led to the answer */
-    bool answer_fresh;               /* answered by validation rather than by failure */
+    struct fill_head head;          /* valid from OPEN on */
+    struct stored_response *answer; /* ANSWERED: owned */
+    struct weir_err err;            /* FAILED */
+    const char *answer_detail;      /* for Cache-Status; static */
+    int answer_fwd_status;          /* status of the origin that led to the answer */
+    bool answer_fresh;              /* answered by validation rather than by failure */
     bool answer_stored;
 
     struct weir_slice *parts; /* what is kept of the body */
@@ -104,7 +105,8 @@ struct fill {
     struct weir_mail space_mail, abandon_mail;
 };
 
-/* A cursor over a fill; one thread's. Heap object of its own, because a wake-up may be in the mail. */
+/* A cursor over a fill; one thread's. Heap object of its own, because a wake-up may be in the mail.
+ */
 struct fill_reader {
     struct fill *fill; /* reference */
     struct fill_reader *next, **at;
@@ -131,15 +133,16 @@ bool fill_set_variant(struct fill *f, const struct vary_spec *vary, struct weir_
 
 /* ---- producer (owner's thread) ---- */
 
-/* Takes what `head` owns. From now on readers stream. quiet: content or the end is about to follow and will wake
- * them (or else fill_wake() must). */
+/* Takes what `head` owns. From now on readers stream. quiet: content or the end is about to follow
+ * and will wake them (or else fill_wake() must). */
 void fill_open(struct fill *f, const struct fill_head *head, bool quiet);
 /* Wakes who has waited since before the last change; harmless when nobody does. */
 void fill_wake(struct fill *f);
 /* Takes the slice. false: the window is full; append no more than is at hand until owner->space().
  * Without memory the fill fails, and what is appended to a failed fill is dropped. */
 bool fill_append(struct fill *f, struct weir_slice s);
-/* The same for the last slice: readers hear of it by fill_finish(), which must follow, together with the end. */
+/* The same for the last slice: readers hear of it by fill_finish(), which must follow, together
+ * with the end. */
 void fill_append_last(struct fill *f, struct weir_slice s);
 /* The body is complete. trailers: taken, may be NULL. */
 void fill_finish(struct fill *f, struct weir_blob *trailers);
@@ -158,15 +161,16 @@ bool fill_has_readers(struct fill *f);
 /* ---- readers (any thread) ---- */
 
 /*
- * Joins. wake(arg) runs on the thread of `box` whenever something changed after the reader was told to wait;
- * never inside a call of the reader. Whoever comes too late (the fill was disbanded, or dropped its beginning)
- * sees DISBANDED. NULL without memory.
+ * Joins. wake(arg) runs on the thread of `box` whenever something changed after the reader was told
+ * to wait; never inside a call of the reader. Whoever comes too late (the fill was disbanded, or
+ * dropped its beginning) sees DISBANDED. NULL without memory.
  */
 struct fill_reader *fill_reader_open(struct fill *f, struct weir_mailbox *box,
                                      void (*wake)(void *arg), void *arg);
 /* Leaves. The reader must not be used afterwards; wake will not be called. NULL does nothing. */
 void fill_reader_close(struct fill_reader *r);
-/* State as this reader sees it; in FILL_WAITING it arms the wake-up. DISBANDED: ask for yourself. */
+/* State as this reader sees it; in FILL_WAITING it arms the wake-up. DISBANDED: ask for yourself.
+ */
 enum fill_state fill_reader_state(struct fill_reader *r);
 
 enum fill_read { FILL_READ_DATA, FILL_READ_WAIT, FILL_READ_END, FILL_READ_FAILED };

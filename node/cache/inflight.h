@@ -1,5 +1,6 @@
 /*
- * inflight.h - which fills are on their way, so that one fetch serves all who ask for the same thing.
+ * inflight.h - which fills are on their way, so that one fetch serves all who ask for the same
+ * thing.
  *
  * Shared by all workers; sharded by the key's hash.
  */
@@ -18,15 +19,15 @@ struct inflight *inflight_new(struct weir_err *err);
 void inflight_free(struct inflight *t);
 
 /*
- * A fill under way for fresh's key that may serve `request`: one whose variant is not known yet, or is the request's.
- * Returned with a reference for the caller. If there is none, `fresh` is entered (the table keeps a reference) and
- * NULL is returned.
+ * A fill under way for fresh's key that may serve `request`: one whose variant is not known yet, or
+ * is the request's. Returned with a reference for the caller. If there is none, `fresh` is entered
+ * (the table keeps a reference) and NULL is returned.
  */
 struct fill *inflight_join(struct inflight *t, struct fill *fresh, const struct http_head *request);
 /* Nobody joins any more. Harmless when it was not in: then false. */
 bool inflight_remove(struct inflight *t, struct fill *f);
-/* An unsafe method has changed what the key names: removes every fill under way for it. Who finds his fill gone
- * by that must not store what it brings. */
+/* An unsafe method has changed what the key names: removes every fill under way for it. Who finds
+ * his fill gone by that must not store what it brings. */
 void inflight_outdate(struct inflight *t, struct weir_hash128 hash, struct weir_span key);
 /* Is it still in the table? */
 bool inflight_has(struct inflight *t, struct fill *f);

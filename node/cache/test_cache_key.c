@@ -74,7 +74,8 @@ static void a_query_that_does_not_count_is_left_out(void **state)
 
 static void the_route_and_the_forwarded_host_are_parts_of_their_own(void **state)
 {
-    struct cache_key_parts none = parts("http", "a", "/", NULL), route = none, host = none, both = none;
+    struct cache_key_parts none = parts("http", "a", "/", NULL), route = none, host = none,
+                           both = none;
 
     (void)state;
     route.route = weir_span_str("x");

@@ -22,7 +22,8 @@ struct settings {
 
     unsigned workers;         /* 0 = one per core */
     int64_t drain_timeout_ms; /* 30 s */
-    uint64_t memory_bytes;    /* budget of the process; 0 = what the machine or its control group has */
+    uint64_t
+        memory_bytes; /* budget of the process; 0 = what the machine or its control group has */
 
     struct listen_settings *listens;
     size_t listen_count;

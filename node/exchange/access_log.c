@@ -22,7 +22,8 @@ struct field {
     put_fn *put;
 };
 
-/* Escapes for JSON, which the combined format uses too: quotes, backslash, controls. Non-UTF-8 bytes go as \u00XX. */
+/* Escapes for JSON, which the combined format uses too: quotes, backslash, controls. Non-UTF-8
+ * bytes go as \u00XX. */
 static void put_escaped(struct http_text *t, struct weir_span s)
 {
     static const char hex[] = "0123456789abcdef";
@@ -143,8 +144,9 @@ static void put_complete(struct http_text *t, struct weir_exchange *x, bool comp
 static void put_cache(struct http_text *t, struct weir_exchange *x, bool complete)
 {
     (void)complete;
-    http_text_add(t, weir_span_str(x->hit ? "hit" : x->collapsed ? "collapsed"
-                                                                 : cache_fwd_word(x->fwd)));
+    http_text_add(t, weir_span_str(x->hit         ? "hit"
+                                   : x->collapsed ? "collapsed"
+                                                  : cache_fwd_word(x->fwd)));
 }
 
 static void put_route(struct http_text *t, struct weir_exchange *x, bool complete)

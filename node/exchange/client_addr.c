@@ -5,7 +5,8 @@
 
 #include "netset.h"
 
-#define LINES_MAX 16 /* the trusted proxies' own lines are the last ones; more before them are let be */
+#define LINES_MAX                                                                                  \
+    16 /* the trusted proxies' own lines are the last ones; more before them are let be */
 
 static bool trusted(const struct weir_exchange *x, const struct net_peer *p)
 {
@@ -30,7 +31,8 @@ static bool parse_address(struct weir_span text, struct net_peer *out)
         text = weir_span(text.ptr + 1, (size_t)(end - text.ptr) - 1);
     } else {
         colon = memchr(text.ptr, ':', text.len);
-        if (colon != NULL && memchr(colon + 1, ':', text.len - (size_t)(colon + 1 - text.ptr)) == NULL)
+        if (colon != NULL &&
+            memchr(colon + 1, ':', text.len - (size_t)(colon + 1 - text.ptr)) == NULL)
             text.len = (size_t)(colon - text.ptr); /* one colon: IPv4 with a port */
     }
     if (text.len == 0 || text.len >= sizeof buf)

@@ -147,8 +147,8 @@ static bool edit(struct weir_exchange *x, struct http_head *head)
 static bool deliver(struct weir_exchange *x, const struct source *s)
 {
     struct exchange_response *r = &x->response;
-    bool maybe_304 = s->status == 200 && (x->req.method_id == HTTP_M_GET ||
-                                          x->req.method_id == HTTP_M_HEAD) &&
+    bool maybe_304 = s->status == 200 &&
+                     (x->req.method_id == HTTP_M_GET || x->req.method_id == HTTP_M_HEAD) &&
                      !x->pass && validate_is_conditional(&x->req);
     struct http_head view;
 

@@ -31,7 +31,8 @@ void exchange_open(struct weir_exchange *x, const struct exchange_client *client
 
     /* What is large and always written before it is read stays as it is. */
     memset(x, 0, offsetof(struct weir_exchange, req));
-    memset(&x->framing, 0, offsetof(struct weir_exchange, match) - offsetof(struct weir_exchange, framing));
+    memset(&x->framing, 0,
+           offsetof(struct weir_exchange, match) - offsetof(struct weir_exchange, framing));
     x->match.captures.count = 0;
     memset(&x->request_id, 0,
            offsetof(struct weir_exchange, key_buf) - offsetof(struct weir_exchange, request_id));

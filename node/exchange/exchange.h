@@ -9,13 +9,13 @@
  *                        v
  *            exchange_pull() ... exchange_close(): access log, counters
  *
- * The stages are one table (stages.c). A stage answers with a verdict; one that waits is resumed exactly once by
- * exchange_resume(), or cancelled when the client leaves. Fields are written by one stage and only read after it;
- * they stand here in that order.
+ * The stages are one table (stages.c). A stage answers with a verdict; one that waits is resumed
+ * exactly once by exchange_resume(), or cancelled when the client leaves. Fields are written by one
+ * stage and only read after it; they stand here in that order.
  *
- * Memory: an exchange is a part of the protocol's own per-request object, taken from a free list, so that a hit on a
- * kept-alive connection allocates nothing. Until a stage waits, the request head lives in the receive buffer;
- * exchange_hold() moves it into the arena.
+ * Memory: an exchange is a part of the protocol's own per-request object, taken from a free list,
+ * so that a hit on a kept-alive connection allocates nothing. Until a stage waits, the request head
+ * lives in the receive buffer; exchange_hold() moves it into the arena.
  */
 #ifndef EXCHANGE_H
 #define EXCHANGE_H
@@ -66,12 +66,12 @@ struct exchange_worker {
     struct tier *tier;         /* shared; NULL: no cache */
     struct inflight *inflight; /* shared */
     const struct weir_hash_secret *secret;
-    struct weir_sink *access; /* shared; NULL: none */
+    struct weir_sink *access;   /* shared; NULL: none */
     const atomic_int *pressure; /* shared: enum exchange_pressure; NULL: never any */
     struct pattern_scratch *scratch;
     struct http_field *fields; /* scratch for request heads that arrive whole */
     uint32_t field_cap;
-    uint64_t request_ids; /* random start, counted up */
+    uint64_t request_ids;       /* random start, counted up */
     struct fetch *fetches;      /* all under way */
     struct fetch *free_fetches; /* kept for reuse, arenas and all */
     unsigned free_fetch_count;
@@ -95,7 +95,8 @@ enum exchange_source { BODY_NONE, BODY_BYTES, BODY_STORED, BODY_FILL };
 
 struct exchange_response {
     int status;
-    struct weir_span head;  /* status line and field lines, each with CRLF, no framing; lives as long as x */
+    struct weir_span
+        head; /* status line and field lines, each with CRLF, no framing; lives as long as x */
     struct weir_span extra; /* further field lines of this answer alone */
     int64_t length;         /* of the content as announced; -1 unknown */
     bool bodiless;          /* no content follows, whatever `length` announces (HEAD, 204, 304) */
@@ -105,7 +106,8 @@ struct exchange_response {
     bool close;             /* the connection should not be used again */
 };
 
-/* One piece of the body to send. blob is set where the receiver must drop a reference after sending. */
+/* One piece of the body to send. blob is set where the receiver must drop a reference after
+ * sending. */
 struct exchange_part {
     const char *ptr;
     size_t len;
@@ -147,11 +149,11 @@ struct weir_exchange {
     /* the protocol's, before exchange_start() */
     struct http_head req;
     struct http_framing framing;
-    struct weir_span raw; /* the bytes req points into */
+    struct weir_span raw;  /* the bytes req points into */
     struct net_pipe *body; /* content to come; NULL: none */
     const struct net_peer *peer;
     const char *protocol; /* "HTTP/1.1" */
-    bool secure; /* TLS, here or at a trusted peer */
+    bool secure;          /* TLS, here or at a trusted peer */
 
     /* TARGET, ROUTE */
     struct http_target target;
@@ -165,7 +167,8 @@ struct weir_exchange {
     struct cache_key key;
     char key_buf[CACHE_KEY_INLINE];
     struct stored_response *stored; /* the one being served; a reference */
-    struct stored_response *validating; /* a stale one that may serve if all else fails; a reference */
+    struct stored_response
+        *validating; /* a stale one that may serve if all else fails; a reference */
     int64_t age, ttl;
     enum cache_fwd fwd;
     bool hit, collapsed, pass;
@@ -173,7 +176,7 @@ struct weir_exchange {
     struct fill_reader *reader;
     struct fetch *fetch; /* only while x leads a pass and must be told of interims and upgrades */
     struct net_timer collapse_timer;
-    uint8_t dispatches; /* times LOOKUP ran: others' fetches turned out not to be for us */
+    uint8_t dispatches;        /* times LOOKUP ran: others' fetches turned out not to be for us */
     const char *upstream_name; /* for the log; static or site's */
     const char *origin_url;
     int origin_status;
@@ -200,20 +203,23 @@ void exchange_open(struct weir_exchange *x, const struct exchange_client *client
 void exchange_start(struct weir_exchange *x);
 /* The head was refused, or the client is late: answers with the error's status, closing. */
 void exchange_refuse(struct weir_exchange *x, const struct weir_err *err);
-/* The time for the whole exchange is over and nothing has been answered: 504. Only while it waits. */
+/* The time for the whole exchange is over and nothing has been answered: 504. Only while it waits.
+ */
 void exchange_time_out(struct weir_exchange *x);
 /* Copies into the arena what still lies in the receive buffer. false without memory. */
 bool exchange_hold(struct weir_exchange *x);
 
 enum exchange_pull { PULL_DATA, PULL_WAIT, PULL_END, PULL_FAILED };
-/* Up to max parts of the body. After WAIT client->more() comes. FAILED: the body breaks off, and so must the message. */
+/* Up to max parts of the body. After WAIT client->more() comes. FAILED: the body breaks off, and so
+ * must the message. */
 enum exchange_pull exchange_pull(struct weir_exchange *x, struct exchange_part *out, unsigned max,
                                  unsigned *n);
 /* True if the next exchange_pull() would say END: the end can go out with what was pulled. */
 bool exchange_pulled_all(const struct weir_exchange *x);
 /* Trailer fields to send after the last part; empty if none. */
 struct weir_span exchange_trailers(const struct weir_exchange *x);
-/* The exchange is over (sent, or the client left: complete false): cancels what still runs, logs, lets go. */
+/* The exchange is over (sent, or the client left: complete false): cancels what still runs, logs,
+ * lets go. */
 void exchange_close(struct weir_exchange *x, bool complete);
 /* Frees the arena. */
 void exchange_free(struct weir_exchange *x);

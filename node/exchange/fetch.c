@@ -396,16 +396,18 @@ static void put_marker(struct fetch *f, const struct http_head *head)
         vary_parse(head, &f->vary);
         d.variant = vary_key(&f->vary, &f->req, buf, sizeof buf, &f->arena);
     }
-    marker = stored_marker_new(
-        &d, net_now_ms(f->w->loop) + f->site->site->source.cache->hit_for_miss_ms, NULL);
+    marker =
+        stored_marker_new(&d, net_now_ms(f->w->loop) + f->site->site->source.cache->hit_for_miss_ms,
+                          NULL);
     if (marker != NULL)
         tier_put(f->w->tier, marker);
     stored_response_unref(marker);
 }
 
 /*
- * Stores r, unless an unsafe method has invalidated the key since this fetch began: what it brings may be
- * older. Looked at before and after, for the other may come in between. Nobody joins from here on.
+ * Stores r, unless an unsafe method has invalidated the key since this fetch began: what it brings
+ * may be older. Looked at before and after, for the other may come in between. Nobody joins from
+ * here on.
  */
 static bool keep(struct fetch *f, struct stored_response *r)
 {
@@ -450,8 +452,8 @@ static enum storable_verdict judge(struct fetch *f, const struct http_head *head
                                    const struct fill_head *h);
 
 /*
- * The stored response under its new head (RFC 9111 4.3.4); NULL if the 304 is not about it, or without
- * memory. *storable: the new head still permits storing.
+ * The stored response under its new head (RFC 9111 4.3.4); NULL if the 304 is not about it, or
+ * without memory. *storable: the new head still permits storing.
  */
 static struct stored_response *freshen(struct fetch *f, const struct http_head *not_modified,
                                        struct stored_response *old, bool *storable)
@@ -504,7 +506,8 @@ static void on_not_modified(struct fetch *f, const struct http_head *head)
     }
     if (storable) {
         stored = keep(f, r);
-    } else { /* it has become private or the like: for the one who asked, and no longer for others */
+    } else { /* it has become private or the like: for the one who asked, and no longer for others
+              */
         inflight_remove(f->w->inflight, f->fill);
         tier_drop(f->w->tier, old);
         fill_disband(f->fill, f->leader != NULL ? f->leader->reader : NULL);
@@ -652,7 +655,8 @@ static void on_head(void *arg, const struct http_head *head, const struct http_f
     net_defer(f->w->loop, &f->wake, wake_readers);
 }
 
-/* The body has outgrown what may be stored: it goes on as a stream, for those who read it already. */
+/* The body has outgrown what may be stored: it goes on as a stream, for those who read it already.
+ */
 static void give_up_storing(struct fetch *f)
 {
     put_marker(f, NULL);
@@ -688,7 +692,8 @@ static void on_end(void *arg)
             trailers = trailers_filter(&f->trailers, f->route->settings->trailers,
                                        f->route->settings->trailer_count, false);
         store(f);
-        /* From here on the stored response answers, by its own freshness; nobody joins what is over. */
+        /* From here on the stored response answers, by its own freshness; nobody joins what is
+         * over. */
         inflight_remove(f->w->inflight, f->fill);
         fill_finish(f->fill, trailers);
     }
@@ -700,7 +705,8 @@ static void on_fail(void *arg, const struct weir_err *err)
     struct fetch *f = arg;
 
     if (weir_log_enabled(WEIR_LOG_INFO) && err->code != WEIR_E_CLIENT_GONE)
-        weir_log_err(WEIR_LOG_INFO, f->upstream->settings->name, err); /* readers may end f, and its site */
+        weir_log_err(WEIR_LOG_INFO, f->upstream->settings->name,
+                     err); /* readers may end f, and its site */
     if (f->fill->state != FILL_WAITING || !answer_stale(f, 0, "stale-if-error")) {
         inflight_remove(f->w->inflight, f->fill); /* first: nobody shall join what has failed */
         fill_fail(f->fill, err);
@@ -711,7 +717,8 @@ static void on_fail(void *arg, const struct weir_err *err)
 static void on_upgraded(void *arg, int fd, const struct http_head *head, struct weir_span surplus)
 {
     struct fetch *f = arg;
-    struct weir_exchange *x = f->leader; /* only passes ask for it, and they end with their leader */
+    struct weir_exchange *x =
+        f->leader; /* only passes ask for it, and they end with their leader */
 
     note_origin(f, head);
     finish(f);

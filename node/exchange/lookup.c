@@ -16,8 +16,8 @@
  *                    .-> hit ------------------------------------> REPLY
  *   run -> tier -----+-> stale, to be validated --.
  *                    '-> nothing ------------------+-> join or lead a fill -> WAIT -> woken:
- *                    .-> marker, not cacheable ------> pass (own fetch) ----> WAIT      head known: REPLY
- *                                                                                       not for us: run again, or pass
+ *                    .-> marker, not cacheable ------> pass (own fetch) ----> WAIT      head known:
+ * REPLY not for us: run again, or pass
  */
 
 #define DISPATCHES_MAX 4 /* then this request asks for itself */
@@ -44,7 +44,8 @@ static int64_t now_s(const struct weir_exchange *x)
     return x->loop->clock.wall_s;
 }
 
-/* Routes that go by who asks rather than by what is asked may lead to different things under one URL. */
+/* Routes that go by who asks rather than by what is asked may lead to different things under one
+ * URL. */
 static bool keyed_by_route(const struct route_settings *r)
 {
     return r->match.field_count + r->match.cookie_count + r->match.client_count > 0 ||

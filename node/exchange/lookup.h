@@ -1,5 +1,6 @@
 /*
- * lookup.h - the stage that finds an answer: in the cache, in a fetch under way, or by a fetch of its own.
+ * lookup.h - the stage that finds an answer: in the cache, in a fetch under way, or by a fetch of
+ * its own.
  */
 #ifndef LOOKUP_H
 #define LOOKUP_H

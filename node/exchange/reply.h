@@ -1,5 +1,6 @@
 /*
- * reply.h - answers of weir's own: errors, redirects, fixed responses. Small, uniform, silent about the software.
+ * reply.h - answers of weir's own: errors, redirects, fixed responses. Small, uniform, silent about
+ * the software.
  */
 #ifndef REPLY_H
 #define REPLY_H
@@ -7,8 +8,8 @@
 #include "exchange.h"
 
 /*
- * x->err becomes a response: HTML, or problem details (RFC 9457) for clients that prefer JSON. Never fails: without
- * memory it has no content. Faults in framing close the connection.
+ * x->err becomes a response: HTML, or problem details (RFC 9457) for clients that prefer JSON.
+ * Never fails: without memory it has no content. Faults in framing close the connection.
  */
 void reply_with_error(struct weir_exchange *x);
 /* x->route's redirect. false: x->err. */

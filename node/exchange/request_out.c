@@ -8,7 +8,9 @@
 #include "trace.h"
 #include "vary.h"
 
-#define OWN_FIELDS_BYTES 1024 /* what we add: forwarding fields, Via, framing ...; client-sized parts are counted apart */
+#define OWN_FIELDS_BYTES                                                                           \
+    1024 /* what we add: forwarding fields, Via, framing ...; client-sized parts are counted apart \
+          */
 
 /* What depends on who sent the request. */
 struct forwarding {

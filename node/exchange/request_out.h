@@ -1,5 +1,6 @@
 /*
- * request_out.h - the request as an origin gets it: written from the parsed form, never from the client's bytes.
+ * request_out.h - the request as an origin gets it: written from the parsed form, never from the
+ * client's bytes.
  *
  * Origin-form, one Host, one framing field, HTTP/1.1, no hop-by-hop field; forwarding fields are
  * weir's own, or a trusted peer's continued (security rules 1.9, 1.11).
@@ -13,7 +14,8 @@ struct request_out {
     struct weir_exchange *x;
     const struct upstream_settings *upstream;
     const struct route *route;
-    bool shared;  /* the response may serve others: no condition, no range, Accept-Encoding normalised */
+    bool shared;  /* the response may serve others: no condition, no range, Accept-Encoding
+                     normalised */
     bool upgrade; /* pass the WebSocket handshake on */
     const struct stored_response *validating; /* adds its validators; NULL: none */
 };

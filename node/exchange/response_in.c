@@ -12,7 +12,7 @@
 struct filter {
     const struct http_head *head;
     struct weir_span request_id; /* name of our own field: an origin's is not passed on */
-    bool connection_names; /* Connection names fields, not only options */
+    bool connection_names;       /* Connection names fields, not only options */
     bool drop_server, drop_age;
 };
 

@@ -1,9 +1,10 @@
 /*
- * site.h - what a configuration becomes for the workers: compiled routes, networks, upstreams, log format.
+ * site.h - what a configuration becomes for the workers: compiled routes, networks, upstreams, log
+ * format.
  *
- * A site is immutable and counted; each worker binds it once (struct site_worker) and counts its own
- * exchanges there without atomics. A reload publishes a new site; exchanges keep the one they began
- * with, and a binding goes when its last exchange has ended.
+ * A site is immutable and counted; each worker binds it once (struct site_worker) and counts its
+ * own exchanges there without atomics. A reload publishes a new site; exchanges keep the one they
+ * began with, and a binding goes when its last exchange has ended.
  */
 #ifndef SITE_H
 #define SITE_H
@@ -64,7 +65,7 @@ struct site {
     size_t upstream_count;
     struct access_format *log; /* NULL: no access log */
     struct weir_span pseudonym;
-    char *via;     /* "Via: 1.1 weir\r\n", or "" */
+    char *via; /* "Via: 1.1 weir\r\n", or "" */
     uint32_t via_len;
 };
 
@@ -76,8 +77,8 @@ struct site_tools {
     const struct weir_hash_secret *secret;
 };
 
-/* Control thread. NULL: *err (the settings have been checked before, so only memory should fail). On success
- * the source's owner belongs to the site. */
+/* Control thread. NULL: *err (the settings have been checked before, so only memory should fail).
+ * On success the source's owner belongs to the site. */
 struct site *site_new(const struct site_source *source, const struct site_tools *tools,
                       struct weir_err *err);
 struct site *site_ref(struct site *s);

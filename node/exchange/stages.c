@@ -8,7 +8,8 @@
 #include "reply.h"
 #include "trace.h"
 
-/* A node that is nearly out of memory answers what it must with as little as it can (design/security 4). */
+/* A node that is nearly out of memory answers what it must with as little as it can
+ * (design/security 4). */
 static enum exchange_verdict stage_pressure(struct weir_exchange *x)
 {
     const atomic_int *pressure = x->w->pressure;
@@ -26,18 +27,18 @@ static bool named_by_connection(const struct http_field *f, const void *head)
 }
 
 /*
- * What Connection names ends here, for routes, the cache and the log too: an origin that does not see a field must not
- * have its answer stored as one to that field. The three usual options name nothing.
+ * What Connection names ends here, for routes, the cache and the log too: an origin that does not
+ * see a field must not have its answer stored as one to that field. The three usual options name
+ * nothing.
  */
 static void drop_named(struct http_head *req)
 {
     struct weir_span options = http_head_value(req, HTTP_F_CONNECTION);
 
-    if (options.ptr == NULL ||
-        (!http_head_repeats(req, HTTP_F_CONNECTION) &&
-         (weir_span_ieq(options, WEIR_SPAN_LIT("keep-alive")) ||
-          weir_span_ieq(options, WEIR_SPAN_LIT("close")) ||
-          weir_span_ieq(options, WEIR_SPAN_LIT("upgrade")))))
+    if (options.ptr == NULL || (!http_head_repeats(req, HTTP_F_CONNECTION) &&
+                                (weir_span_ieq(options, WEIR_SPAN_LIT("keep-alive")) ||
+                                 weir_span_ieq(options, WEIR_SPAN_LIT("close")) ||
+                                 weir_span_ieq(options, WEIR_SPAN_LIT("upgrade")))))
         return;
     http_head_remove_if(req, named_by_connection, req);
 }
@@ -47,7 +48,8 @@ static enum exchange_verdict stage_target(struct weir_exchange *x)
     client_addr_find(x); /* first: it may tell the scheme */
     if (!http_target_parse(&x->req, x->secure, &x->arena, &x->target, &x->err))
         return EXCHANGE_FAIL;
-    x->target.https = x->secure; /* a client's word for it, in absolute form, is not what the origin hears */
+    x->target.https =
+        x->secure; /* a client's word for it, in absolute form, is not what the origin hears */
     drop_named(&x->req);
     trace_begin(x);
     return EXCHANGE_NEXT;

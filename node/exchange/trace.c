@@ -11,7 +11,8 @@ static bool plain_id(struct weir_span id)
     for (size_t i = 0; i < id.len; i++) {
         char c = id.ptr[i];
 
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-'))
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+              c == '-'))
             return false;
     }
     return true;
@@ -51,7 +52,8 @@ bool trace_parent_valid(struct weir_span v)
 {
     bool trace = false, parent = false;
 
-    /* version "-" trace-id "-" parent-id "-" flags, lower-case hex; zero ids and version ff are invalid */
+    /* version "-" trace-id "-" parent-id "-" flags, lower-case hex; zero ids and version ff are
+     * invalid */
     if (v.len < 55 || v.len > 512 || (v.len > 55 && v.ptr[55] != '-'))
         return false;
     for (size_t i = 0; i < 55; i++) {

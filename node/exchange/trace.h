@@ -1,9 +1,9 @@
 /*
  * trace.h - the request id, and W3C trace context passed on.
  *
- * A request id (ours: 32 hex digits) names the exchange in logs, toward the origin and to the client. It is the client's
- * own only if a trusted peer sent it. traceparent (W3C Trace Context) is passed on as it came when it is well-formed;
- * its trace-id is then logged too.
+ * A request id (ours: 32 hex digits) names the exchange in logs, toward the origin and to the
+ * client. It is the client's own only if a trusted peer sent it. traceparent (W3C Trace Context) is
+ * passed on as it came when it is well-formed; its trace-id is then logged too.
  */
 #ifndef TRACE_H
 #define TRACE_H

@@ -13,7 +13,8 @@ static bool named(struct weir_span name, const char *const *names, size_t count)
 struct weir_blob *trailers_filter(const struct http_head *trailers, const char *const *allowed,
                                   size_t count, bool end)
 {
-    struct weir_blob *b = trailers->count > 0 ? weir_blob_new(http_fields_bytes(trailers) + 2) : NULL;
+    struct weir_blob *b =
+        trailers->count > 0 ? weir_blob_new(http_fields_bytes(trailers) + 2) : NULL;
     struct http_text t;
 
     if (b == NULL)

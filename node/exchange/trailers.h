@@ -1,5 +1,6 @@
 /*
- * trailers.h - which trailer fields go on: those a route names, never those that frame, route or authenticate.
+ * trailers.h - which trailer fields go on: those a route names, never those that frame, route or
+ * authenticate.
  *
  * Source: RFC 9110 6.5.1.
  */
@@ -12,7 +13,8 @@
 #include "weir/blob.h"
 #include "http_head.h"
 
-/* The allowed fields as lines, followed by the empty line if `end`. Returns owned; NULL if there is none (or no memory). */
+/* The allowed fields as lines, followed by the empty line if `end`. Returns owned; NULL if there is
+ * none (or no memory). */
 struct weir_blob *trailers_filter(const struct http_head *trailers, const char *const *allowed,
                                   size_t count, bool end);
 

@@ -6,11 +6,11 @@
 #include "h1_conn.h"
 #include "trailers.h"
 
-#define READ_FIRST   16384
-#define READ_LARGE   65536
-#define READ_LEAST   1024
+#define READ_FIRST    16384
+#define READ_LARGE    65536
+#define READ_LEAST    1024
 #define RATE_GRACE_MS 10000
-#define TRAILERS_MAX 32
+#define TRAILERS_MAX  32
 
 static struct net_loop *loop_of(const struct h1_stream *s)
 {
@@ -243,7 +243,8 @@ void h1_body_begin(struct h1_stream *s)
     s->x.body = &s->pipe;
 }
 
-/* Trailer fields are kept only where the route lets some through: known once the request is routed. */
+/* Trailer fields are kept only where the route lets some through: known once the request is routed.
+ */
 static void begin_chunked(struct h1_stream *s)
 {
     bool wanted = s->x.route != NULL && s->x.route->settings->trailer_count > 0;

@@ -222,7 +222,8 @@ void h1_conn_close(struct h1_conn *c, bool reset)
     c->closed = true;
     net_timer_stop(loop_of(c), &c->timer);
     leave_idle(c);
-    if (c->stream != NULL) { /* nothing more may be sent or awaited; the rest at the end of the turn */
+    if (c->stream !=
+        NULL) { /* nothing more may be sent or awaited; the rest at the end of the turn */
         h1_send_end(c->stream);
         if (c->stream->x.body != NULL && !c->stream->body_done)
             h1_body_fail(c->stream, WEIR_E_CLIENT_GONE);
@@ -245,7 +246,8 @@ void h1_conn_close(struct h1_conn *c, bool reset)
         server->drained(server->drained_arg);
 }
 
-/* Our side is done, but closing with unread bytes would reset the reply away: read and drop for a while. */
+/* Our side is done, but closing with unread bytes would reset the reply away: read and drop for a
+ * while. */
 static void linger(struct h1_conn *c)
 {
     drop_input(c);
@@ -390,8 +392,7 @@ static bool keep_head(struct h1_conn *c, const char *buf, size_t len)
     if (!keep_rest(c, buf, len))
         return false;
     if (!s->own_fields) {
-        struct http_field *own =
-            weir_arena_alloc(&x->arena, x->w->field_cap * sizeof *own);
+        struct http_field *own = weir_arena_alloc(&x->arena, x->w->field_cap * sizeof *own);
 
         if (own == NULL)
             return false;
@@ -402,13 +403,14 @@ static bool keep_head(struct h1_conn *c, const char *buf, size_t len)
     if (s->parser.began && c->wait != H1_HEAD)
         h1_conn_expect(c, H1_HEAD, settings_of(c)->head_timeout_ms);
     else if (!s->parser.began && c->wait != H1_FIRST && c->wait != H1_IDLE)
-        h1_conn_expect(c, H1_IDLE, settings_of(c)->idle_timeout_ms); /* empty lines behind a request */
+        h1_conn_expect(c, H1_IDLE,
+                       settings_of(c)->idle_timeout_ms); /* empty lines behind a request */
     return true;
 }
 
 /*
- * Serves the requests that begin in buf, which is the scratch buffer or c->in: as many as can be answered
- * at once, then keeps what is left.
+ * Serves the requests that begin in buf, which is the scratch buffer or c->in: as many as can be
+ * answered at once, then keeps what is left.
  */
 static void take_input(struct h1_conn *c, char *buf, size_t len)
 {
@@ -426,7 +428,8 @@ static void take_input(struct h1_conn *c, char *buf, size_t len)
                 break;
             }
         }
-        switch (http_parse_request(&s->parser, &s->x.site->site->limits, &s->x.req, buf, len, &err)) {
+        switch (
+            http_parse_request(&s->parser, &s->x.site->site->limits, &s->x.req, buf, len, &err)) {
         case HTTP_MORE:
             c->processing = false;
             if (!keep_head(c, buf, len))
@@ -435,7 +438,7 @@ static void take_input(struct h1_conn *c, char *buf, size_t len)
         case HTTP_BAD:
             c->processing = false;
             c->wait = H1_LINGER; /* there may be more of it on the way */
-            refuse(s, &err); /* reads the head so far: the bytes go with the connection */
+            refuse(s, &err);     /* reads the head so far: the bytes go with the connection */
             return;
         case HTTP_PARSED:
             break;

@@ -6,10 +6,12 @@
  *   IDLE -> HEAD (a stream; the head arrives) -> BUSY (exchange runs, content in, response out)
  *     |       '-- refused: error reply, close --.   |
  *     |                                         v   '-- not to be kept --> LINGER -> closed
- *     '-- time-out, drain, end of stream ----> closed       (read and drop, so that the reply is not lost to a reset)
+ *     '-- time-out, drain, end of stream ----> closed       (read and drop, so that the reply is
+ * not lost to a reset)
  *
- * Requests on a connection are served one after the other, so answers keep their order (pipelining): what
- * arrives early waits in `in`. An idle connection is this struct and nothing else.
+ * Requests on a connection are served one after the other, so answers keep their order
+ * (pipelining): what arrives early waits in `in`. An idle connection is this struct and nothing
+ * else.
  */
 #ifndef H1_CONN_H
 #define H1_CONN_H
@@ -24,9 +26,9 @@ enum h1_wait { H1_FIRST, H1_IDLE, H1_HEAD, H1_BODY, H1_RESPONSE, H1_SEND, H1_LIN
 
 struct h1_conn {
     struct h1_server *server;
-    struct h1_conn *next, **at;                /* all of the server */
-    struct h1_conn *older_idle, *newer_idle;   /* while idle */
-    struct h1_stream *stream;                  /* NULL: idle */
+    struct h1_conn *next, **at;              /* all of the server */
+    struct h1_conn *older_idle, *newer_idle; /* while idle */
+    struct h1_stream *stream;                /* NULL: idle */
     struct event readable;
     struct net_timer timer;
     struct net_deferred gone;
@@ -48,8 +50,8 @@ struct h1_stream {
     struct h1_conn *conn;
     struct h1_stream *next_free;
     struct http_parser parser;
-    bool own_fields;   /* of the head being parsed */
-    bool counted_wait; /* the clock of the rate limit runs */
+    bool own_fields;      /* of the head being parsed */
+    bool counted_wait;    /* the clock of the rate limit runs */
     int64_t total_due_ms; /* 0: none */
 
     /* content on its way in */
@@ -61,8 +63,8 @@ struct h1_stream {
     uint32_t body_at;   /* first byte of body_blob not decoded yet */
     uint64_t body_left; /* with a length */
     uint64_t body_bytes;
-    bool body_done;     /* read to its end */
-    bool body_dropped;  /* nobody wants the rest */
+    bool body_done;                 /* read to its end */
+    bool body_dropped;              /* nobody wants the rest */
     int64_t wait_since_ms, wait_ms; /* how long the client let us wait for content */
 
     /* response on its way out */
@@ -76,7 +78,7 @@ struct h1_stream {
     struct weir_blob *blobs[H1_BLOBS];
     unsigned blob_count;
     uint64_t content_left; /* announced and not queued yet; UINT64_MAX: not announced */
-    size_t overhead; /* queued bytes that are not content */
+    size_t overhead;       /* queued bytes that are not content */
     int64_t blocked_since_ms, blocked_ms;
     char frame[128]; /* framing fields; later chunk headers */
 };

@@ -7,14 +7,15 @@
 
 /*
  * The response is a queue of iovecs: head, extra fields, framing, then rounds of body parts as they
- * can be pulled. One sendmsg carries the head and the first round. When the socket is full nothing is pulled,
- * so a slow client holds a round of parts and no more.
+ * can be pulled. One sendmsg carries the head and the first round. When the socket is full nothing
+ * is pulled, so a slow client holds a round of parts and no more.
  */
 
-#define ROUND_PARTS    12
-#define FLAT_MAX       4096
-#define RATE_GRACE_MS  10000
-#define KEEP_FREE      9 /* iovecs around a round: the head's three, a chunk's two, the end's three, one interim */
+#define ROUND_PARTS   12
+#define FLAT_MAX      4096
+#define RATE_GRACE_MS 10000
+#define KEEP_FREE                                                                                  \
+    9 /* iovecs around a round: the head's three, a chunk's two, the end's three, one interim */
 
 static struct net_loop *loop_of(const struct h1_stream *s)
 {
@@ -155,7 +156,8 @@ static bool queue_parts(struct h1_stream *s, const struct exchange_part *part, u
     return true;
 }
 
-/* One more round (chunk headers of the last are written over: it must be out). false: the body broke off. */
+/* One more round (chunk headers of the last are written over: it must be out). false: the body
+ * broke off. */
 static bool refill(struct h1_stream *s)
 {
     struct exchange_part part[ROUND_PARTS];
@@ -225,8 +227,8 @@ static bool takes_too_little(const struct h1_stream *s)
 }
 
 /*
- * One system call. Little bytes in many pieces cost the kernel more than a copy costs us: they go as
- * one piece.
+ * One system call. Little bytes in many pieces cost the kernel more than a copy costs us: they go
+ * as one piece.
  */
 static ssize_t send_queued(struct h1_stream *s)
 {
@@ -319,7 +321,8 @@ void h1_send_begin(struct h1_stream *s)
     s->waiting_body = s->first_round = false;
     s->iov_at = s->iov_count = s->blob_count = 0;
     s->blocked_ms = 0;
-    event_assign(&s->writable, loop_of(s)->base, s->conn->fd, EV_WRITE | EV_PERSIST, on_writable, s);
+    event_assign(&s->writable, loop_of(s)->base, s->conn->fd, EV_WRITE | EV_PERSIST, on_writable,
+                 s);
 }
 
 void h1_send_end(struct h1_stream *s)

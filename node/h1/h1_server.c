@@ -20,8 +20,8 @@ bool h1_server_init(struct h1_server *s, struct exchange_worker *w, struct net_p
 static bool admit(struct h1_server *s, const struct net_peer *peer)
 {
     const struct client_settings *limits = s->w->site->site->source.client;
-    enum net_admission a = net_peers_enter(s->peers, peer, limits->connections,
-                                           limits->connections_per_client);
+    enum net_admission a =
+        net_peers_enter(s->peers, peer, limits->connections, limits->connections_per_client);
 
     if (a == NET_TOO_MANY && s->oldest_idle != NULL) {
         h1_conn_close(s->oldest_idle, false);

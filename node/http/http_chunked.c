@@ -5,7 +5,7 @@
 #include "http_char.h"
 
 #define GATHER_BELOW 1024 /* larger chunks are handed out where they stand */
-#define SIZE_DIGITS 15 /* 60 bits: no overflow, and no message comes near (security rule 1.6) */
+#define SIZE_DIGITS  15   /* 60 bits: no overflow, and no message comes near (security rule 1.6) */
 
 /*
  *                 ";" BWS name [BWS "=" BWS value]

@@ -64,9 +64,10 @@ enum http_chunk_result http_chunked_next(struct http_chunked *d, const char *buf
                                          struct weir_err *err);
 
 /*
- * The same by runs: content of small chunks is moved together over the framing between them, so that
- * many of them become one run. Uses bytes of buf from *at on, which must be nobody else's yet. DATA:
- * *run is content and there may be more, call again. MORE, END, BAD: *run is what came before it, its len may be 0.
+ * The same by runs: content of small chunks is moved together over the framing between them, so
+ * that many of them become one run. Uses bytes of buf from *at on, which must be nobody else's yet.
+ * DATA: *run is content and there may be more, call again. MORE, END, BAD: *run is what came before
+ * it, its len may be 0.
  */
 enum http_chunk_result http_chunked_run(struct http_chunked *d, char *buf, uint32_t len,
                                         uint32_t *at, struct http_chunk_run *run,

@@ -20,7 +20,8 @@ static bool parse_unix(const char *path, struct net_addr *out, struct weir_err *
     return true;
 }
 
-static bool parse_ip(const char *host, size_t len, bool bracketed, uint16_t port, struct net_addr *out)
+static bool parse_ip(const char *host, size_t len, bool bracketed, uint16_t port,
+                     struct net_addr *out)
 {
     char text[INET6_ADDRSTRLEN];
 

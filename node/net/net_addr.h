@@ -34,15 +34,16 @@ struct net_peer {
 #define NET_TEXT_MAX 128 /* longest text of an address, with its NUL */
 
 /*
- * "127.0.0.1:8080", "[::1]:80", ":80" (all addresses, IPv6 with IPv4 mapped), "unix:/run/weir.sock".
- * Numeric only; false with a detail naming what was expected.
+ * "127.0.0.1:8080", "[::1]:80", ":80" (all addresses, IPv6 with IPv4 mapped),
+ * "unix:/run/weir.sock". Numeric only; false with a detail naming what was expected.
  */
 bool net_addr_parse(const char *text, struct net_addr *out, struct weir_err *err);
 /* Back to the same forms. Returns buf. */
 const char *net_addr_text(const struct net_addr *a, char buf[NET_TEXT_MAX]);
 
 void net_peer_from(struct net_peer *p, const struct net_addr *a);
-/* Address without the port: "192.0.2.7", "2001:db8::1" (v4-mapped shown as v4), "unix". Returns its length. */
+/* Address without the port: "192.0.2.7", "2001:db8::1" (v4-mapped shown as v4), "unix". Returns its
+ * length. */
 size_t net_peer_text(const struct net_peer *p, char buf[NET_TEXT_MAX]);
 /* As a sockaddr, for look-ups in network sets. */
 void net_peer_sockaddr(const struct net_peer *p, union net_sockaddr *out);

@@ -77,7 +77,8 @@ static int open_tcp(const struct listen_settings *s, struct net_addr *a, struct 
     return fd;
 }
 
-/* A socket file nobody listens on is left over from a crash and is removed; one that answers is not ours. */
+/* A socket file nobody listens on is left over from a crash and is removed; one that answers is not
+ * ours. */
 static bool clear_stale_socket(const struct net_addr *a, const char *address, struct weir_err *err)
 {
     struct stat st;
@@ -101,7 +102,8 @@ static bool clear_stale_socket(const struct net_addr *a, const char *address, st
     return true;
 }
 
-static int open_unix(const struct listen_settings *s, const struct net_addr *a, struct weir_err *err)
+static int open_unix(const struct listen_settings *s, const struct net_addr *a,
+                     struct weir_err *err)
 {
     int fd;
 

@@ -1,5 +1,6 @@
 /*
- * net_listener.h - listening sockets: opened before the workers start, accepted from on each worker's loop.
+ * net_listener.h - listening sockets: opened before the workers start, accepted from on each
+ * worker's loop.
  *
  * When descriptors or memory run out, accept pauses for NET_ACCEPT_PAUSE_MS (or until
  * net_listener_wake()), so that a full node neither spins nor dies.
@@ -15,10 +16,11 @@
 #define NET_ACCEPT_PAUSE_MS 200
 
 /*
- * Opens `count` listening sockets for one address: for TCP each its own (SO_REUSEPORT: the kernel spreads
- * connections over workers), for a Unix socket the same one, duplicated. Refuses an address that anyone,
- * another weir included, already listens on. fds[] is all set or untouched; the error names the address.
- * An address with port 0 gets a free port, the same for all; *bound (may be NULL) tells which.
+ * Opens `count` listening sockets for one address: for TCP each its own (SO_REUSEPORT: the kernel
+ * spreads connections over workers), for a Unix socket the same one, duplicated. Refuses an address
+ * that anyone, another weir included, already listens on. fds[] is all set or untouched; the error
+ * names the address. An address with port 0 gets a free port, the same for all; *bound (may be
+ * NULL) tells which.
  */
 bool net_listen_open(const struct listen_settings *settings, int *fds, unsigned count,
                      struct net_addr *bound, struct weir_err *err);

@@ -1,11 +1,12 @@
 /*
- * net_loop.h - one thread's event loop: descriptors (libevent), coarse timers, mail, and a clock read once a turn.
+ * net_loop.h - one thread's event loop: descriptors (libevent), coarse timers, mail, and a clock
+ * read once a turn.
  *
  * Everything here belongs to the loop's thread, except posting to `box`.
  *
  * Timers are for time-outs, not for precision: they fire up to NET_TICK_MS late. Moving a
- * deadline later is one store (the wheel looks again when the old slot comes round), so a busy connection
- * pays nothing for its time-out.
+ * deadline later is one store (the wheel looks again when the old slot comes round), so a busy
+ * connection pays nothing for its time-out.
  */
 #ifndef NET_LOOP_H
 #define NET_LOOP_H
@@ -19,8 +20,9 @@
 #include "weir/err.h"
 #include "weir/mailbox.h"
 
-#define NET_TICK_MS    50
-#define NET_WHEEL_SIZE 1024 /* 51 s; later deadlines wait in the farthest slot and are looked at again */
+#define NET_TICK_MS 50
+#define NET_WHEEL_SIZE                                                                             \
+    1024 /* 51 s; later deadlines wait in the farthest slot and are looked at again */
 
 struct net_timer {
     struct net_timer *next, **at; /* at == NULL: not in the wheel */
@@ -29,7 +31,8 @@ struct net_timer {
     void (*fire)(struct net_timer *t);
 };
 
-/* Work put off to the end of the turn, in order: above all freeing what a caller up the stack may still hold. */
+/* Work put off to the end of the turn, in order: above all freeing what a caller up the stack may
+ * still hold. */
 struct net_deferred {
     struct net_deferred *next;
     void (*run)(struct net_deferred *d);

@@ -21,7 +21,8 @@ struct net_peers *net_peers_new(const struct weir_hash_secret *secret, struct we
 void net_peers_free(struct net_peers *p); /* NULL does nothing */
 
 /* Counts the connection in if both limits allow (0 = none). IPv6 clients count by /64, which one
- * customer usually owns; Unix sockets only count in all. Without memory the address is not counted. */
+ * customer usually owns; Unix sockets only count in all. Without memory the address is not counted.
+ */
 enum net_admission net_peers_enter(struct net_peers *p, const struct net_peer *peer, uint64_t limit,
                                    uint64_t limit_per_client);
 void net_peers_leave(struct net_peers *p, const struct net_peer *peer);

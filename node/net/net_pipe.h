@@ -1,9 +1,10 @@
 /*
- * net_pipe.h - a bounded queue of body bytes from one producer to one consumer on the same loop (a request's content on its way to the origin).
+ * net_pipe.h - a bounded queue of body bytes from one producer to one consumer on the same loop (a
+ * request's content on its way to the origin).
  *
  * Back-pressure: the producer stops reading its socket when the pipe is full and goes on from
- * `on_space`; the consumer stops writing when it is empty and goes on from `on_data`. Neither callback
- * runs inside the call of the same side.
+ * `on_space`; the consumer stops writing when it is empty and goes on from `on_data`. Neither
+ * callback runs inside the call of the same side.
  */
 #ifndef NET_PIPE_H
 #define NET_PIPE_H
@@ -20,16 +21,19 @@
 struct net_pipe {
     struct weir_slice slot[NET_PIPE_SLOTS]; /* ring, each holds a reference */
     uint8_t first, count;
-    bool ended;            /* the last byte is in */
-    struct weir_blob *trailers; /* field lines and the empty line, set before the end; owned; NULL none */
-    enum weir_code failed; /* the producer gave up; what is queued must not be taken for the whole */
-    size_t bytes;          /* queued */
-    uint64_t passed;       /* taken out so far */
+    bool ended; /* the last byte is in */
+    struct weir_blob
+        *trailers; /* field lines and the empty line, set before the end; owned; NULL none */
+    enum weir_code
+        failed;      /* the producer gave up; what is queued must not be taken for the whole */
+    size_t bytes;    /* queued */
+    uint64_t passed; /* taken out so far */
     void (*on_data)(void *consumer); /* data, the end or a failure came */
     void *consumer;
     void (*on_space)(void *producer);
     void *producer;
-    void (*on_wanted)(void *producer); /* the consumer wants content for the first time (100-continue) */
+    void (*on_wanted)(
+        void *producer); /* the consumer wants content for the first time (100-continue) */
     bool wanted;
 };
 
@@ -47,7 +51,8 @@ static inline unsigned net_pipe_free_slots(const struct net_pipe *p)
     return NET_PIPE_SLOTS - p->count;
 }
 
-/* Producer. Takes the slice; a free slot is required. Does not call on_data: net_pipe_flush() does, once. */
+/* Producer. Takes the slice; a free slot is required. Does not call on_data: net_pipe_flush() does,
+ * once. */
 void net_pipe_put(struct net_pipe *p, struct weir_slice s);
 void net_pipe_end(struct net_pipe *p);
 void net_pipe_fail(struct net_pipe *p, enum weir_code why);

@@ -9,7 +9,8 @@
 #include <stdint.h>
 
 struct listen_settings {
-    const char *address; /* "127.0.0.1:8080", "[::]:80", ":80" (all, both families), "unix:/run/weir.sock" */
+    const char *address; /* "127.0.0.1:8080", "[::]:80", ":80" (all, both families),
+                            "unix:/run/weir.sock" */
     unsigned backlog;    /* 4096 */
     unsigned mode;       /* permissions of a Unix socket, 0660 */
 };
@@ -23,7 +24,8 @@ struct client_settings {
     int64_t send_timeout_ms;  /* client takes nothing: 30 s -> reset */
     int64_t total_timeout_ms; /* one exchange in all; 0 = none */
     int64_t tunnel_idle_ms;   /* a tunnel without traffic: 5 min */
-    uint64_t min_rate_bytes;  /* bytes a second, both directions, after 10 s of grace: 500; 0 = none */
+    uint64_t
+        min_rate_bytes; /* bytes a second, both directions, after 10 s of grace: 500; 0 = none */
     uint64_t requests_per_connection; /* 10000 */
     uint64_t connections;             /* in all: 16384 */
     uint64_t connections_per_client;  /* per address: 256; 0 = none */

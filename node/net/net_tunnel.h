@@ -1,9 +1,10 @@
 /*
- * net_tunnel.h - two connected sockets that pass bytes both ways until both sides have ended (WebSocket, later CONNECT).
+ * net_tunnel.h - two connected sockets that pass bytes both ways until both sides have ended
+ * (WebSocket, later CONNECT).
  *
  * Half-close travels: an end of stream from one side becomes shutdown(SHUT_WR) on the other after
- * the bytes before it. Each direction holds at most NET_TUNNEL_BUFFER bytes, and reads only when the
- * other side took what it has.
+ * the bytes before it. Each direction holds at most NET_TUNNEL_BUFFER bytes, and reads only when
+ * the other side took what it has.
  */
 #ifndef NET_TUNNEL_H
 #define NET_TUNNEL_H
@@ -21,9 +22,9 @@ struct net_tunnel_end {
 };
 
 /*
- * Takes both descriptors (events of former owners removed). `from_client` and `from_origin` are bytes
- * already read, sent first; borrowed, at most NET_TUNNEL_BUFFER each. `ended` is called once, on
- * the loop, after both are closed. NULL without memory: descriptors then stay the caller's.
+ * Takes both descriptors (events of former owners removed). `from_client` and `from_origin` are
+ * bytes already read, sent first; borrowed, at most NET_TUNNEL_BUFFER each. `ended` is called once,
+ * on the loop, after both are closed. NULL without memory: descriptors then stay the caller's.
  */
 struct net_tunnel *net_tunnel_start(struct net_loop *loop, int client, int origin,
                                     struct weir_span from_client, struct weir_span from_origin,

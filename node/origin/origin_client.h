@@ -104,8 +104,8 @@ struct origin_events {
     void (*interim)(void *arg, const struct http_head *head);
     /* Final head. Borrowed for the call. */
     void (*head)(void *arg, const struct http_head *head, const struct http_framing *framing);
-    /* Content; takes the slice. false: pause until origin_fetch_resume(). last: the response is complete with
-     * it, end() follows at once. */
+    /* Content; takes the slice. false: pause until origin_fetch_resume(). last: the response is
+     * complete with it, end() follows at once. */
     bool (*data)(void *arg, struct weir_slice s, bool last);
     void (*end)(void *arg);
     void (*fail)(void *arg, const struct weir_err *err);

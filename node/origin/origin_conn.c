@@ -15,11 +15,11 @@
 #include "origin_pool.h"
 #include "origin_state.h"
 
-#define READ_FIRST   18432 /* a head and 16 KiB in one read */
-#define READ_LARGE   65536
-#define READ_LEAST   2048 /* less room than this: a new blob */
-#define IOV_MAX_PARTS (NET_PIPE_SLOTS + 3)
-#define INTERIMS_MAX 8
+#define READ_FIRST     18432 /* a head and 16 KiB in one read */
+#define READ_LARGE     65536
+#define READ_LEAST     2048 /* less room than this: a new blob */
+#define IOV_MAX_PARTS  (NET_PIPE_SLOTS + 3)
+#define INTERIMS_MAX   8
 #define READS_PER_TURN 8 /* then other connections get their turn */
 
 static void on_readable(evutil_socket_t fd, short what, void *arg);
@@ -50,8 +50,7 @@ static int start_connect(struct origin_conn *c, const struct net_addr *a, struct
     int fd = socket(a->sa.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd < 0) {
-        weir_fail(err,
-                  errno == EMFILE || errno == ENFILE ? WEIR_E_DESCRIPTORS : WEIR_E_INTERNAL,
+        weir_fail(err, errno == EMFILE || errno == ENFILE ? WEIR_E_DESCRIPTORS : WEIR_E_INTERNAL,
                   "origin: socket", errno);
         return -1;
     }
@@ -225,7 +224,8 @@ static bool chunk_is_out(const struct origin_conn *c)
     return c->frame_len == 0 && c->chunk_left == 0 && c->tail_left == 0;
 }
 
-/* Prepares the next chunk when the last one is through: all that the pipe holds, or the last-chunk. */
+/* Prepares the next chunk when the last one is through: all that the pipe holds, or the last-chunk.
+ */
 static void frame_next_chunk(struct origin_conn *c, const struct net_pipe *body)
 {
     if (!chunk_is_out(c) || c->end_framed || (body->bytes == 0 && !body->ended))
@@ -496,8 +496,9 @@ static void release(struct origin_conn *c)
 {
     struct origin_fetch *f = c->fetch;
     struct origin_pool *p = c->pool;
-    bool surplus = (c->in != NULL && c->in->len > c->in_at) ||
-                   (c->read_full && !origin_conn_quiet(c, true)); /* the last read left something behind */
+    bool surplus =
+        (c->in != NULL && c->in->len > c->in_at) ||
+        (c->read_full && !origin_conn_quiet(c, true)); /* the last read left something behind */
     bool keep = c->framing.keep_alive && c->request_done && !surplus && !c->eof &&
                 (p->requests_per_connection == 0 || c->served + 1 < p->requests_per_connection) &&
                 all_sent(c);
@@ -530,7 +531,8 @@ static void release(struct origin_conn *c)
 static void complete(struct origin_conn *c)
 {
     struct origin_fetch *f = c->fetch;
-    struct weir_blob *bytes = c->in != NULL ? weir_blob_ref(c->in) : NULL; /* trailers point into it */
+    struct weir_blob *bytes =
+        c->in != NULL ? weir_blob_ref(c->in) : NULL; /* trailers point into it */
 
     release(c);
     origin_fetch_ended(f);
@@ -577,7 +579,8 @@ static bool deliver(struct origin_conn *c, uint32_t off, uint32_t len)
         fail_code(c, WEIR_E_RESPONSE_TOO_LARGE, "origin: response", 0);
         return false;
     }
-    if (!c->fetch->events->data(c->fetch->arg, s, false) && !c->closed && c->fetch != NULL && !c->paused) {
+    if (!c->fetch->events->data(c->fetch->arg, s, false) && !c->closed && c->fetch != NULL &&
+        !c->paused) {
         c->paused = true;
         event_del(&c->readable);
         net_timer_park(&c->timer);
@@ -708,7 +711,8 @@ static void parse_head(struct origin_conn *c)
     } else if (r == HTTP_BAD) {
         fail(c, &err);
     } else if (c->own_fields == NULL) {
-        /* The rest comes later: what is parsed moves from the shared scratch to fields of its own. */
+        /* The rest comes later: what is parsed moves from the shared scratch to fields of its own.
+         */
         c->own_fields = weir_malloc(limits.fields * sizeof *c->own_fields);
         if (c->own_fields == NULL) {
             fail_code(c, WEIR_E_MEMORY, "origin: response head", 0);
@@ -740,7 +744,8 @@ static void use_input(struct origin_conn *c)
     }
 }
 
-/* The origin has closed its side: the end of the content if that is how it is framed, else truncation. */
+/* The origin has closed its side: the end of the content if that is how it is framed, else
+ * truncation. */
 static void at_eof(struct origin_conn *c)
 {
     c->eof = true;

@@ -42,8 +42,9 @@ struct origin_conn {
     uint32_t in_at;       /* first byte not yet used */
     struct http_parser parser;
     struct http_head head;
-    struct http_field *own_fields; /* when a head does not arrive whole; else the client's scratch */
-    bool parsing;                  /* the parser has seen a part of a head */
+    struct http_field
+        *own_fields; /* when a head does not arrive whole; else the client's scratch */
+    bool parsing;    /* the parser has seen a part of a head */
     bool head_done;
     bool eof;
     bool read_full; /* the last read took as much as it could: there may be more */
@@ -61,8 +62,8 @@ struct origin_conn *origin_conn_open(struct origin_pool *p, struct weir_err *err
 void origin_conn_serve(struct origin_conn *c, struct origin_fetch *f);
 void origin_conn_resume(struct origin_conn *c);
 /*
- * Between exchanges: nothing has come, not even the end, that would be taken for the next response. Asks what the
- * loop has seen; careful: asks the socket too, one system call.
+ * Between exchanges: nothing has come, not even the end, that would be taken for the next response.
+ * Asks what the loop has seen; careful: asks the socket too, one system call.
  */
 bool origin_conn_quiet(const struct origin_conn *c, bool careful);
 /* Closes at once, from any state; freed at the end of the turn. No callback. */

@@ -81,8 +81,9 @@ static void begin_on(struct origin_fetch *f, int index)
 }
 
 /*
- * One attempt: the balancer's choice, or when that one has no connection to spare the next best that
- * has; if none has, stand in line at the first choice. last: why the attempt before failed, or NULL.
+ * One attempt: the balancer's choice, or when that one has no connection to spare the next best
+ * that has; if none has, stand in line at the first choice. last: why the attempt before failed, or
+ * NULL.
  */
 static void attempt(struct origin_fetch *f, const struct weir_err *last)
 {
@@ -100,8 +101,7 @@ static void attempt(struct origin_fetch *f, const struct weir_err *last)
             break;
         if (first < 0)
             first = index;
-        conn = origin_pool_acquire(f->up->pools[index],
-                                   !http_method_safe(f->request.method), &err);
+        conn = origin_pool_acquire(f->up->pools[index], !http_method_safe(f->request.method), &err);
         if (conn != NULL || err.code != WEIR_OK) {
             begin_on(f, index);
             origin_fetch_connected(f, conn, &err);
@@ -179,15 +179,15 @@ static bool blames_origin(enum weir_code code)
 void origin_fetch_failed(struct origin_fetch *f, const struct weir_err *err, bool reused, bool sent)
 {
     struct origin_client *c = f->up->client;
-    /* A kept connection that the origin closed before answering is the ordinary race of keep-alive. */
+    /* A kept connection that the origin closed before answering is the ordinary race of keep-alive.
+     */
     bool race = reused && !f->got_bytes && err->code == WEIR_E_ORIGIN_RESET;
     bool blamed = !race && blames_origin(err->code);
 
     f->conn = NULL;
     weir_metric_add(c->metrics, WEIR_M_origin_failures, 1);
-    if (blamed &&
-        outlier_failure(f->up->settings, f->up->states, f->index, f->began_us, now_us(f),
-                        err->code == WEIR_E_ORIGIN_REFUSED)) {
+    if (blamed && outlier_failure(f->up->settings, f->up->states, f->index, f->began_us, now_us(f),
+                                  err->code == WEIR_E_ORIGIN_REFUSED)) {
         weir_metric_add(c->metrics, WEIR_M_origin_ejections, 1);
         weir_log(WEIR_LOG_WARN, "upstream %s: origin %s ejected", f->up->settings->name,
                  f->up->settings->origins[f->index].url);

@@ -289,7 +289,8 @@ struct origin_upstream *origin_upstream_new(struct origin_client *c,
 
         if (p == NULL)
             goto fail;
-        p->max_connections = o->max_connections != 0 ? o->max_connections : settings->max_connections;
+        p->max_connections =
+            o->max_connections != 0 ? o->max_connections : settings->max_connections;
         p->max_idle = settings->max_idle;
         p->queue_max = settings->queue;
         p->idle_timeout_ms = settings->idle_timeout_ms;

@@ -1,5 +1,6 @@
 /*
- * origin_pool.h - one worker's connections to one origin, and who waits for one. Private to this folder.
+ * origin_pool.h - one worker's connections to one origin, and who waits for one. Private to this
+ * folder.
  */
 #ifndef ORIGIN_POOL_H
 #define ORIGIN_POOL_H
@@ -32,8 +33,9 @@ struct origin_pool *origin_pool_get(struct origin_client *c, struct origin_state
 void origin_pool_release(struct origin_pool *p);
 
 /*
- * A connection for the fetch: an idle one, or a new one being opened; NULL with WEIR_OK in err->code: all are in use.
- * careful: the request cannot be repeated, so an idle connection is asked first whether the origin has closed it.
+ * A connection for the fetch: an idle one, or a new one being opened; NULL with WEIR_OK in
+ * err->code: all are in use. careful: the request cannot be repeated, so an idle connection is
+ * asked first whether the origin has closed it.
  */
 struct origin_conn *origin_pool_acquire(struct origin_pool *p, bool careful, struct weir_err *err);
 /* Stands in line; false when the line is full. The fetch's queue_timer is the caller's matter. */

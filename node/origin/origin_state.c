@@ -153,7 +153,8 @@ void origin_state_unref(struct origin_state *s)
 
 bool origin_state_connect(struct origin_state *s, uint32_t max)
 {
-    /* In one order with `waiting`: who finds no place and stands in line is seen by who gives one up. */
+    /* In one order with `waiting`: who finds no place and stands in line is seen by who gives one
+     * up. */
     unsigned open = atomic_load(&s->connections);
 
     do {

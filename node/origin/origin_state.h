@@ -40,8 +40,9 @@ struct origin_state {
 
     atomic_uint connections; /* open, of the whole node; see origin_state_connect() */
     atomic_uint in_flight;   /* requests sent and not yet finished, of the whole node */
-    atomic_uint waiting;     /* requests that wait for a connection, of the whole node; origin_pool.c's */
-    atomic_int verdict;      /* enum origin_verdict */
+    atomic_uint
+        waiting; /* requests that wait for a connection, of the whole node; origin_pool.c's */
+    atomic_int verdict; /* enum origin_verdict */
 
     /* Passive outlier detection: written by outlier.c alone. */
     atomic_uint fails;          /* consecutive failures */

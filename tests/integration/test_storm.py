@@ -413,6 +413,7 @@ class Storm(NodeCase):
             [{"match": {"paths": ["/calm/"]}, "upstream": "calm",
               "cache": {"client_directives": dice.random() < 0.5}},
              {"upstream": "rough", "websocket": True, "trailers": ["X-Trailer"] if dice.random() < 0.5 else [],
+              "limits": {"total_timeout": dice.choice([0, "1s"])},
               "cache": {"client_directives": dice.random() < 0.5, "stale_if_error": "10s"}}],
             listen=listen[:1 + (dice.random() < 0.5)],
             node={"workers": 2, "drain_timeout": "3s"},

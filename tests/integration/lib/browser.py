@@ -14,6 +14,7 @@ import tempfile
 
 from .wait import DEADLINE, wait_until
 
+DRIVER_TRIES = 5
 START_DEADLINE = 60  # seconds, on a machine that is busy with other tests
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the key under which the protocol names an element
 ARGUMENTS = [
@@ -62,7 +63,9 @@ class Browser:
             self.quit()
             raise
 
-    def _start(self):
+    def _start_driver(self):
+        """The port chromedriver listens on, or None when it ended: it takes a free IPv4 port, and gives up when the
+        IPv6 port of that number is taken."""
         output = os.path.join(self.dir, "driver")
         with open(output, "wb") as out:
             self.driver = subprocess.Popen(["chromedriver", "--port=0"], stdin=subprocess.DEVNULL, stdout=out,
@@ -70,8 +73,18 @@ class Browser:
 
         def started():
             with open(output, encoding="utf-8", errors="replace") as f:
-                return re.search(r"started successfully on port (\d+)", f.read())
-        self.port = int(wait_until(started, START_DEADLINE, "chromedriver listens").group(1))
+                found = re.search(r"started successfully on port (\d+)", f.read())
+            return found or self.driver.poll() is not None
+        found = wait_until(started, START_DEADLINE, "chromedriver listens")
+        return None if found is True else int(found.group(1))
+
+    def _start(self):
+        for _ in range(DRIVER_TRIES):
+            self.port = self._start_driver()
+            if self.port is not None:
+                break
+        if self.port is None:
+            raise BrowserError("chromedriver ended %d times instead of listening" % DRIVER_TRIES)
         options = {"binary": shutil.which("chromium"), "args": ARGUMENTS + ["--user-data-dir=" + self.dir + "/profile"]}
         answer = self._call("POST", "/session", {"capabilities": {"alwaysMatch": {
             "browserName": "chrome",

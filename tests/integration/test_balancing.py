@@ -300,6 +300,7 @@ class Queue(NodeCase):
         second.send(request(path="/2"))
         self.assertFalse(second.readable(0.1))
         second.reset()
+        node.wait_access(1)  # weir has seen that the client left: its line is written
         third.send(request(path="/3"))
         go.set()
         self.assertEqual(third.response().status, 200)

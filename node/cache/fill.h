@@ -74,14 +74,14 @@ struct fill {
     enum fill_state state;
     bool retain;
     bool disbanded; /* the leader's alone: nobody else reads it */
-    bool joinable;  /* in the table of fills in flight */
     bool paused;    /* fill_append() said so; space() will be called */
     bool space_mailed, abandon_mailed;
 
     /* identity; immutable after creation */
     struct weir_span key; /* owned copy */
     struct weir_hash128 hash;
-    struct fill *next_inflight; /* inflight.c's */
+    struct fill *next_inflight; /* these two are inflight.c's, under its own lock: apart from the rest */
+    bool joinable;              /* in the table of fills in flight */
     struct weir_span variant;   /* variant key; ptr NULL until known; owned */
     struct vary_spec *vary;     /* the spec `variant` was made by; owned; NULL until known */
 

@@ -206,8 +206,9 @@ class Node:
 
     def judge(self):
         log = self.log()
-        if SANITIZER.search(log):
-            raise NodeFailed("a sanitizer or assertion reported:\n%s" % log[-20000:])
+        report = SANITIZER.search(log)
+        if report:
+            raise NodeFailed("a sanitizer or assertion reported:\n%s" % log[report.start():][:20000])
         if self.process.returncode != self.expect_exit:
             raise NodeFailed("weir ended with %d, not %s:\n%s" % (self.process.returncode, self.expect_exit,
                                                                  log[-4000:]))

@@ -80,10 +80,11 @@ struct fill {
     /* identity; immutable after creation */
     struct weir_span key; /* owned copy */
     struct weir_hash128 hash;
-    struct fill *next_inflight; /* these two are inflight.c's, under its own lock: apart from the rest */
-    bool joinable;              /* in the table of fills in flight */
-    struct weir_span variant;   /* variant key; ptr NULL until known; owned */
-    struct vary_spec *vary;     /* the spec `variant` was made by; owned; NULL until known */
+    /* inflight.c's, under its own lock: apart from what f->lock guards */
+    struct fill *next_inflight;
+    bool joinable;            /* in the table of fills in flight */
+    struct weir_span variant; /* variant key; ptr NULL until known; owned */
+    struct vary_spec *vary;   /* the spec `variant` was made by; owned; NULL until known */
 
     struct fill_head head;          /* valid from OPEN on */
     struct stored_response *answer; /* ANSWERED: owned */

@@ -61,9 +61,10 @@ struct runtime {
     struct weir_sink *pending_access, *old_access;
     int64_t pending_until_ms;
     struct net_timer settle;
-    unsigned changes; /* workers that have not answered */
-    bool again;       /* the file may have changed once more meanwhile */
-    bool running;     /* workers run; before that a signal can only end the start */
+    unsigned changes;                  /* workers that have not answered */
+    struct worker_change *change_list; /* one for each worker, while any has not */
+    bool again;                        /* the file may have changed once more meanwhile */
+    bool running; /* workers run; before that a signal can only end the start */
 };
 
 /* ---- sites ---- */
@@ -146,11 +147,18 @@ static bool bind_address(struct runtime *rt, const struct listen_settings *l, in
                           WORKER_LISTENERS_MAX);
     if (!net_listen_open(l, fds, rt->worker_count, &where, err))
         return false;
-    b->id = ++rt->last_id;
     b->address = weir_strndup(l->address, strlen(l->address));
     b->unix_path = where.sa.any.sa_family == AF_UNIX
                        ? weir_strndup(where.sa.un.sun_path, strlen(where.sa.un.sun_path))
                        : NULL;
+    if (b->address == NULL || (b->unix_path == NULL && where.sa.any.sa_family == AF_UNIX)) {
+        for (unsigned w = 0; w < rt->worker_count; w++)
+            close(fds[w]);
+        weir_free(b->address);
+        weir_free(b->unix_path);
+        return weir_fail(err, WEIR_E_MEMORY, "listen", 0);
+    }
+    b->id = ++rt->last_id;
     rt->bound_count++;
     weir_log(WEIR_LOG_INFO, "listening on %s", net_addr_text(&where, text));
     return true;
@@ -273,13 +281,15 @@ static void on_change_done(struct worker_change *c)
 {
     struct runtime *rt = c->arg;
 
-    weir_free(c);
-    if (--rt->changes == 0)
-        finish_reload(rt);
+    if (--rt->changes > 0)
+        return;
+    weir_free(rt->change_list);
+    rt->change_list = NULL;
+    finish_reload(rt);
 }
 
 /* New addresses are opened before anything changes: the step that may fail. */
-static bool plan_listeners(struct runtime *rt, struct worker_change **changes, struct weir_err *err)
+static bool plan_listeners(struct runtime *rt, struct worker_change *changes, struct weir_err *err)
 {
     struct settings *s = rt->pending_settings;
     unsigned had = rt->bound_count;
@@ -293,12 +303,12 @@ static bool plan_listeners(struct runtime *rt, struct worker_change **changes, s
             while (rt->bound_count > had)
                 forget_bound(rt, &rt->bound[rt->bound_count - 1]);
             for (unsigned w = 0; w < rt->worker_count; w++)
-                for (unsigned k = 0; k < changes[w]->listen_count; k++)
-                    close(changes[w]->listen[k].fd);
+                for (unsigned k = 0; k < changes[w].listen_count; k++)
+                    close(changes[w].listen[k].fd);
             return false;
         }
         for (unsigned w = 0; w < rt->worker_count; w++)
-            changes[w]->listen[changes[w]->listen_count++] =
+            changes[w].listen[changes[w].listen_count++] =
                 (struct worker_listen){rt->last_id, fds[w]};
     }
     return true;
@@ -312,7 +322,7 @@ static bool still_wanted(const struct settings *s, const char *address)
     return false;
 }
 
-static void drop_listeners(struct runtime *rt, struct worker_change **changes)
+static void drop_listeners(struct runtime *rt, struct worker_change *changes)
 {
     for (unsigned i = rt->bound_count; i-- > 0;) {
         struct bound *b = &rt->bound[i];
@@ -320,8 +330,8 @@ static void drop_listeners(struct runtime *rt, struct worker_change **changes)
         if (still_wanted(rt->pending_settings, b->address))
             continue;
         for (unsigned w = 0; w < rt->worker_count; w++)
-            if (changes[w]->listen_count < WORKER_LISTENERS_MAX)
-                changes[w]->listen[changes[w]->listen_count++] = (struct worker_listen){b->id, -1};
+            if (changes[w].listen_count < WORKER_LISTENERS_MAX)
+                changes[w].listen[changes[w].listen_count++] = (struct worker_listen){b->id, -1};
         weir_log(WEIR_LOG_INFO, "no longer listening on %s", b->address);
         forget_bound(rt, b);
     }
@@ -346,17 +356,13 @@ static void apply_node_settings(struct runtime *rt, const struct settings *s)
 /* Everything is ready: hand it to the workers. */
 static void publish(struct runtime *rt)
 {
-    struct worker_change *changes[WORKERS_MAX] = {NULL};
+    struct worker_change *changes = weir_calloc(rt->worker_count, sizeof *changes);
     struct weir_err err = {0};
-    bool ok = true;
 
-    for (unsigned w = 0; w < rt->worker_count && ok; w++) {
-        changes[w] = weir_calloc(1, sizeof *changes[w]);
-        ok = changes[w] != NULL || weir_fail(&err, WEIR_E_MEMORY, "reload", 0);
-    }
-    if (!ok || !plan_listeners(rt, changes, &err)) {
-        for (unsigned w = 0; w < rt->worker_count; w++)
-            weir_free(changes[w]);
+    if (changes == NULL)
+        weir_fail(&err, WEIR_E_MEMORY, "reload", 0);
+    if (changes == NULL || !plan_listeners(rt, changes, &err)) {
+        weir_free(changes);
         reload_failed(rt, &err);
         return;
     }
@@ -365,13 +371,14 @@ static void publish(struct runtime *rt)
     rt->old_access = rt->pending_access != rt->access ? rt->access : NULL;
     rt->access = rt->pending_access;
     rt->changes = rt->worker_count;
+    rt->change_list = changes;
     for (unsigned w = 0; w < rt->worker_count; w++) {
-        changes[w]->worker = rt->workers[w];
-        changes[w]->site = site_ref(rt->pending);
-        changes[w]->access = rt->access;
-        changes[w]->done = on_change_done;
-        changes[w]->arg = rt;
-        worker_apply(changes[w]);
+        changes[w].worker = rt->workers[w];
+        changes[w].site = site_ref(rt->pending);
+        changes[w].access = rt->access;
+        changes[w].done = on_change_done;
+        changes[w].arg = rt;
+        worker_apply(&changes[w]);
     }
     site_unref(rt->site);
     settings_unref(rt->settings);
@@ -637,6 +644,7 @@ static void tear_down(struct runtime *rt)
         forget_bound(rt, &rt->bound[rt->bound_count - 1]);
     if (rt->pending_settings != NULL)
         drop_pending(rt);
+    weir_free(rt->change_list);
     site_unref(rt->site);
     weir_sink_close(rt->access);
     tier_free(rt->shared.tier);

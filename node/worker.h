@@ -59,7 +59,7 @@ struct worker_listen {
     int fd; /* taken; -1: stop listening on that id */
 };
 
-/* One reload for one worker. A heap object; freed by the control thread after `done`. */
+/* One reload for one worker. The control thread's, who keeps it until `done`. */
 struct worker_change {
     struct weir_mail mail;
     struct worker *worker;

@@ -486,6 +486,15 @@ static struct stored_response *freshen(struct fetch *f, const struct http_head *
     return r;
 }
 
+/* What came is of no use to anybody: who waits gets the error. */
+static void give_up(struct fetch *f, const struct weir_err *err)
+{
+    inflight_remove(f->w->inflight, f->fill);
+    origin_fetch_cancel(&f->origin);
+    fill_fail(f->fill, err);
+    finish(f);
+}
+
 /* A 304 for what we hold: everyone who waits is answered from it. */
 static void on_not_modified(struct fetch *f, const struct http_head *head)
 {
@@ -498,16 +507,12 @@ static void on_not_modified(struct fetch *f, const struct http_head *head)
     if (r == NULL) {
         weir_fail(&err, WEIR_E_RESPONSE_MALFORMED, "fetch: a 304 for another representation", 0);
         tier_drop(f->w->tier, old); /* the next request asks without a condition */
-        inflight_remove(f->w->inflight, f->fill);
-        origin_fetch_cancel(&f->origin);
-        fill_fail(f->fill, &err);
-        finish(f);
+        give_up(f, &err);
         return;
     }
     if (storable) {
         stored = keep(f, r);
-    } else { /* it has become private or the like: for the one who asked, and no longer for others
-              */
+    } else { /* it has become private or the like: for the one who asked, not for others any more */
         inflight_remove(f->w->inflight, f->fill);
         tier_drop(f->w->tier, old);
         fill_disband(f->fill, f->leader != NULL ? f->leader->reader : NULL);
@@ -633,10 +638,7 @@ static void on_head(void *arg, const struct http_head *head, const struct http_f
     if (!response_in_build(&h, head, framing, f->site->site,
                            f->pass ? NULL : &f->route->settings->cache, f->request_time_s, now_s(f),
                            &err)) {
-        inflight_remove(f->w->inflight, f->fill);
-        origin_fetch_cancel(&f->origin);
-        fill_fail(f->fill, &err);
-        finish(f);
+        give_up(f, &err);
         return;
     }
     if (!f->pass)

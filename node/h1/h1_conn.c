@@ -379,7 +379,7 @@ static bool keep_rest(struct h1_conn *c, const char *rest, size_t len)
         c->in_len = (uint32_t)len;
         return true;
     }
-    drop_input(c);
+    c->in_len = 0; /* rest lies in the scratch buffer: what was kept before it is used up */
     return h1_conn_keep(c, rest, len);
 }
 

@@ -444,6 +444,7 @@ static void upgraded(struct weir_exchange *x, int fd, const struct http_head *he
     x->waiting = false;
     x->responded = true;
     x->response.status = 101;
+    s->total_due_ms = 0; /* a tunnel lives by its idle time */
     h1_conn_read(c, false);
     h1_conn_expect(c, H1_RESPONSE, 0);
     /* An interim response that is still stuck would get in between. */

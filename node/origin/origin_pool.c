@@ -176,7 +176,6 @@ static void on_kick(struct weir_mail *mail)
     for (struct origin_pool *p = c->pools, *next; p != NULL; p = next) {
         unsigned waiting = atomic_load(&p->state->waiting);
 
-        next = p->next;
         p->users++; /* closing and serving may let go of it */
         serve_waiting(p);
         if (waiting > p->waiting_count && p->idle_count > 0) {

@@ -391,8 +391,23 @@ static void start_request(struct origin_conn *c)
         net_pipe_want(body);
 }
 
+/* The blob of the exchange before serves again when nobody reads it any more: the usual case. */
+static void reuse_blob(struct origin_conn *c)
+{
+    c->in_at = 0;
+    if (c->in == NULL)
+        return;
+    if (atomic_load_explicit(&c->in->refs, memory_order_acquire) == 1) {
+        c->in->len = 0;
+        return;
+    }
+    weir_blob_unref(c->in);
+    c->in = NULL;
+}
+
 static void reset_exchange(struct origin_conn *c)
 {
+    reuse_blob(c);
     c->head_sent = 0;
     c->sent_any = c->request_done = false;
     c->chunk_left = 0;
@@ -512,14 +527,10 @@ static void release(struct origin_conn *c)
     c->served++;
     c->fetch = NULL;
     f->conn = NULL;
-    if (c->in != NULL && (atomic_load_explicit(&c->in->refs, memory_order_relaxed) > 1 ||
-                          c->in->cap > 2 * READ_FIRST)) {
-        weir_blob_unref(c->in); /* still being sent, or large: an idle connection holds little */
+    if (c->in != NULL && c->in->cap > 2 * READ_FIRST) {
+        weir_blob_unref(c->in); /* an idle connection holds little */
         c->in = NULL;
-    } else if (c->in != NULL) {
-        c->in->len = 0;
     }
-    c->in_at = 0;
     weir_free(c->own_fields);
     c->own_fields = NULL;
     if (keep)

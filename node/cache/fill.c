@@ -7,6 +7,27 @@
 #include "weir/container.h"
 #include "http_head.h"
 
+/*
+ * A fill without a key was never where another thread could find it: one thread has it, and takes
+ * no lock. That is every pass.
+ */
+static bool is_private(const struct fill *f)
+{
+    return f->key.len == 0;
+}
+
+static void hold(struct fill *f)
+{
+    if (!is_private(f))
+        pthread_mutex_lock(&f->lock);
+}
+
+static void let_go(struct fill *f)
+{
+    if (!is_private(f))
+        pthread_mutex_unlock(&f->lock);
+}
+
 static void on_space_mail(struct weir_mail *mail);
 static void on_abandon_mail(struct weir_mail *mail);
 static void mail_owner(struct fill *f, bool *mailed, struct weir_mail *mail);
@@ -85,10 +106,10 @@ static void on_reader_mail(struct weir_mail *mail)
     struct fill_reader *r = WEIR_CONTAINER(mail, struct fill_reader, mail);
     bool closed;
 
-    pthread_mutex_lock(&r->fill->lock);
+    hold(r->fill);
     r->mailed = false;
     closed = r->closed;
-    pthread_mutex_unlock(&r->fill->lock);
+    let_go(r->fill);
     if (closed) {
         fill_unref(r->fill);
         weir_free(r);
@@ -135,11 +156,11 @@ static void wake_readers_unlock(struct fill *f)
     if (held)
         fill_ref(f);
     while (due != NULL && (due = next_due(f)) != NULL) {
-        pthread_mutex_unlock(&f->lock);
+        let_go(f);
         due->wake(due->arg);
-        pthread_mutex_lock(&f->lock);
+        hold(f);
     }
-    pthread_mutex_unlock(&f->lock);
+    let_go(f);
     if (held)
         fill_unref(f);
 }
@@ -183,10 +204,10 @@ static void on_space_mail(struct weir_mail *mail)
     struct fill *f = WEIR_CONTAINER(mail, struct fill, space_mail);
     void *arg;
 
-    pthread_mutex_lock(&f->lock);
+    hold(f);
     f->space_mailed = false;
     arg = f->owner_arg;
-    pthread_mutex_unlock(&f->lock);
+    let_go(f);
     if (arg != NULL)
         f->owner->space(arg);
     fill_unref(f);
@@ -197,11 +218,11 @@ static void on_abandon_mail(struct weir_mail *mail)
     struct fill *f = WEIR_CONTAINER(mail, struct fill, abandon_mail);
     void *arg;
 
-    pthread_mutex_lock(&f->lock);
+    hold(f);
     f->abandon_mailed = false;
     /* Somebody may have joined since. */
     arg = f->readers == NULL && !f->retain ? f->owner_arg : NULL;
-    pthread_mutex_unlock(&f->lock);
+    let_go(f);
     if (arg != NULL)
         f->owner->abandoned(arg);
     fill_unref(f);
@@ -232,12 +253,12 @@ static void after_reader_moved(struct fill *f)
 
 void fill_open(struct fill *f, const struct fill_head *head, bool quiet)
 {
-    pthread_mutex_lock(&f->lock);
+    hold(f);
     assert(f->state == FILL_WAITING);
     f->head = *head;
     f->state = FILL_OPEN;
     if (quiet)
-        pthread_mutex_unlock(&f->lock);
+        let_go(f);
     else
         wake_readers_unlock(f);
 }
@@ -266,7 +287,7 @@ static bool has_space(struct fill *f)
 
 void fill_wake(struct fill *f)
 {
-    pthread_mutex_lock(&f->lock);
+    hold(f);
     wake_readers_unlock(f);
 }
 
@@ -300,18 +321,18 @@ bool fill_append(struct fill *f, struct weir_slice s)
 {
     bool go_on;
 
-    pthread_mutex_lock(&f->lock);
+    hold(f);
     if (!keep_part(f, s)) {
-        pthread_mutex_unlock(&f->lock);
+        let_go(f);
         fail_for_memory(f);
         return true;
     }
     fill_ref(f); /* who is woken may end the fetch */
     wake_readers_unlock(f);
 
-    pthread_mutex_lock(&f->lock);
+    hold(f);
     go_on = has_space(f);
-    pthread_mutex_unlock(&f->lock);
+    let_go(f);
     fill_unref(f);
     return go_on;
 }
@@ -320,16 +341,16 @@ void fill_append_last(struct fill *f, struct weir_slice s)
 {
     bool kept;
 
-    pthread_mutex_lock(&f->lock);
+    hold(f);
     kept = keep_part(f, s);
-    pthread_mutex_unlock(&f->lock);
+    let_go(f);
     if (!kept)
         fail_for_memory(f);
 }
 
 void fill_finish(struct fill *f, struct weir_blob *trailers)
 {
-    pthread_mutex_lock(&f->lock);
+    hold(f);
     if (f->state != FILL_OPEN) {
         weir_blob_unref(trailers);
     } else {
@@ -341,7 +362,7 @@ void fill_finish(struct fill *f, struct weir_blob *trailers)
 
 void fill_fail(struct fill *f, const struct weir_err *err)
 {
-    pthread_mutex_lock(&f->lock);
+    hold(f);
     if (f->state == FILL_WAITING || f->state == FILL_OPEN) {
         f->state = FILL_FAILED;
         f->err = *err;
@@ -352,7 +373,7 @@ void fill_fail(struct fill *f, const struct weir_err *err)
 void fill_answer(struct fill *f, struct stored_response *r, bool fresh, bool stored, int fwd_status,
                  const char *detail)
 {
-    pthread_mutex_lock(&f->lock);
+    hold(f);
     if (f->state == FILL_WAITING) {
         f->answer = stored_response_ref(r);
         f->answer_fresh = fresh;
@@ -368,7 +389,7 @@ void fill_disband(struct fill *f, struct fill_reader *leader)
 {
     struct fill_reader *r;
 
-    pthread_mutex_lock(&f->lock);
+    hold(f);
     f->retain = false;
     f->disbanded = true;
     /* Everyone else is unlinked here and sees DISBANDED by not being in the list any more. */
@@ -392,33 +413,33 @@ void fill_disband(struct fill *f, struct fill_reader *leader)
         }
         r = next;
     }
-    pthread_mutex_unlock(&f->lock);
+    let_go(f);
 }
 
 void fill_stop_retaining(struct fill *f)
 {
-    pthread_mutex_lock(&f->lock);
+    hold(f);
     f->retain = false;
     drop_taken(f);
     if (f->readers == NULL) /* they left while it was still worth keeping */
         mail_owner(f, &f->abandon_mailed, &f->abandon_mail);
-    pthread_mutex_unlock(&f->lock);
+    let_go(f);
 }
 
 void fill_detach_owner(struct fill *f)
 {
-    pthread_mutex_lock(&f->lock);
+    hold(f);
     f->owner_arg = NULL;
-    pthread_mutex_unlock(&f->lock);
+    let_go(f);
 }
 
 bool fill_has_readers(struct fill *f)
 {
     bool any;
 
-    pthread_mutex_lock(&f->lock);
+    hold(f);
     any = f->readers != NULL;
-    pthread_mutex_unlock(&f->lock);
+    let_go(f);
     return any;
 }
 
@@ -436,7 +457,7 @@ struct fill_reader *fill_reader_open(struct fill *f, struct weir_mailbox *box,
     r->mail.run = on_reader_mail;
     r->wake = wake;
     r->arg = arg;
-    pthread_mutex_lock(&f->lock);
+    hold(f);
     /* Found in the table just before it was taken out there: the response is another's, or has lost
      * its beginning. Such a reader is sent away like those who were there in time. */
     if (!f->disbanded && f->dropped == 0) {
@@ -446,7 +467,7 @@ struct fill_reader *fill_reader_open(struct fill *f, struct weir_mailbox *box,
             r->next->at = &r->next;
         f->readers = r;
     }
-    pthread_mutex_unlock(&f->lock);
+    let_go(f);
     return r;
 }
 
@@ -458,7 +479,7 @@ void fill_reader_close(struct fill_reader *r)
     if (r == NULL)
         return;
     f = r->fill;
-    pthread_mutex_lock(&f->lock);
+    hold(f);
     if (r->at != NULL) {
         *r->at = r->next;
         if (r->next != NULL)
@@ -471,7 +492,7 @@ void fill_reader_close(struct fill_reader *r)
         mail_owner(f, &f->abandon_mailed, &f->abandon_mail);
     else
         after_reader_moved(f);
-    pthread_mutex_unlock(&f->lock);
+    let_go(f);
     if (free_now) {
         weir_free(r);
         fill_unref(f);
@@ -482,10 +503,10 @@ enum fill_state fill_reader_state(struct fill_reader *r)
 {
     enum fill_state state;
 
-    pthread_mutex_lock(&r->fill->lock);
+    hold(r->fill);
     state = r->at == NULL ? FILL_DISBANDED : r->fill->state;
     r->waiting = state == FILL_WAITING;
-    pthread_mutex_unlock(&r->fill->lock);
+    let_go(r->fill);
     return state;
 }
 
@@ -496,9 +517,9 @@ enum fill_read fill_reader_take(struct fill_reader *r, struct weir_slice *out, u
     enum fill_read result = FILL_READ_DATA;
 
     *n = 0;
-    pthread_mutex_lock(&f->lock);
+    hold(f);
     if (r->at == NULL) { /* sent away: its parts may be gone */
-        pthread_mutex_unlock(&f->lock);
+        let_go(f);
         return FILL_READ_FAILED;
     }
     while (*n < max && r->part < f->dropped + f->part_count) {
@@ -519,7 +540,7 @@ enum fill_read fill_reader_take(struct fill_reader *r, struct weir_slice *out, u
         r->waiting = true;
         result = FILL_READ_WAIT;
     }
-    pthread_mutex_unlock(&f->lock);
+    let_go(f);
     return result;
 }
 
@@ -528,8 +549,8 @@ bool fill_reader_done(struct fill_reader *r)
     struct fill *f = r->fill;
     bool done;
 
-    pthread_mutex_lock(&f->lock);
+    hold(f);
     done = f->state == FILL_DONE && r->part == f->dropped + f->part_count;
-    pthread_mutex_unlock(&f->lock);
+    let_go(f);
     return done;
 }

@@ -8,8 +8,9 @@
  *      '--fill_fail()----> FAILED
  *
  * One thread, the owner (where the fetch runs), calls the functions of the producer. Readers live
- * on any thread and are woken there: directly on the owner's, by mail elsewhere. A disbanded or
- * private fill (a pass) has one reader on the owner's thread, and then no lock is ever contended.
+ * on any thread and are woken there: directly on the owner's, by mail elsewhere. A *private* fill
+ * (a pass: its key is empty) must stay with its reader on the owner's thread, and then takes no
+ * lock.
  *
  * A *retaining* fill keeps every byte, so that late readers join from the start and the whole can
  * be stored. One that does not (a pass, or a body that outgrew the limit) drops what all readers

@@ -5,6 +5,7 @@ from lib.case import NodeCase
 from lib.client import request
 from lib.node import settings, upstream
 from lib.ports import LOOPBACK, free_port
+from lib.wait import wait_until
 
 
 class Reload(NodeCase):

@@ -413,6 +413,7 @@ static void reset_exchange(struct origin_conn *c)
     c->chunk_left = 0;
     c->end_framed = false;
     c->frame_at = c->frame_len = 0;
+    c->tail = "";
     c->tail_left = 0;
     c->parsing = c->head_done = false;
     c->interims = 0;

@@ -86,13 +86,20 @@ class InTheBrowser(AppsCase):
         browser.find("#wpName1").type(name)
         browser.find("#wpPassword1").type(USERS[name])
         browser.find("#wpLoginAttempt").click()
-        self.assertEqual(browser.text("#pt-userpage"), name)
+        browser.wait_text("#pt-userpage", name)
 
     def save(self, browser, page, text):
         browser.go("/w/index.php?action=edit&title=" + page)
         browser.find("#wpTextbox1").type(text)
         browser.find("#wpSave").click()
-        self.assertIn(text, browser.text(".mw-parser-output"))
+        browser.wait_text(".mw-parser-output", text)
+
+    def settled(self, browser):
+        """Waits until the page's scripts have loaded what they load after the page itself."""
+        wait_until(lambda: browser.run("""
+            return document.readyState == 'complete' && mw.loader.getState('skins.vector.legacy.js') == 'ready' &&
+                mw.loader.getModuleNames().every(n => !['loading', 'loaded', 'executing'].includes(mw.loader.getState(n)))
+            """), what="the scripts ran")
 
     def who(self, browser):
         """Whom the page says it is for."""
@@ -106,17 +113,18 @@ class InTheBrowser(AppsCase):
         self.assertTrue(browser.url.endswith("/wiki/Main_Page"))
         self.assertIn("MediaWiki has been installed.", browser.text("#content"))
         self.assertEqual(browser.run("return getComputedStyle(document.body).backgroundColor"), "rgb(246, 246, 246)")
-        wait_until(lambda: browser.run("return mw.loader.getState('skins.vector.legacy.js')") == "ready",
-                   what="the scripts ran")
+        self.settled(browser)
         self.assertEqual(browser.run("return [...document.images].filter(i => !i.naturalWidth).map(i => i.src)"), [])
         self.assertGreater(len(self.assert_sound(browser)), 8)
 
     def test_static_parts_are_hits_for_the_next_browser(self):
         first = self.browser()
         first.go("/wiki/Main_Page")
+        self.settled(first)
         wanted = sorted({path for path, _, _ in self.assert_sound(first) if STATIC.match(path)})
         second = self.browser()
         second.go("/wiki/Main_Page")
+        self.settled(second)
         parts = [part for part in self.assert_sound(second) if STATIC.match(part[0])]
         self.assertEqual(sorted({path for path, _, _ in parts}), wanted)
         self.assertGreater(len(parts), 5)
@@ -127,7 +135,7 @@ class InTheBrowser(AppsCase):
         browser = self.browser()
         browser.go("/doc/")
         browser.find('a[href="base-files/"]').click()
-        self.assertEqual(browser.text("h1"), "Index of /doc/base-files/")
+        browser.wait_text("h1", "Index of /doc/base-files/")
         browser.find('a[href="copyright"]').click()
         wait_until(lambda: browser.url.endswith("/copyright"), what="the file is shown")
         with open(DOCS + "/base-files/copyright", encoding="utf-8") as f:
@@ -200,7 +208,7 @@ class InTheBrowser(AppsCase):
         browser.find("#wpName1").type("Keeper")
         browser.find("#wpPassword1").type("not the password")
         browser.find("#wpLoginAttempt").click()
-        self.assertIn("Incorrect username or password", browser.text(".mw-message-box-error"))
+        browser.wait_text(".mw-message-box-error", "Incorrect username or password")
         browser.go("/wiki/Main_Page")
         self.assertEqual(self.who(browser), None)
 
@@ -214,8 +222,9 @@ class InTheBrowser(AppsCase):
         browser.go("/wiki/Special:Upload")
         browser.find("#wpUploadFile").type(path)
         browser.find("input[name=wpUpload]").click()
-        self.assertIn("Weir.png", browser.text("#firstHeading"))
-        self.assertEqual(browser.run("return document.querySelector('.fullImageLink img').naturalWidth"), 800)
+        browser.wait_text("#firstHeading", "Weir.png")
+        wait_until(lambda: browser.run("return document.querySelector('.fullImageLink img').naturalWidth") == 800,
+                   what="the picture is shown")
         self.assert_sound(browser)
         with self.server.client() as client:
             link = browser.find(".fullImageLink a").property("href")

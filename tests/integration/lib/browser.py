@@ -150,6 +150,16 @@ class Browser:
     def text(self, css="body"):
         return self.find(css).text
 
+    def wait_text(self, css, wanted, deadline=DEADLINE):
+        """Waits until an element holds that text. For what a click leads to: the page before may have the element too,
+        and may go while it is read."""
+        def there():
+            try:
+                return any(wanted in element.text for element in self.all(css))
+            except BrowserError:
+                return False
+        wait_until(there, deadline, "%r in %s on %s" % (wanted, css, self.url))
+
     def cookies(self):
         return {c["name"]: c for c in self.command("GET", "/cookie")}
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "weir/log.h"
+#include "access_log.h"
 #include "config.h"
 #include "runtime.h"
 
@@ -36,6 +37,31 @@ static const char usage[] =
     "Signals: SIGTERM drains and ends (twice: at once), SIGHUP reloads the file,\n"
     "SIGUSR1 reopens log files. Exit status: 0, 1 cannot start, 2 bad configuration, 3 usage.\n";
 
+static bool is_access_field(const char *name)
+{
+    for (unsigned n = 0; access_field_name(n) != NULL; n++)
+        if (strcmp(access_field_name(n), name) == 0)
+            return true;
+    return false;
+}
+
+/* The access log knows its fields, the configuration only that they are words. */
+static bool log_fields_exist(const char *path, const struct log_settings *log)
+{
+    bool ok = true;
+
+    for (size_t i = 0; i < log->field_count; i++)
+        if (!is_access_field(log->fields[i])) {
+            fprintf(stderr, "%s: log.fields[%zu]: no field \"%s\"; there are:", path, i,
+                    log->fields[i]);
+            for (unsigned n = 0; access_field_name(n) != NULL; n++)
+                fprintf(stderr, " %s", access_field_name(n));
+            fputc('\n', stderr);
+            ok = false;
+        }
+    return ok;
+}
+
 static struct settings *load_file(const char *path)
 {
     struct config_errors errors = {0};
@@ -44,6 +70,10 @@ static struct settings *load_file(const char *path)
     if (s == NULL)
         config_errors_print(&errors, stderr);
     config_errors_free(&errors);
+    if (s != NULL && !log_fields_exist(path, &s->log)) {
+        settings_unref(s);
+        return NULL;
+    }
     return s;
 }
 

@@ -433,16 +433,6 @@ void fill_detach_owner(struct fill *f)
     let_go(f);
 }
 
-bool fill_has_readers(struct fill *f)
-{
-    bool any;
-
-    hold(f);
-    any = f->readers != NULL;
-    let_go(f);
-    return any;
-}
-
 /* ---- readers ---- */
 
 struct fill_reader *fill_reader_open(struct fill *f, struct weir_mailbox *box,

@@ -55,7 +55,6 @@ struct fill_head {
     struct http_field *fields; /* into bytes; owned */
     uint32_t field_count;
     int64_t length;                       /* of the content; -1 unknown */
-    bool has_date;                        /* the origin sent Date */
     struct weir_span etag, last_modified; /* into bytes */
     struct stored_facts facts;
     bool storable;
@@ -158,7 +157,6 @@ void fill_disband(struct fill *f, struct fill_reader *leader);
 void fill_stop_retaining(struct fill *f);
 /* The producer is finished with it: no more owner callbacks. */
 void fill_detach_owner(struct fill *f);
-bool fill_has_readers(struct fill *f);
 
 /* ---- readers (any thread) ---- */
 

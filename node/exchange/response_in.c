@@ -100,7 +100,6 @@ bool response_in_build(struct fill_head *out, const struct http_head *head,
             put_field(&t, out, &head->fields[i]);
     out->bytes->len = (uint32_t)http_text_len(&t);
     out->status = head->status;
-    out->has_date = true;
     out->length = -1;
     if (framing != NULL && framing->has_length)
         out->length = (int64_t)framing->length;

@@ -22,7 +22,6 @@ struct origin_conn {
     bool idle, connecting, closed;
     bool want_write; /* the writable event is on */
     bool paused;     /* the readable event is off: the client is slow */
-    bool delivering; /* inside callbacks of on_readable: do not recurse */
     uint64_t served; /* exchanges before this one */
     unsigned addrs_tried;
 

@@ -50,6 +50,12 @@ class CommandLine(NodeCase):
         for expected in ("weir.yaml:8", "weir.yaml:10", "weir.yaml:12", "webscoket", "websocket", "idle_timeout"):
             self.assertIn(expected, out)
 
+    def test_check_knows_the_fields_of_the_access_log(self):
+        done = self.check(self.GOOD + "log:\n  access: json\n  fields: [status, statuss]\n")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn('log.fields[1]: no field "statuss"', done.stderr)
+        self.assertEqual(self.check(self.GOOD + "log:\n  access: json\n  fields: [status]\n").returncode, 0)
+
     def test_check_of_a_missing_file(self):
         done = run_weir("check", "/does/not/exist.yaml")
         self.assertNotEqual(done.returncode, 0)

@@ -94,7 +94,7 @@ static enum storable_verdict judge_fields(const struct storable_question *q)
         return STORABLE_NO_PRIVATE;
     if (cc->no_cache_fields.ptr != NULL)
         return STORABLE_NO_NO_CACHE;
-    if (http_head_has(q->response, HTTP_F_SET_COOKIE) && !q->route->store_set_cookie)
+    if (http_head_has(q->response, HTTP_F_SET_COOKIE) && q->route->set_cookie != SET_COOKIE_STORE)
         return STORABLE_NO_SET_COOKIE;
     vary_parse(q->response, &vary);
     return vary.star ? STORABLE_NO_VARY_STAR : STORABLE_YES;

@@ -9,9 +9,9 @@
 #include "cache_settings.h"
 #include "policy_heads.h"
 
-static const struct route_cache_settings plain = {.enabled = true, .key_query = true};
+static const struct route_cache_settings plain = {.enabled = true};
 static const struct route_cache_settings guessing = {.enabled = true, .heuristic = true};
-static const struct route_cache_settings cookies = {.enabled = true, .store_set_cookie = true};
+static const struct route_cache_settings cookies = {.enabled = true, .set_cookie = SET_COOKIE_STORE};
 static const struct route_cache_settings off = {.enabled = false};
 static const struct route_cache_settings stale_ok = {.enabled = true, .stale_if_error_s = 60};
 

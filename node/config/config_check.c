@@ -81,6 +81,8 @@ static const char *form_of(const struct config_key *key)
         return "a text";
     case CONFIG_KEY_TEXTS:
         return "a list of texts";
+    case CONFIG_KEY_FLAGS:
+        return "a list of words";
     case CONFIG_KEY_SECTION:
         return "a mapping";
     default:
@@ -144,7 +146,7 @@ static void check_list(struct config_ctx *ctx, const struct config_key *key,
     item_key.kind = CONFIG_KEY_TEXT;
     if (list->kind != CONFIG_LIST) {
         bool one = list->kind == CONFIG_SCALAR && !config_node_empty(list) &&
-                   (key->kind == CONFIG_KEY_TEXTS || key->section->from_text != NULL);
+                   (key->section == NULL || key->section->from_text != NULL);
 
         config_report(ctx, list, "expected %s, found %s%s", form_of(key), config_found(list, found),
                       one ? "; put it in [ ]" : "");
@@ -155,7 +157,7 @@ static void check_list(struct config_ctx *ctx, const struct config_key *key,
     for (struct config_node *item = list->first; item != NULL; item = item->next) {
         if (item->bad)
             continue;
-        if (key->kind == CONFIG_KEY_TEXTS)
+        if (key->section == NULL)
             check_scalar(ctx, &item_key, item);
         else
             check_section(ctx, key, item);
@@ -169,7 +171,7 @@ static void check_value(struct config_ctx *ctx, const struct config_key *key,
         return; /* reported, or judged when it was read */
     if (key->kind == CONFIG_KEY_SECTION)
         check_section(ctx, key, node);
-    else if (key->kind == CONFIG_KEY_TEXTS || key->kind == CONFIG_KEY_SECTIONS)
+    else if (config_key_is_list(key))
         check_list(ctx, key, node);
     else
         check_scalar(ctx, key, node);

@@ -99,6 +99,21 @@ static void put_list(struct text *t, const struct config_key *key, const struct 
     puts_to(t, "]");
 }
 
+/* The default of a list: its items stand with a space between. */
+static void put_default_list(struct text *t, const char *items)
+{
+    puts_to(t, "[");
+    for (const char *at = items; *at != '\0'; at += strspn(at, " ")) {
+        size_t len = strcspn(at, " ");
+
+        if (at != items)
+            puts_to(t, ",\n");
+        put_quoted(t, weir_span(at, len));
+        at += len;
+    }
+    puts_to(t, "]");
+}
+
 static void put_number(struct text *t, const struct config_key *key, const struct config_node *node)
 {
     char digits[32];
@@ -129,8 +144,12 @@ static void put_value(struct text *t, const struct config_key *key, const struct
         put_section(t, key->section, node);
         break;
     case CONFIG_KEY_TEXTS:
+    case CONFIG_KEY_FLAGS:
     case CONFIG_KEY_SECTIONS:
-        put_list(t, key, node);
+        if (node == NULL)
+            put_default_list(t, key->fallback);
+        else
+            put_list(t, key, node);
         break;
     }
 }
@@ -151,8 +170,8 @@ static bool has_value(const struct config_key *key, const struct config_node *no
         return false;
     if (key->kind == CONFIG_KEY_SECTION)
         return true;
-    if (key->kind == CONFIG_KEY_TEXTS || key->kind == CONFIG_KEY_SECTIONS)
-        return node != NULL && any_good(node);
+    if (config_key_is_list(key) && node != NULL)
+        return any_good(node);
     return node != NULL || key->fallback != NULL;
 }
 
@@ -216,6 +235,12 @@ static bool make_value(struct weir_arena *arena, const struct config_key *key,
         return true;
     case CONFIG_KEY_WORD:
         value->type = CYAML_ENUM;
+        value->flags = (enum cyaml_flag)(CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT);
+        value->enumeration.strings = key->words;
+        value->enumeration.count = key->word_count;
+        return true;
+    case CONFIG_KEY_FLAGS:
+        value->type = CYAML_FLAGS;
         value->flags = (enum cyaml_flag)(CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT);
         value->enumeration.strings = key->words;
         value->enumeration.count = key->word_count;

@@ -89,6 +89,17 @@ void config_rule_authority(struct config_ctx *ctx, struct config_node *node)
                       config_found(node, found));
 }
 
+void config_rule_media_type(struct config_ctx *ctx, struct config_node *node)
+{
+    const char *slash = memchr(node->text.ptr, '/', node->text.len);
+    char found[CONFIG_QUOTE_MAX];
+
+    if (slash == NULL || slash == node->text.ptr || !only(node->text, "!#$&-^_.+*/") ||
+        node->text.ptr[node->text.len - 1] == '/')
+        config_report(ctx, node, "expected a media type such as text/html or text/*, found %s",
+                      config_found(node, found));
+}
+
 /* ---- names ---- */
 
 static int by_text(const struct config_node *a, const struct config_node *b)
@@ -239,6 +250,46 @@ void config_rule_origin(struct config_ctx *ctx, struct config_node *node)
     add_number(ctx, node, "weight", o.weight);
     add_number(ctx, node, "max_connections", o.max_connections);
     add_number(ctx, node, "backup", o.backup);
+}
+
+/* "404", "500-599" or "5xx"; false if it is none of these. */
+static bool parse_statuses(struct weir_span text, unsigned *first, unsigned *last)
+{
+    char end;
+
+    if (text.len == 3 && weir_ascii_lower(text.ptr[1]) == 'x' &&
+        weir_ascii_lower(text.ptr[2]) == 'x' && text.ptr[0] >= '2' && text.ptr[0] <= '9') {
+        *first = (unsigned)(text.ptr[0] - '0') * 100;
+        *last = *first + 99;
+    } else if (text.len == 3 && sscanf(text.ptr, "%3u%c", first, &end) >= 1) {
+        *last = *first;
+    } else if (text.len != 7 || sscanf(text.ptr, "%3u-%3u", first, last) != 2) {
+        return false;
+    }
+    return *first >= 200 && *first <= *last && *last <= 999;
+}
+
+void config_rule_status_ttl(struct config_ctx *ctx, struct config_node *node)
+{
+    const char *space = memchr(node->text.ptr, ' ', node->text.len);
+    char found[CONFIG_QUOTE_MAX];
+    unsigned first, last;
+    uint64_t seconds;
+
+    if (space == NULL ||
+        !parse_statuses(weir_span(node->text.ptr, (size_t)(space - node->text.ptr)), &first,
+                        &last) ||
+        config_value_parse(CONFIG_DURATION_S, weir_span_str(space + 1), &seconds) !=
+            CONFIG_VALUE_OK) {
+        config_report(ctx, node,
+                      "expected statuses and a time, such as \"404 10s\" or \"5xx 1s\", found %s",
+                      config_found(node, found));
+        return;
+    }
+    node->kind = CONFIG_MAP;
+    add_number(ctx, node, "first", first);
+    add_number(ctx, node, "last", last);
+    add_number(ctx, node, "seconds", (uint32_t)seconds);
 }
 
 void config_rule_origins(struct config_ctx *ctx, struct config_node *upstream)

@@ -11,12 +11,14 @@ config_rule config_rule_listen_address;
 config_rule config_rule_network;
 config_rule config_rule_token;          /* a field name, method or the like (RFC 9110 5.6.2) */
 config_rule config_rule_optional_token; /* or nothing at all */
-config_rule config_rule_name;      /* letters, digits, '.', '_', '-': fit for logs and metrics */
-config_rule config_rule_upstream;  /* the name of one */
-config_rule config_rule_authority; /* a value of Host */
+config_rule config_rule_name;       /* letters, digits, '.', '_', '-': fit for logs and metrics */
+config_rule config_rule_upstream;   /* the name of one */
+config_rule config_rule_authority;  /* a value of Host */
+config_rule config_rule_media_type; /* "text/html", "text/" and a star */
 
 /* Of sections. */
-config_rule config_rule_origin; /* turns the text of an origin into its mapping */
+config_rule config_rule_origin;     /* turns the text of an origin into its mapping */
+config_rule config_rule_status_ttl; /* turns "404 10s" into its mapping */
 config_rule config_rule_balance;
 config_rule config_rule_eject;
 config_rule config_rule_origins; /* an upstream's: no two alike */

@@ -51,6 +51,18 @@
         .name = key, .kind = CONFIG_KEY_TEXTS, .offset = offsetof(type, member),                   \
         .size = sizeof(char *), .count_offset = offsetof(type, count_member), .rule = __VA_ARGS__  \
     }
+/* A list with a default: its items with a space between. */
+#define TEXTS_OR(key, type, member, count_member, value, ...)                                      \
+    {                                                                                              \
+        .name = key, .kind = CONFIG_KEY_TEXTS, .offset = offsetof(type, member),                   \
+        .size = sizeof(char *), .count_offset = offsetof(type, count_member), .fallback = value,   \
+        .rule = __VA_ARGS__                                                                        \
+    }
+#define FLAGS(key, type, member, list)                                                             \
+    {                                                                                              \
+        .name = key, .kind = CONFIG_KEY_FLAGS, .offset = offsetof(type, member),                   \
+        .size = SIZE_OF(type, member), .words = list, .word_count = COUNT_OF(list)                 \
+    }
 #define SECTION(key, at, what, ...)                                                                \
     {                                                                                              \
         .name = key, .kind = CONFIG_KEY_SECTION, .offset = at, .section = &what##_section,         \
@@ -137,8 +149,32 @@ static const struct config_key cache_keys[] = {
     TIME("collapse_timeout", struct cache_settings, collapse_timeout_ms, 0, HOUR, "5s"),
     TIME("hit_for_miss", struct cache_settings, hit_for_miss_ms, 0, DAY, "2m"),
     BOOL("status_field", struct cache_settings, status_field, "true"),
+    TEXTS_OR("targets", struct cache_settings, targets, target_count, "CDN-Cache-Control",
+             config_rule_token),
+    BOOL("targets_forward", struct cache_settings, targets_forward, "true"),
+    BOOL("surrogate_control", struct cache_settings, surrogate_control, "false"),
+    TEXTS_OR("tag_fields", struct cache_settings, tag_fields, tag_field_count,
+             "Surrogate-Key Cache-Tag", config_rule_token),
+    BOOL("tag_fields_forward", struct cache_settings, tag_fields_forward, "false"),
+    TEXTS("purge_clients", struct cache_settings, purge_clients, purge_client_count,
+          config_rule_network),
+    TEXTS("debug_clients", struct cache_settings, debug_clients, debug_client_count,
+          config_rule_network),
 };
 DEFINE_SECTION(cache, struct cache_settings);
+
+static const struct config_key compression_keys[] = {
+    COUNT("zstd_level", struct compression_settings, zstd_level, 1, 19, "6"),
+    COUNT("brotli_level", struct compression_settings, brotli_level, 1, 11, "5"),
+    COUNT("gzip_level", struct compression_settings, gzip_level, 1, 9, "6"),
+};
+DEFINE_SECTION(compression, struct compression_settings);
+
+static const struct config_key admin_keys[] = {
+    TEXT("socket", struct admin_settings, socket, "auto"),
+    NUMBER("mode", CONFIG_MODE, struct admin_settings, mode, 0, 0777, "0660"),
+};
+DEFINE_SECTION(admin, struct admin_settings);
 
 static const cyaml_strval_t level_words[] = {{"debug", 0}, {"info", 1}, {"warn", 2}, {"error", 3}};
 static const cyaml_strval_t access_words[] = {
@@ -322,17 +358,113 @@ static const struct config_key edits_keys[] = {
 };
 DEFINE_SECTION(edits, EDITS);
 
+#define CACHE_KEY struct cache_key_settings
+static const cyaml_strval_t key_query_words[] = {
+    {"all", KEY_QUERY_ALL},
+    {"none", KEY_QUERY_NONE},
+    {"only", KEY_QUERY_ONLY},
+    {"except", KEY_QUERY_EXCEPT},
+};
+static const struct config_key cache_key_keys[] = {
+    WORD("query", CACHE_KEY, query, key_query_words, "all"),
+    TEXTS("parameters", CACHE_KEY, parameters, parameter_count, NULL),
+    BOOL("sort", CACHE_KEY, sort, "false"),
+    TEXT("host", CACHE_KEY, host, NULL, .rule = config_rule_authority),
+    TEXTS("cookies", CACHE_KEY, cookies, cookie_count, config_rule_token),
+    TEXTS("fields", CACHE_KEY, fields, field_count, config_rule_token),
+    BOOL("no_vary_search", CACHE_KEY, no_vary_search, "true"),
+};
+DEFINE_SECTION(cache_key, CACHE_KEY);
+
+/* People write "404 10s" or "500-599 1s"; these rows are what it becomes. */
+#define STATUS_TTL struct cache_status_ttl
+static const struct config_key status_ttl_keys[] = {
+    COUNT("first", STATUS_TTL, first, 200, 999, "200"),
+    COUNT("last", STATUS_TTL, last, 200, 999, "200"),
+    SECONDS("seconds", STATUS_TTL, seconds, 0, 400 * DAY_S, "0"),
+};
+static const struct config_section status_ttl_section = {status_ttl_keys, COUNT_OF(status_ttl_keys),
+                                                         sizeof(STATUS_TTL),
+                                                         config_rule_status_ttl};
+
+#define CACHE_TTL struct cache_ttl_settings
+static const struct config_key cache_ttl_keys[] = {
+    SECONDS("otherwise", CACHE_TTL, otherwise, 0, 400 * DAY_S, "0"),
+    SECTIONS("status", CACHE_TTL, status, status_count, status_ttl, NULL),
+    SECONDS("min", CACHE_TTL, min, 0, 400 * DAY_S, "0"),
+    SECONDS("max", CACHE_TTL, max, 0, 400 * DAY_S, "0"),
+};
+DEFINE_SECTION(cache_ttl, CACHE_TTL);
+
+#define DESPITE struct cache_despite_settings
+static const cyaml_strval_t despite_store_words[] = {
+    {"no-store", DESPITE_NO_STORE},   {"private", DESPITE_PRIVATE},
+    {"no-cache", DESPITE_NO_CACHE},   {"authorization", DESPITE_AUTHORIZATION},
+    {"vary-star", DESPITE_VARY_STAR},
+};
+static const cyaml_strval_t despite_stale_words[] = {
+    {"must-revalidate", DESPITE_MUST_REVALIDATE},
+    {"proxy-revalidate", DESPITE_PROXY_REVALIDATE},
+    {"s-maxage", DESPITE_S_MAXAGE},
+    {"no-cache", DESPITE_NO_CACHE},
+};
+static const struct config_key cache_despite_keys[] = {
+    SECONDS("ttl", DESPITE, ttl, 0, 400 * DAY_S, "0"),
+    FLAGS("store", DESPITE, store, despite_store_words),
+    FLAGS("stale", DESPITE, stale, despite_stale_words),
+    TEXTS("ignore_vary", DESPITE, ignore_vary, ignore_vary_count, config_rule_token),
+};
+DEFINE_SECTION(cache_despite, DESPITE);
+
+static const struct config_key esi_keys[] = {
+    BOOL("enabled", struct esi_settings, enabled, "false"),
+    BOOL("require_surrogate", struct esi_settings, require_surrogate, "false"),
+    BOOL("other_hosts", struct esi_settings, other_hosts, "false"),
+    COUNT("depth", struct esi_settings, depth, 1, 10, "3"),
+    COUNT("includes", struct esi_settings, includes, 1, 10000, "64"),
+    SIZE("page_bytes", struct esi_settings, page_bytes, KiB, GiB, "8MiB"),
+};
+DEFINE_SECTION(esi, struct esi_settings);
+
 #define ROUTE_CACHE struct route_cache_settings
+static const cyaml_strval_t set_cookie_words[] = {{"pass", SET_COOKIE_PASS},
+                                                  {"strip", SET_COOKIE_STRIP},
+                                                  {"store", SET_COOKIE_STORE}};
+static const cyaml_strval_t range_miss_words[] = {{"fetch", RANGE_MISS_FETCH},
+                                                  {"pass", RANGE_MISS_PASS}};
 static const struct config_key route_cache_keys[] = {
     BOOL("enabled", ROUTE_CACHE, enabled, "true"),
     BOOL("heuristic", ROUTE_CACHE, heuristic, "false"),
     BOOL("client_directives", ROUTE_CACHE, client_directives, "false"),
-    BOOL("store_set_cookie", ROUTE_CACHE, store_set_cookie, "false"),
-    BOOL("key_query", ROUTE_CACHE, key_query, "true"),
+    WORD("set_cookie", ROUTE_CACHE, set_cookie, set_cookie_words, "pass"),
     SECONDS("stale_while_revalidate", ROUTE_CACHE, stale_while_revalidate_s, 0, 400 * DAY_S, "0"),
     SECONDS("stale_if_error", ROUTE_CACHE, stale_if_error_s, 0, 400 * DAY_S, "0"),
+    PERCENT("refresh_ahead", ROUTE_CACHE, refresh_ahead_percent, 0, 50, "0%"),
+    WORD("range_miss", ROUTE_CACHE, range_miss, range_miss_words, "fetch"),
+    SIZE("slice", ROUTE_CACHE, slice_bytes, 0, GiB, "0"),
+    SIZE("query_body", ROUTE_CACHE, query_body_bytes, 0, MiB, "16KiB"),
+    SECTION("key", offsetof(ROUTE_CACHE, key), cache_key, NULL),
+    SECTION("ttl", offsetof(ROUTE_CACHE, ttl), cache_ttl, NULL),
+    SECTION("despite", offsetof(ROUTE_CACHE, despite), cache_despite, NULL),
+    SECTION("esi", offsetof(ROUTE_CACHE, esi), esi, NULL),
 };
 DEFINE_SECTION(route_cache, ROUTE_CACHE);
+
+#define ROUTE_COMPRESSION struct route_compression_settings
+static const cyaml_strval_t ask_words[] = {{"identity", ASK_IDENTITY}, {"client", ASK_CLIENT}};
+static const struct config_key route_compression_keys[] = {
+    BOOL("enabled", ROUTE_COMPRESSION, enabled, "true"),
+    TEXTS_OR("types", ROUTE_COMPRESSION, types, type_count,
+             "text/* application/json application/ld+json application/manifest+json "
+             "application/javascript application/xml application/xhtml+xml application/rss+xml "
+             "application/atom+xml application/wasm application/vnd.api+json image/svg+xml "
+             "image/x-icon image/bmp font/ttf font/otf application/vnd.ms-fontobject",
+             config_rule_media_type),
+    SIZE("min", ROUTE_COMPRESSION, min_bytes, 0, GiB, "1KiB"),
+    BOOL("stream", ROUTE_COMPRESSION, stream, "false"),
+    WORD("ask_origin", ROUTE_COMPRESSION, ask_origin, ask_words, "identity"),
+};
+DEFINE_SECTION(route_compression, ROUTE_COMPRESSION);
 
 static const struct config_key limits_keys[] = {
     SIZE("body", ROUTE, body_max_bytes, 0, 64 * TiB, "16MiB"),
@@ -365,6 +497,7 @@ static const struct config_key route_keys[] = {
     SECTION("request_fields", offsetof(ROUTE, request_fields), edits, NULL),
     SECTION("response_fields", offsetof(ROUTE, response_fields), edits, NULL),
     SECTION("cache", offsetof(ROUTE, cache), route_cache, NULL),
+    SECTION("compression", offsetof(ROUTE, compression), route_compression, NULL),
     GROUP("limits", limits, NULL),
     BOOL("websocket", ROUTE, websocket, "false"),
     TEXTS("trailers", ROUTE, trailers, trailer_count, config_rule_token),
@@ -382,10 +515,12 @@ static const struct config_key all_keys[] = {
     SECTION("head", offsetof(ALL, head), head, NULL),
     SECTION("forward", offsetof(ALL, forward), forward, NULL),
     SECTION("cache", offsetof(ALL, cache), cache, NULL),
+    SECTION("compression", offsetof(ALL, compression), compression, NULL),
     SECTIONS("upstreams", ALL, upstreams, upstream_count, upstream, config_rule_origins),
     SECTIONS("routes", ALL, routes, route_count, route, config_rule_route,
              .flags = CONFIG_REQUIRED),
     SECTION("log", offsetof(ALL, log), log, NULL),
+    SECTION("admin", offsetof(ALL, admin), admin, NULL),
 };
 const struct config_section config_schema = {all_keys, COUNT_OF(all_keys), sizeof(ALL), NULL};
 

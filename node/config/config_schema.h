@@ -26,6 +26,7 @@ enum config_kind {
     CONFIG_KEY_WORD,     /* an enum member: one of `words` */
     CONFIG_KEY_TEXT,     /* a const char * member; when there are `words`, one of them */
     CONFIG_KEY_TEXTS,    /* a list of texts: const char ** and its count */
+    CONFIG_KEY_FLAGS,    /* a list of some of `words`: an integer member with their bits */
     CONFIG_KEY_SECTION,  /* a mapping; its members are relative to `offset` */
     CONFIG_KEY_SECTIONS, /* a list of mappings: an array of structs and its count */
 };
@@ -48,7 +49,9 @@ struct config_key {
     uint32_t offset, size;
     uint32_t count_offset; /* of the size_t that counts a list */
     uint64_t min, max;     /* of a number, in the unit it is kept in */
-    const char *fallback;  /* the default, as a person would write it; NULL: none */
+    /* The default, as a person would write it; of a list its items, with a space between; NULL:
+     * none. */
+    const char *fallback;
     const cyaml_strval_t *words;
     uint32_t word_count;
     const struct config_section *section;
@@ -64,6 +67,13 @@ struct config_section {
 };
 
 extern const struct config_section config_schema; /* fills struct settings */
+
+/* Is its value written as a list? */
+static inline bool config_key_is_list(const struct config_key *key)
+{
+    return key->kind == CONFIG_KEY_TEXTS || key->kind == CONFIG_KEY_FLAGS ||
+           key->kind == CONFIG_KEY_SECTIONS;
+}
 
 /* The row at "upstreams.eject.base", or NULL. */
 const struct config_key *config_schema_find(const char *path);

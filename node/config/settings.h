@@ -31,11 +31,13 @@ struct settings {
     struct head_settings head;
     struct forward_settings forward;
     struct cache_settings cache;
+    struct compression_settings compression;
     struct upstream_settings *upstreams;
     size_t upstream_count;
     struct route_settings *routes;
     size_t route_count;
     struct log_settings log;
+    struct admin_settings admin;
 };
 
 struct settings *settings_ref(struct settings *s);

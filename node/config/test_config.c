@@ -119,6 +119,42 @@ static void an_origin_is_read_with_its_options(void **state)
     settings_unref(s);
 }
 
+static void lists_have_defaults_that_an_empty_list_takes_away(void **state)
+{
+    struct settings *s = must_load(REST), *none = must_load(REST "cache: {tag_fields: []}\n");
+
+    (void)state;
+    assert_int_equal(s->cache.tag_field_count, 2);
+    assert_string_equal(s->cache.tag_fields[0], "Surrogate-Key");
+    assert_string_equal(s->cache.tag_fields[1], "Cache-Tag");
+    assert_int_equal(none->cache.tag_field_count, 0);
+    settings_unref(s);
+    settings_unref(none);
+}
+
+static void words_of_a_list_become_bits_and_statuses_become_ranges(void **state)
+{
+    struct settings *s =
+        must_load(LISTEN APP "routes:\n"
+                             "  - upstream: app\n"
+                             "    cache:\n"
+                             "      despite: {store: [private, no-store]}\n"
+                             "      ttl: {status: [404 10s, 5xx 1s, 410-412 2m]}\n");
+    const struct route_cache_settings *c = &s->routes[0].cache;
+
+    (void)state;
+    assert_int_equal(c->despite.store, DESPITE_PRIVATE | DESPITE_NO_STORE);
+    assert_int_equal(c->despite.stale, 0);
+    assert_int_equal(c->ttl.status_count, 3);
+    assert_int_equal(c->ttl.status[0].first, 404);
+    assert_int_equal(c->ttl.status[0].last, 404);
+    assert_int_equal(c->ttl.status[1].first, 500);
+    assert_int_equal(c->ttl.status[1].last, 599);
+    assert_int_equal(c->ttl.status[2].last, 412);
+    assert_int_equal(c->ttl.status[2].seconds, 120);
+    settings_unref(s);
+}
+
 static void a_route_redirects_or_responds(void **state)
 {
     struct settings *s = must_load(LISTEN "routes:\n"
@@ -187,7 +223,9 @@ static void every_fault_has_its_words(void **state)
         {REST "cach: {}\n", "t:4:1: cach: unknown key \"cach\"; did you mean \"cache\"?\n"},
         {REST "cache: {mem: 1}\n",
          "t:4:9: cache.mem: unknown key \"mem\"; known here: memory, object_max, variants, "
-         "collapse_timeout, hit_for_miss, status_field\n"},
+         "collapse_timeout, hit_for_miss, "
+         "status_field, targets, targets_forward, surrogate_control, tag_fields, "
+         "tag_fields_forward, purge_clients, debug_clients\n"},
         {REST "<<: {}\n", "t:4:1: <<: merge keys are not supported; write the keys out\n"},
         {REST "routes: []\n", "t:4:1: routes: duplicate key \"routes\"; it is at line 3 already\n"},
         {REST "cache: [1]\n", "t:4:8: cache: expected a mapping, found a list\n"},
@@ -679,6 +717,8 @@ int main(void)
         cmocka_unit_test(a_file_that_includes_itself_is_an_error),
         cmocka_unit_test(includes_have_a_depth),
         cmocka_unit_test(a_file_that_cannot_be_read_is_an_error),
+        cmocka_unit_test(lists_have_defaults_that_an_empty_list_takes_away),
+        cmocka_unit_test(words_of_a_list_become_bits_and_statuses_become_ranges),
         cmocka_unit_test(arguments_make_one_upstream_and_one_route),
         cmocka_unit_test(bad_arguments_are_all_reported),
 #ifdef WEIR_FAULTS

@@ -55,6 +55,7 @@ static void same_key(const struct config_key *key, const char *a, const char *b,
     switch (key->kind) {
     case CONFIG_KEY_NUMBER:
     case CONFIG_KEY_WORD:
+    case CONFIG_KEY_FLAGS:
         if (memcmp(a + key->offset, b + key->offset, key->size) != 0)
             fail_msg("%s differs", path);
         break;
@@ -150,6 +151,22 @@ static void collect(struct reference *r, const struct config_section *section,
     }
 }
 
+/* The items of a list, with a space between, are these. */
+static bool list_reads(const struct config_node *list, const char *items)
+{
+    const char *at = items;
+
+    for (const struct config_node *item = list->first; item != NULL; item = item->next) {
+        size_t len = strcspn(at, " ");
+
+        if (!weir_span_eq(item->text, weir_span(at, len)))
+            return false;
+        at += len;
+        at += strspn(at, " ");
+    }
+    return *at == '\0';
+}
+
 /* The default of a key is shown somewhere, written so that it reads as the same value. */
 static bool shows_default(const struct config_key *key, const struct shown *maps)
 {
@@ -160,6 +177,8 @@ static bool shows_default(const struct config_key *key, const struct shown *maps
     for (size_t i = 0; i < maps->count; i++) {
         const struct config_node *node = config_node_get(maps->at[i], key->name);
 
+        if (node != NULL && node->kind == CONFIG_LIST && list_reads(node, key->fallback))
+            return true;
         if (node == NULL || node->kind != CONFIG_SCALAR)
             continue;
         if (key->kind != CONFIG_KEY_NUMBER && config_node_is(node, key->fallback))

@@ -49,7 +49,7 @@ static int64_t now_s(const struct weir_exchange *x)
 static bool keyed_by_route(const struct route_settings *r)
 {
     return r->match.field_count + r->match.cookie_count + r->match.client_count > 0 ||
-           (r->match.query_count > 0 && !r->cache.key_query);
+           (r->match.query_count > 0 && r->cache.key.query != KEY_QUERY_ALL);
 }
 
 static bool build_key(struct weir_exchange *x)
@@ -61,7 +61,7 @@ static bool build_key(struct weir_exchange *x)
         .authority = x->target.authority,
         .path = x->target.path,
         .query = x->target.query,
-        .has_query = x->target.query.ptr != NULL && route->cache.key_query,
+        .has_query = x->target.query.ptr != NULL && route->cache.key.query != KEY_QUERY_NONE,
         .route = keyed_by_route(route) ? weir_span_str(route->name) : WEIR_SPAN_NONE,
         /* A trusted peer's goes on to the origin, which may build its links from it. */
         .forwarded_host =

@@ -324,7 +324,7 @@ static inline void node_settings(struct test_node *t)
                                        .split = &t->split,
                                        .split_count = 1,
                                        .body_max_bytes = 16 << 20,
-                                       .cache = {.enabled = true, .key_query = true}};
+                                       .cache = {.enabled = true}};
 }
 
 /* The loop and the origin; settings may then be changed before node_start(). */

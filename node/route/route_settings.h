@@ -80,6 +80,7 @@ struct route_settings {
     struct field_edits_settings request_fields;
     struct field_edits_settings response_fields;
     struct route_cache_settings cache;
+    struct route_compression_settings compression;
 
     uint64_t body_max_bytes; /* 16 MiB -> 413; 0 = no limit */
     bool websocket;          /* allow upgrades: false */

@@ -139,6 +139,20 @@ bool inflight_has(struct inflight *t, struct fill *f)
     return in;
 }
 
+size_t inflight_count(struct inflight *t)
+{
+    size_t n = 0;
+
+    for (int i = 0; i < SHARDS; i++) {
+        pthread_mutex_lock(&t->shard[i].lock);
+        for (int b = 0; b < BUCKETS; b++)
+            for (struct fill *f = t->shard[i].bucket[b]; f != NULL; f = f->next_inflight)
+                n++;
+        pthread_mutex_unlock(&t->shard[i].lock);
+    }
+    return n;
+}
+
 bool inflight_variant(struct inflight *t, struct fill *f, const struct vary_spec *vary,
                       struct weir_span variant)
 {

@@ -8,6 +8,7 @@
 #define INFLIGHT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "fill.h"
 
@@ -31,6 +32,8 @@ bool inflight_remove(struct inflight *t, struct fill *f);
 void inflight_outdate(struct inflight *t, struct weir_hash128 hash, struct weir_span key);
 /* Is it still in the table? */
 bool inflight_has(struct inflight *t, struct fill *f);
+/* How many are under way: walks the table, for who wants to see. */
+size_t inflight_count(struct inflight *t);
 /* The response told which variant this is. false without memory: then the fill is removed. */
 bool inflight_variant(struct inflight *t, struct fill *f, const struct vary_spec *vary,
                       struct weir_span variant);

@@ -231,6 +231,37 @@ static void a_marker_is_found_replaces_and_is_replaced(void **state)
     tier_free(t);
 }
 
+static void a_key_is_listed_whole_without_counting_as_a_use(void **state)
+{
+    struct tier *t = tier_of(1 << 20, 4);
+    struct stored_draft d = draft_of("a", "m");
+    struct stored_response *marker = stored_marker_new(&d, 1000, NULL);
+    struct tier_seen seen[3];
+    size_t n;
+
+    (void)state;
+    put(t, "a", "x", 10);
+    stored_response_unref(find(t, "a", "x"));
+    put(t, "b", "", 10);
+    assert_true(tier_put(t, marker));
+    assert_int_equal(stats(t).markers, 1);
+    n = tier_list(t, hash_of("a"), weir_span_str("a"), seen, 3);
+    assert_int_equal(n, 2);
+    assert_ptr_equal(seen[0].response, marker);
+    assert_false(seen[1].main);
+    assert_int_equal(seen[1].uses, 1);
+    assert_int_equal(stats(t).hits, 1);
+    for (size_t i = 0; i < n; i++)
+        stored_response_unref(seen[i].response);
+    assert_int_equal(tier_list(t, hash_of("a"), weir_span_str("a"), seen, 1), 1);
+    stored_response_unref(seen[0].response);
+    assert_int_equal(tier_list(t, hash_of("c"), weir_span_str("c"), seen, 3), 0);
+    stored_response_unref(marker);
+    tier_remove(t, hash_of("a"), weir_span_str("a"));
+    assert_int_equal(stats(t).markers, 0);
+    tier_free(t);
+}
+
 static void what_left_cannot_be_put_again(void **state)
 {
     struct tier *t = tier_of(1 << 20, 1);
@@ -877,6 +908,7 @@ int main(void)
         cmocka_unit_test(the_newest_that_matches_wins),
         cmocka_unit_test(the_oldest_variant_goes_when_there_are_too_many),
         cmocka_unit_test(a_marker_is_found_replaces_and_is_replaced),
+        cmocka_unit_test(a_key_is_listed_whole_without_counting_as_a_use),
         cmocka_unit_test(what_left_cannot_be_put_again),
         cmocka_unit_test(removal_takes_all_variants_of_one_key),
         cmocka_unit_test(too_large_a_response_is_refused),

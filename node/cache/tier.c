@@ -65,6 +65,7 @@ struct shard {
     _Alignas(64) pthread_mutex_t lock;
     struct shard_index *index;
     size_t count;
+    size_t markers; /* of `count` */
     struct queue queue[QUEUES]; /* SMALL and MAIN are used */
     uint32_t ghosts;            /* left so far: the ghosts' clock */
     uint64_t hits, misses, puts, evictions, ghost_hits;
@@ -228,6 +229,7 @@ static void index_add(struct shard *s, struct stored_response *r)
     r->links.chain = *b;
     *b = r;
     s->count++;
+    s->markers += r->kind == STORED_MARKER;
 }
 
 static void index_remove(struct shard *s, struct stored_response *r)
@@ -238,6 +240,7 @@ static void index_remove(struct shard *s, struct stored_response *r)
         at = &(*at)->links.chain;
     *at = r->links.chain;
     s->count--;
+    s->markers -= r->kind == STORED_MARKER;
 }
 
 /* Splits each chain in two, keeping its order. */
@@ -413,6 +416,22 @@ struct stored_response *tier_find(struct tier *t, struct weir_hash128 hash, stru
     if (variants_seen != NULL)
         *variants_seen = seen;
     return r;
+}
+
+size_t tier_list(struct tier *t, struct weir_hash128 hash, struct weir_span key,
+                 struct tier_seen *out, size_t max)
+{
+    struct shard *s = shard_of(t, hash);
+    size_t n = 0;
+
+    pthread_mutex_lock(&s->lock);
+    for (struct stored_response *r = *bucket_of(s->index, hash); r != NULL && n < max;
+         r = r->links.chain)
+        if (same_key(r, hash, key))
+            out[n++] = (struct tier_seen){stored_response_ref(r), r->links.queue == QUEUE_MAIN,
+                                          r->links.freq};
+    pthread_mutex_unlock(&s->lock);
+    return n;
 }
 
 /*
@@ -592,6 +611,7 @@ void tier_stats(struct tier *t, struct tier_stats *out)
         out->puts += s->puts;
         out->evictions += s->evictions;
         out->ghost_hits += s->ghost_hits;
+        out->markers += s->markers;
         pthread_mutex_unlock(&s->lock);
     }
 }

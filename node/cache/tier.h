@@ -65,6 +65,18 @@ struct stored_response *tier_find(struct tier *t, struct weir_hash128 hash, stru
  */
 bool tier_put(struct tier *t, struct stored_response *r);
 
+/* One of those stored under a key, as tier_list() found it. */
+struct tier_seen {
+    struct stored_response *response; /* a reference, the caller's */
+    bool main;                        /* in the main queue rather than the small one */
+    unsigned uses;                    /* counted by the queues: at most 3 */
+};
+
+/* The stored responses and markers under a key, newest first, at most `max`: for who wants to see
+ * them. Counts as no use, hit or miss. Returns how many. */
+size_t tier_list(struct tier *t, struct weir_hash128 hash, struct weir_span key,
+                 struct tier_seen *out, size_t max);
+
 /* Drops one stored response if it is still the one in the tier. */
 bool tier_drop(struct tier *t, struct stored_response *r);
 /* Drops everything stored under the key, markers too; returns how many. */
@@ -80,6 +92,7 @@ struct tier_stats {
     size_t stored_bytes;            /* reachable by look-up */
     size_t small_bytes, main_bytes; /* the parts of stored_bytes */
     uint64_t responses;             /* reachable by look-up, markers included */
+    uint64_t markers;               /* of these */
     uint64_t hits, misses;          /* of tier_find */
     uint64_t puts, refused;
     uint64_t evictions;  /* for room; not those replaced, removed or flushed */

@@ -21,7 +21,8 @@ static bool take(struct cursor *c, const char *literal)
 {
     size_t len = strlen(literal);
 
-    if ((size_t)(c->end - c->at) < len || memcmp(c->at, literal, len) != 0)
+    if ((size_t)(c->end - c->at) < len ||
+        !weir_span_ieq(weir_span(c->at, len), weir_span(literal, len)))
         return false;
     c->at += len;
     return true;
@@ -48,7 +49,7 @@ static bool take_word3(struct cursor *c, const char *words, int *index)
     if (c->end - c->at < 3)
         return false;
     for (int i = 0; words[i * 3] != '\0'; i++) {
-        if (memcmp(words + (size_t)i * 3, c->at, 3) == 0) {
+        if (weir_span_ieq(weir_span(words + (size_t)i * 3, 3), weir_span(c->at, 3))) {
             *index = i;
             c->at += 3;
             return true;

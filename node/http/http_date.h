@@ -1,5 +1,5 @@
 /*
- * http_date.h - HTTP dates. Reads no clock. Source: RFC 9110 5.6.7.
+ * http_date.h - HTTP dates. Reads no clock. Source: RFC 9110 5.6.7, RFC 9111 4.2.
  */
 #ifndef HTTP_DATE_H
 #define HTTP_DATE_H
@@ -12,9 +12,10 @@
 #define HTTP_DATE_LEN 29
 
 /*
- * Any of the three forms, case-sensitive, exactly. Seconds since the epoch (negative before 1970).
- * `now` decides the century of a two-digit year: never more than 50 years ahead. The day name must
- * be one, it is not checked against the date. A leap second reads as second 59.
+ * Any of the three forms, exactly but for case, which a cache does not look at (RFC 9111 4.2). A
+ * zone other than GMT is invalid. Seconds since the epoch (negative before 1970). `now` decides the
+ * century of a two-digit year: never more than 50 years ahead. The day name must be one, it is not
+ * checked against the date. A leap second reads as second 59.
  */
 bool http_date_parse(struct weir_span text, int64_t now, int64_t *out);
 

@@ -27,6 +27,15 @@ static void the_three_forms_name_the_same_instant(void **state)
     parses("Tue Nov 16 08:49:37 1994", 784975777);
 }
 
+/* RFC 9111 4.2: a cache SHOULD match without case. */
+static void case_does_not_matter(void **state)
+{
+    (void)state;
+    parses("sun, 06 nov 1994 08:49:37 gmt", 784111777);
+    parses("SUNDAY, 06-NOV-94 08:49:37 GMT", 784111777);
+    parses("sUN nOV  6 08:49:37 1994", 784111777);
+}
+
 static void instants_before_the_epoch_are_negative(void **state)
 {
     (void)state;
@@ -73,7 +82,7 @@ static void everything_else_is_refused(void **state)
         "Sun, 06 Nov 1994 08:49:37 +0000",
         "Sun, 06 Nov 1994 08:49:37 GMT ",
         " Sun, 06 Nov 1994 08:49:37 GMT",
-        "sun, 06 nov 1994 08:49:37 GMT",
+        "Sun, 06 Nov 1994 08:49:37 UTC", /* another zone: RFC 9111 4.2 */
         "Sun,06 Nov 1994 08:49:37 GMT",
         "Sun, 6 Nov 1994 08:49:37 GMT",
         "Sun, 06 Nov 94 08:49:37 GMT",
@@ -129,6 +138,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_three_forms_name_the_same_instant),
+        cmocka_unit_test(case_does_not_matter),
         cmocka_unit_test(instants_before_the_epoch_are_negative),
         cmocka_unit_test(two_digit_years_are_at_most_50_years_ahead),
         cmocka_unit_test(a_leap_second_reads_as_59),

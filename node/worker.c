@@ -9,6 +9,7 @@
 #include "weir/container.h"
 #include "weir/log.h"
 #include "fetch.h"
+#include "sub.h"
 #include "thread.h"
 
 /* ---- sites go back to the control thread, which alone may free them ---- */
@@ -328,6 +329,7 @@ void worker_free(struct worker *w)
         origin_client_close(&w->x.origins);
     net_loop_close(&w->loop); /* runs what was put off: fetches that ended last */
     fetch_free_kept(&w->x);
+    sub_free_kept(&w->x);
     pattern_scratch_free(w->x.scratch);
     weir_free(w->x.fields);
     free(w);

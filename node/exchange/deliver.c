@@ -191,7 +191,7 @@ bool deliver_stored(struct weir_exchange *x, bool stored)
 
     if (!deliver(x, &source))
         return false;
-    x->response.source = x->response.bodiless ? BODY_NONE : BODY_STORED;
+    x->response.body = x->response.bodiless ? BODY_EMPTY : body_stored();
     put_extra(x, true, stored, true);
     return true;
 }
@@ -220,85 +220,7 @@ bool deliver_fill(struct weir_exchange *x)
         return false;
     if (x->origin_status == 0)
         x->origin_status = h->status;
-    x->response.source = x->response.bodiless ? BODY_NONE : BODY_FILL;
+    x->response.body = x->response.bodiless ? BODY_EMPTY : body_fill();
     put_extra(x, has_age, h->storable, !x->pass && h->storable);
     return true;
-}
-
-/* ---- the body ---- */
-
-static enum exchange_pull pull_stored(struct weir_exchange *x, struct exchange_part *out,
-                                      unsigned max, unsigned *n)
-{
-    const struct stored_response *s = x->stored;
-
-    while (*n < max && x->response.next_slice < s->slice_count) {
-        struct weir_slice slice = s->slices[x->response.next_slice++];
-
-        out[(*n)++] = (struct exchange_part){weir_slice_ptr(slice), slice.len, NULL};
-    }
-    return *n > 0 ? PULL_DATA : PULL_END;
-}
-
-static enum exchange_pull pull_fill(struct weir_exchange *x, struct exchange_part *out,
-                                    unsigned max, unsigned *n)
-{
-    struct weir_slice slices[16];
-    unsigned got;
-
-    switch (fill_reader_take(x->reader, slices, max < 16 ? max : 16, &got)) {
-    case FILL_READ_WAIT:
-        return PULL_WAIT;
-    case FILL_READ_END:
-        return PULL_END;
-    case FILL_READ_FAILED:
-        x->err = x->reader->fill->err;
-        return PULL_FAILED;
-    case FILL_READ_DATA:
-        break;
-    }
-    for (unsigned i = 0; i < got; i++)
-        out[(*n)++] =
-            (struct exchange_part){weir_slice_ptr(slices[i]), slices[i].len, slices[i].blob};
-    return PULL_DATA;
-}
-
-enum exchange_pull exchange_pull(struct weir_exchange *x, struct exchange_part *out, unsigned max,
-                                 unsigned *n)
-{
-    *n = 0;
-    switch (x->response.source) {
-    case BODY_STORED:
-        return pull_stored(x, out, max, n);
-    case BODY_FILL:
-        return pull_fill(x, out, max, n);
-    case BODY_BYTES:
-        if (x->response.next_slice++ > 0 || x->response.bytes.len == 0)
-            return PULL_END;
-        out[(*n)++] = (struct exchange_part){x->response.bytes.ptr, x->response.bytes.len, NULL};
-        return PULL_DATA;
-    case BODY_NONE:
-        break;
-    }
-    return PULL_END;
-}
-
-bool exchange_pulled_all(const struct weir_exchange *x)
-{
-    switch (x->response.source) {
-    case BODY_FILL:
-        return fill_reader_done(x->reader);
-    case BODY_STORED:
-        return x->response.next_slice == x->stored->slice_count;
-    default:
-        return true;
-    }
-}
-
-struct weir_span exchange_trailers(const struct weir_exchange *x)
-{
-    const struct weir_blob *b =
-        x->response.source == BODY_FILL ? x->reader->fill->head.trailers : NULL;
-
-    return b != NULL ? weir_span(b->bytes, b->len) : WEIR_SPAN_NONE;
 }

@@ -23,8 +23,8 @@ void exchange_init(struct weir_exchange *x, struct exchange_worker *w)
     weir_arena_init(&x->arena, 0);
 }
 
-void exchange_open(struct weir_exchange *x, const struct exchange_client *client,
-                   const struct net_peer *peer, int64_t now_us)
+void exchange_open_in(struct weir_exchange *x, const struct exchange_client *client,
+                      const struct net_peer *peer, int64_t now_us, struct site_worker *site)
 {
     struct weir_arena arena = x->arena;
     struct exchange_worker *w = x->w;
@@ -45,11 +45,17 @@ void exchange_open(struct weir_exchange *x, const struct exchange_client *client
     x->client = client;
     x->peer = peer;
     x->began_us = now_us;
-    x->site = site_use(w->site);
+    x->site = site_use(site);
     x->open = true;
     x->sticky_set = -1;
     http_head_init(&x->req, w->fields, w->field_cap);
     weir_metric_add(w->metrics, WEIR_M_exchanges_open, 1);
+}
+
+void exchange_open(struct weir_exchange *x, const struct exchange_client *client,
+                   const struct net_peer *peer, int64_t now_us)
+{
+    exchange_open_in(x, client, peer, now_us, x->w->site);
 }
 
 static void respond(struct weir_exchange *x)
@@ -86,6 +92,13 @@ void exchange_start(struct weir_exchange *x)
     x->started = true;
     x->client_addr = *x->peer;
     weir_metric_add(x->w->metrics, WEIR_M_requests, 1);
+    run(x);
+}
+
+void exchange_start_at(struct weir_exchange *x, enum exchange_stage_index stage)
+{
+    x->started = true;
+    x->stage = (uint8_t)stage;
     run(x);
 }
 
@@ -173,6 +186,24 @@ bool exchange_hold(struct weir_exchange *x)
     return true;
 }
 
+/* ---- the body ---- */
+
+enum exchange_pull exchange_pull(struct weir_exchange *x, struct exchange_part *out, unsigned max,
+                                 unsigned *n)
+{
+    return body_pull(x, &x->response.body, out, max, n);
+}
+
+bool exchange_pulled_all(struct weir_exchange *x)
+{
+    return body_pulled_all(x, &x->response.body);
+}
+
+struct weir_span exchange_trailers(struct weir_exchange *x)
+{
+    return body_trailers(x, &x->response.body);
+}
+
 /* ---- the end ---- */
 
 void exchange_close(struct weir_exchange *x, bool complete)
@@ -185,10 +216,11 @@ void exchange_close(struct weir_exchange *x, bool complete)
     if (x->waiting && exchange_stages[x->stage].cancel != NULL)
         exchange_stages[x->stage].cancel(x);
     x->waiting = false;
+    body_close(x, &x->response.body); /* first: it may draw on what goes now */
     fetch_leave(x);
     fill_reader_close(x->reader);
     x->reader = NULL;
-    if (x->started || x->responded)
+    if ((x->started || x->responded) && x->parent == NULL)
         access_log_write(x, complete);
     stored_response_unref(x->stored);
     stored_response_unref(x->validating);

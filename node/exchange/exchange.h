@@ -27,6 +27,7 @@
 #include "weir/blob.h"
 #include "weir/err.h"
 #include "weir/metrics.h"
+#include "body.h"
 #include "cache_key.h"
 #include "cache_status.h"
 #include "fill.h"
@@ -45,6 +46,7 @@
 
 struct fetch;
 struct inflight;
+struct sub_exchange;
 struct tier;
 struct weir_exchange;
 struct weir_sink;
@@ -75,6 +77,8 @@ struct exchange_worker {
     struct fetch *fetches;      /* all under way */
     struct fetch *free_fetches; /* kept for reuse, arenas and all */
     unsigned free_fetch_count;
+    struct sub_exchange *free_subs; /* likewise */
+    unsigned free_sub_count;
 };
 
 enum exchange_verdict {
@@ -91,8 +95,6 @@ struct exchange_stage {
     void (*cancel)(struct weir_exchange *x);
 };
 
-enum exchange_source { BODY_NONE, BODY_BYTES, BODY_STORED, BODY_FILL };
-
 struct exchange_response {
     int status;
     struct weir_span
@@ -100,18 +102,10 @@ struct exchange_response {
     struct weir_span extra; /* further field lines of this answer alone */
     int64_t length;         /* of the content as announced; -1 unknown */
     bool bodiless;          /* no content follows, whatever `length` announces (HEAD, 204, 304) */
-    enum exchange_source source;
-    struct weir_span bytes; /* BODY_BYTES */
-    uint32_t next_slice;    /* BODY_STORED: cursor */
+    struct exchange_body body;
+    struct weir_span bytes; /* body_bytes() */
+    uint32_t next_slice;    /* body_stored(): cursor */
     bool close;             /* the connection should not be used again */
-};
-
-/* One piece of the body to send. blob is set where the receiver must drop a reference after
- * sending. */
-struct exchange_part {
-    const char *ptr;
-    size_t len;
-    struct weir_blob *blob;
 };
 
 /* What a protocol does for an exchange; all on the loop's thread. */
@@ -138,11 +132,13 @@ struct weir_exchange {
     struct weir_arena arena;
     struct net_loop *loop;
     uint8_t stage;
-    bool open;      /* between exchange_open() and exchange_close() */
-    bool started;   /* the head was accepted: counted, logged */
-    bool held;      /* the request lives in the arena */
-    bool waiting;   /* a stage waits */
-    bool responded; /* client->respond() was called */
+    bool open;                    /* between exchange_open() and exchange_close() */
+    bool started;                 /* the head was accepted: counted, logged */
+    bool held;                    /* the request lives in the arena */
+    bool waiting;                 /* a stage waits */
+    bool responded;               /* client->respond() was called */
+    uint8_t depth;                /* 0: a client's; else a sub-exchange (sub.h) */
+    struct weir_exchange *parent; /* NULL: a client's */
     struct weir_err err;
     int64_t began_us; /* first byte of the request */
 
@@ -199,6 +195,9 @@ void exchange_init(struct weir_exchange *x, struct exchange_worker *w);
 /* A request begins to arrive: takes a place in the current site. */
 void exchange_open(struct weir_exchange *x, const struct exchange_client *client,
                    const struct net_peer *peer, int64_t now_us);
+/* The same in a site chosen by the caller. */
+void exchange_open_in(struct weir_exchange *x, const struct exchange_client *client,
+                      const struct net_peer *peer, int64_t now_us, struct site_worker *site);
 /* The whole head is there and framed. May call client->respond() before it returns. */
 void exchange_start(struct weir_exchange *x);
 /* The head was refused, or the client is late: answers with the error's status, closing. */
@@ -209,15 +208,14 @@ void exchange_time_out(struct weir_exchange *x);
 /* Copies into the arena what still lies in the receive buffer. false without memory. */
 bool exchange_hold(struct weir_exchange *x);
 
-enum exchange_pull { PULL_DATA, PULL_WAIT, PULL_END, PULL_FAILED };
 /* Up to max parts of the body. After WAIT client->more() comes. FAILED: the body breaks off, and so
  * must the message. */
 enum exchange_pull exchange_pull(struct weir_exchange *x, struct exchange_part *out, unsigned max,
                                  unsigned *n);
 /* True if the next exchange_pull() would say END: the end can go out with what was pulled. */
-bool exchange_pulled_all(const struct weir_exchange *x);
+bool exchange_pulled_all(struct weir_exchange *x);
 /* Trailer fields to send after the last part; empty if none. */
-struct weir_span exchange_trailers(const struct weir_exchange *x);
+struct weir_span exchange_trailers(struct weir_exchange *x);
 /* The exchange is over (sent, or the client left: complete false): cancels what still runs, logs,
  * lets go. */
 void exchange_close(struct weir_exchange *x, bool complete);

@@ -24,13 +24,14 @@ static void set_response(struct weir_exchange *x, int status, const struct http_
 {
     struct exchange_response *r = &x->response;
 
+    body_close(x, &r->body); /* of an answer that could not be given after all */
     memset(r, 0, sizeof *r);
     r->status = status;
     r->head = http_text_span(head);
     r->length = http_status_bodiless(status) ? -1 : (int64_t)content.len;
     r->bodiless = x->req.method_id == HTTP_M_HEAD || http_status_bodiless(status);
     r->bytes = content;
-    r->source = r->bodiless || content.len == 0 ? BODY_NONE : BODY_BYTES;
+    r->body = r->bodiless || content.len == 0 ? BODY_EMPTY : body_bytes();
 }
 
 /* ---- errors ---- */

@@ -119,10 +119,10 @@ static enum exchange_verdict stage_route(struct weir_exchange *x)
 }
 
 const struct exchange_stage exchange_stages[] = {
-    {"pressure", stage_pressure, NULL},
-    {"target", stage_target, NULL},
-    {"loop", stage_loop, NULL},
-    {"route", stage_route, NULL},
-    {"lookup", lookup_run, lookup_cancel},
+    [STAGE_PRESSURE] = {"pressure", stage_pressure, NULL},
+    [STAGE_TARGET] = {"target", stage_target, NULL},
+    [STAGE_LOOP] = {"loop", stage_loop, NULL},
+    [STAGE_ROUTE] = {"route", stage_route, NULL},
+    [STAGE_LOOKUP] = {"lookup", lookup_run, lookup_cancel},
     {NULL, NULL, NULL},
 };

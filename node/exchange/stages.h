@@ -6,7 +6,19 @@
 
 #include "exchange.h"
 
+enum exchange_stage_index {
+    STAGE_PRESSURE,
+    STAGE_TARGET,
+    STAGE_LOOP,
+    STAGE_ROUTE,
+    STAGE_LOOKUP,
+};
+
 /* Ends with a row whose run is NULL. */
 extern const struct exchange_stage exchange_stages[];
+
+/* For a sub-exchange: what earlier stages find out has been set. May call client->respond() before
+ * it returns. */
+void exchange_start_at(struct weir_exchange *x, enum exchange_stage_index stage);
 
 #endif

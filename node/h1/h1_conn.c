@@ -486,7 +486,7 @@ static void read_early(struct h1_conn *c)
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     /* What is answered from the store is finished for a client that only closed its own side. */
-    if (n == 0 && c->stream->x.responded && c->stream->x.response.source != BODY_FILL) {
+    if (n == 0 && c->stream->x.responded && body_at_hand(&c->stream->x.response.body)) {
         c->stream->close_after = true;
         h1_conn_read(c, false);
         return;

@@ -341,7 +341,7 @@ static void respond(struct weir_exchange *x)
     struct h1_stream *s = stream_of(x);
 
     queue_head(s);
-    if (x->response.bodiless || (x->response.source == BODY_NONE && !s->chunked_out))
+    if (x->response.bodiless || (x->response.body.source == NULL && !s->chunked_out))
         s->ended = true;
     h1_send_push(s);
 }

@@ -35,6 +35,7 @@
 #include "net_peers.h"
 #include "origin_state.h"
 #include "pattern.h"
+#include "sub.h"
 #include "tier.h"
 
 #define NODE_WATCHDOG_MS 20000
@@ -424,6 +425,7 @@ static inline void node_stop(struct test_node *t)
     fetch_cancel_all(w);
     node_settle(t);
     fetch_free_kept(w);
+    sub_free_kept(w);
     node_client_close(t);
     if (w->site != NULL)
         site_retire(w->site);

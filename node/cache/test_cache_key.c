@@ -79,13 +79,95 @@ static void the_route_and_the_forwarded_host_are_parts_of_their_own(void **state
 
     (void)state;
     route.route = weir_span_str("x");
-    host.forwarded_host = weir_span_str("x");
-    both.route = both.forwarded_host = weir_span_str("x");
+    host.forwarded = weir_span_str("x");
+    both.route = both.forwarded = weir_span_str("x");
     assert_false(same(none, route));
     assert_false(same(none, host));
     assert_false(same(route, host));
     assert_false(same(route, both));
     assert_true(same(both, both));
+}
+
+static void every_optional_part_is_a_part_of_its_own(void **state)
+{
+    struct cache_key_parts p[6];
+
+    (void)state;
+    for (unsigned i = 0; i < 6; i++)
+        p[i] = parts("http", "a", "/", "q");
+    p[1].route = p[2].forwarded = p[3].selectors = p[4].search = p[5].content = weir_span_str("x");
+    for (unsigned i = 0; i < 6; i++)
+        for (unsigned k = 0; k < 6; k++)
+            assert_int_equal(same(p[i], p[k]), i == k);
+}
+
+static void a_query_with_content_is_no_get(void **state)
+{
+    struct cache_key_parts get = parts("http", "a", "/", NULL), query = get;
+
+    (void)state;
+    query.class = CACHE_KEY_QUERY;
+    assert_false(same(get, query));
+}
+
+static void a_key_can_be_read_again(void **state)
+{
+    struct cache_key_parts p = parts("https", "a.example", "/x", ""), out;
+    struct cache_key k;
+    char buf[CACHE_KEY_INLINE];
+
+    (void)state;
+    p.route = weir_span_str("shop");
+    p.search = weir_span_str("rule");
+    p.content = weir_span_str("body");
+    assert_true(cache_key_build(&k, &p, &secret, buf, sizeof(buf), NULL));
+    assert_true(cache_key_has_search(k.bytes));
+    assert_true(cache_key_read(k.bytes, &out));
+    assert_true(out.has_query);
+    assert_non_null(out.query.ptr);
+    assert_int_equal(out.query.len, 0);
+    assert_true(weir_span_eq(out.authority, p.authority));
+    assert_true(weir_span_eq(out.route, p.route));
+    assert_int_equal(out.forwarded.len, 0);
+    assert_true(weir_span_eq(out.search, p.search));
+    assert_true(weir_span_eq(out.content, p.content));
+    for (size_t len = 0; len < k.bytes.len; len++)
+        assert_false(cache_key_read(weir_span(k.bytes.ptr, len), &out));
+    buf[0] = 'X';
+    assert_false(cache_key_read(k.bytes, &out));
+}
+
+static void pairs_cannot_run_into_each_other(void **state)
+{
+    char a[64], b[64];
+    size_t la = (size_t)(cache_key_pair(a, weir_span_str("n"), weir_span_str("")) - a);
+    size_t lb = (size_t)(cache_key_pair(b, weir_span_str("n"), WEIR_SPAN_NONE) - b);
+
+    (void)state;
+    assert_int_equal(la, CACHE_KEY_PAIR_BYTES + 1);
+    assert_false(weir_span_eq(weir_span(a, la), weir_span(b, lb)));
+    la = (size_t)(cache_key_pair(a, weir_span_str("na"), weir_span_str("v")) - a);
+    lb = (size_t)(cache_key_pair(b, weir_span_str("n"), weir_span_str("av")) - b);
+    assert_false(weir_span_eq(weir_span(a, la), weir_span(b, lb)));
+}
+
+static void people_can_read_a_key(void **state)
+{
+    struct cache_key_parts p = parts("http", "a", "/x", "q=\"\xff");
+    char list[64], buf[128];
+    static const char expected[] = "GET http://a/x?q=\"%ff route r with Cookie=v None";
+
+    (void)state;
+    p.route = weir_span_str("r");
+    p.selectors =
+        weir_span(list, (size_t)(cache_key_pair(cache_key_pair(list, weir_span_str("Cookie"),
+                                                               weir_span_str("v")),
+                                                weir_span_str("None"), WEIR_SPAN_NONE) -
+                                 list));
+    assert_int_equal(cache_key_text(&p, buf, sizeof(buf)), sizeof(expected) - 1);
+    assert_memory_equal(buf, expected, sizeof(expected) - 1);
+    for (size_t size = 0; size < sizeof(expected); size++)
+        assert_true(cache_key_text(&p, buf, size) <= size);
 }
 
 static void a_long_key_goes_to_the_arena(void **state)
@@ -129,6 +211,11 @@ int main(void)
         cmocka_unit_test(an_empty_query_differs_from_none),
         cmocka_unit_test(a_query_that_does_not_count_is_left_out),
         cmocka_unit_test(the_route_and_the_forwarded_host_are_parts_of_their_own),
+        cmocka_unit_test(every_optional_part_is_a_part_of_its_own),
+        cmocka_unit_test(a_query_with_content_is_no_get),
+        cmocka_unit_test(a_key_can_be_read_again),
+        cmocka_unit_test(pairs_cannot_run_into_each_other),
+        cmocka_unit_test(people_can_read_a_key),
         cmocka_unit_test(a_long_key_goes_to_the_arena),
         cmocka_unit_test(the_bytes_are_the_same_on_every_node),
     };

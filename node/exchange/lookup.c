@@ -64,7 +64,7 @@ static bool build_key(struct weir_exchange *x)
         .has_query = x->target.query.ptr != NULL && route->cache.key.query != KEY_QUERY_NONE,
         .route = keyed_by_route(route) ? weir_span_str(route->name) : WEIR_SPAN_NONE,
         /* A trusted peer's goes on to the origin, which may build its links from it. */
-        .forwarded_host =
+        .forwarded =
             x->peer_trusted ? http_head_value(&x->req, HTTP_F_X_FORWARDED_HOST) : WEIR_SPAN_NONE,
     };
 

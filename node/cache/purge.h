@@ -1,0 +1,145 @@
+/*
+ * purge.h - what has been invalidated or purged, as a log and stamps: no work per stored response.
+ *
+ * A purge is a *record* with a sequence number. A fetch takes a *stamp*, the newest number applied,
+ * when it begins; what it brings carries the stamp and hashes of what purges may name it by (its
+ * subject). It may be used if no record that covers it is newer than its stamp, and the floor is
+ * not above it. So a purge costs the same whatever it hits, a purge during a fetch wins, and
+ * nothing purged comes back by a late writer.
+ *
+ *     fetch begins: stamp 7    purge tag "a": 8    fetch ends: stored with stamp 7, tags {a}: dead
+ *
+ * Making a record and applying it are apart, so that a log shared by a farm can be put between
+ * them. Records are applied in the order of their numbers.
+ *
+ * A check costs two loads unless something was purged since the last check of this subject; then a
+ * load for each of its hashes; and only if one of those buckets is new, a look into the exact
+ * table, under a lock.
+ *
+ * All functions may be called from any thread. Times are seconds of the wall clock. Hashes are
+ * 64-bit and keyed; two that collide purge too much, never too little.
+ *
+ * Source: RFC 9111 4.4, RFC 9875; redis.md 3.8.
+ */
+#ifndef PURGE_H
+#define PURGE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "weir/err.h"
+#include "weir/hash.h"
+#include "weir/span.h"
+
+struct purge_table;
+
+#define PURGE_RECORDS_MAX 1000000 /* remembered; beyond, the floor rises over the oldest */
+#define PURGE_PREFIX_MAX  1024    /* bytes of the longest prefix that can be purged */
+
+enum purge_scope {
+    PURGE_URL,    /* authority, path and query, whatever scheme, route or variant */
+    PURGE_PREFIX, /* paths that begin so, of a host or of all; byte by byte: "/a" covers "/ab" */
+    PURGE_TAG,    /* Surrogate-Key, Cache-Tag */
+    PURGE_GROUP,  /* Cache-Groups: of one origin (RFC 9875) */
+    PURGE_HOST,   /* on every port */
+    PURGE_ALL,
+    PURGE_SCOPES
+};
+
+enum purge_mode {
+    PURGE_SOFT, /* stale from now on: may serve while it is revalidated, or if that fails, within
+                   its windows, and be validated */
+    PURGE_HARD, /* must not be used for anything, not even as the base of a condition */
+};
+
+/* What to purge, in words; spans borrowed. Each scope reads what is named for it. */
+struct purge_target {
+    enum purge_scope scope;
+    enum purge_mode mode;
+    struct weir_span scheme;    /* GROUP */
+    struct weir_span authority; /* URL, GROUP; HOST: a port is ignored; PREFIX: likewise, empty =
+                                   all hosts. Lower case, default port dropped (as in the key) */
+    struct weir_span path;      /* URL; PREFIX: the prefix, begins with "/" */
+    struct weir_span query;     /* URL: without "?"; ptr NULL: none. As the route keys it */
+    struct weir_span tag;       /* TAG, GROUP: compared as bytes */
+};
+
+/* The same as a record: what a log keeps. */
+struct purge_record {
+    uint64_t sequence; /* > 0 */
+    enum purge_scope scope;
+    enum purge_mode mode;
+    uint64_t hash;
+    uint32_t length; /* PREFIX: bytes; else 0 */
+    int64_t time_s;
+};
+
+/* secret: borrowed for the life of the table. records_max: 0 = PURGE_RECORDS_MAX. */
+struct purge_table *purge_new(const struct weir_hash_secret *secret, size_t records_max,
+                              struct weir_err *err);
+void purge_free(struct purge_table *t); /* NULL does nothing */
+
+/* ---- purging ---- */
+
+/* Makes a record with the next number and applies it. Returns its number, 0 if the target is not
+ * well-formed (an empty tag, a path that does not begin with "/", a prefix that is too long). It
+ * cannot fail for memory: then more is purged. */
+uint64_t purge_add(struct purge_table *t, const struct purge_target *target, int64_t now_s);
+
+/* The record without a number; false as above. */
+bool purge_record_make(const struct purge_table *t, const struct purge_target *target,
+                       int64_t now_s, struct purge_record *out);
+/* A record that has its number; one that is not newer than the newest is ignored: it was applied
+ * already. */
+void purge_apply(struct purge_table *t, const struct purge_record *r);
+/* There is a gap in the log up to `sequence`: all with an older stamp is purged so. Ignored if
+ * nothing was missed, that is, if it is not newer than the newest. */
+void purge_raise_floor(struct purge_table *t, uint64_t sequence, enum purge_mode mode,
+                       int64_t time_s);
+
+/* ---- asking ---- */
+
+/* What purges may name a response by. */
+struct purge_subject {
+    uint64_t stamp; /* the newest number applied when its fetch began */
+    uint64_t url, host;
+    const uint64_t *tags; /* tags and groups; belong to whoever holds the subject */
+    uint32_t tag_count;
+    atomic_uint_fast64_t checked; /* known to be valid up to this number; purge_check()'s alone */
+};
+
+/* The newest number applied. */
+uint64_t purge_stamp(const struct purge_table *t);
+uint64_t purge_url_hash(const struct purge_table *t, struct weir_span authority,
+                        struct weir_span path, struct weir_span query);
+uint64_t purge_host_hash(const struct purge_table *t, struct weir_span authority);
+uint64_t purge_tag_hash(const struct purge_table *t, struct weir_span tag);
+uint64_t purge_group_hash(const struct purge_table *t, struct weir_span scheme,
+                          struct weir_span authority, struct weir_span group);
+
+enum purge_verdict {
+    PURGE_VALID,
+    PURGE_STALE, /* softly purged */
+    PURGE_DEAD,  /* purged for good */
+};
+
+/* path: of the request it is stored for. *since_s (set for STALE alone): stale from then on. */
+enum purge_verdict purge_check(struct purge_table *t, struct purge_subject *s,
+                               struct weir_span path, int64_t *since_s);
+
+/* ---- seeing ---- */
+
+struct purge_stats {
+    uint64_t sequence;               /* newest applied */
+    uint64_t floor_hard, floor_soft; /* 0: never raised */
+    size_t records, records_max;     /* in the table */
+    size_t bytes;                    /* all memory of the table */
+    uint64_t applied[PURGE_SCOPES];  /* since the start */
+    uint64_t checks_exact;           /* that had to look into the exact table */
+};
+
+void purge_stats(struct purge_table *t, struct purge_stats *out);
+
+#endif

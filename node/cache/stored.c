@@ -299,7 +299,10 @@ static bool copy_head(struct stored_response *r, struct http_field *fields,
     if (d->head.len > 0)
         memcpy(r->head->bytes, d->head.ptr, d->head.len);
     r->head->len = (uint32_t)d->head.len;
+    r->ranges_unsaid = true;
     for (size_t i = 0; i < d->field_count; i++) {
+        if (d->fields[i].id == HTTP_F_ACCEPT_RANGES)
+            r->ranges_unsaid = false;
         fields[i] = d->fields[i];
         fields[i].name = move_span(d->fields[i].name, d->head, r->head->bytes);
         fields[i].value = move_span(d->fields[i].value, d->head, r->head->bytes);

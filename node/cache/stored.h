@@ -92,6 +92,7 @@ struct stored_response {
     uint64_t body_len;               /* sum of the slices */
     struct weir_span etag;           /* value of ETag, inside head; ptr NULL if none */
     struct weir_span last_modified;  /* value of Last-Modified, inside head; ptr NULL if none */
+    bool ranges_unsaid;              /* head has no Accept-Ranges */
     struct stored_facts facts;
     int64_t marker_until_ms; /* monotonic; the marker says nothing from then on */
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cache_status.h"
+#include "deliver_range.h"
 #include "edits.h"
 #include "http_text.h"
 #include "response_in.h"
@@ -19,6 +20,10 @@ struct source {
     uint32_t field_count;
     int64_t length;
     int64_t response_time;
+    struct exchange_body body;
+    const struct stored_response
+        *stored;   /* whose bytes are all at hand; NULL: they come by `body` */
+    bool announce; /* ranges are answered, and the head does not say so yet */
 };
 
 /* ---- the answer's own fields ---- */
@@ -78,7 +83,8 @@ static void put_sticky(struct http_text *t, const struct weir_exchange *x)
     http_text_lit(t, "\r\n");
 }
 
-static void put_extra(struct weir_exchange *x, bool has_age, bool stored, bool has_ttl)
+static void put_extra(struct weir_exchange *x, const struct source *s, bool has_age, bool stored,
+                      bool has_ttl)
 {
     const struct site *site = x->site->site;
     struct http_text t;
@@ -90,6 +96,8 @@ static void put_extra(struct weir_exchange *x, bool has_age, bool stored, bool h
         http_text_bytes(&t, site->via, site->via_len);
     if (site->source.cache->status_field)
         put_cache_status(&t, x, stored, has_ttl);
+    if (s->announce)
+        http_text_lit(&t, "Accept-Ranges: bytes\r\n");
     put_sticky(&t, x);
     if (!x->hit && site->source.forward->request_id_field[0] != '\0')
         http_text_field(&t, weir_span_str(site->source.forward->request_id_field),
@@ -143,37 +151,92 @@ static bool edit(struct weir_exchange *x, struct http_head *head)
     return edits_apply(x->route->response_edits, &v, head, &x->arena, &x->err);
 }
 
-/* The common end: as it stands if nothing has to change, the usual case. */
-static bool deliver(struct weir_exchange *x, const struct source *s)
+/* A 304 from a 200: what the client has is still right. */
+static void not_modified(struct weir_exchange *x, const struct source *s, struct http_head *view)
 {
     struct exchange_response *r = &x->response;
-    bool maybe_304 = s->status == 200 &&
-                     (x->req.method_id == HTTP_M_GET || x->req.method_id == HTTP_M_HEAD) &&
-                     !x->pass && validate_is_conditional(&x->req);
+    bool has_etag = http_head_has(view, HTTP_F_ETAG);
+
+    http_head_remove_if(view, not_in_304, NULL);
+    if (!has_etag) /* then Last-Modified is the validator the client needs */
+        for (uint32_t i = 0; i < s->field_count; i++)
+            if (s->fields[i].id == HTTP_F_LAST_MODIFIED)
+                http_head_add_id(view, &x->arena, HTTP_F_LAST_MODIFIED, s->fields[i].value);
+    view->status = 304;
+    r->length = -1;
+    r->bodiless = true;
+}
+
+/* Can parts of it be sent, if its fields permit? */
+static bool maybe_range(const struct weir_exchange *x, const struct source *s)
+{
+    return s->status == 200 && s->length >= 0 && !x->pass && range_asked(&x->req) &&
+           range_permitted(s->fields, s->field_count);
+}
+
+static enum range_outcome cut(struct weir_exchange *x, const struct source *s,
+                              struct http_head *view)
+{
+    struct range_whole whole = {.body = s->body, .length = (uint64_t)s->length};
+
+    if (s->stored != NULL) {
+        whole.slices = s->stored->slices;
+        whole.slice_count = s->stored->slice_count;
+    }
+    return deliver_range(x, view, &whole);
+}
+
+/* What the view becomes, conditions in their order (RFC 9110 13.2.2). *changed: not what it was.
+ * If-Match and If-Unmodified-Since are not for a cache to judge (RFC 9111 4.3.2). */
+static bool judge(struct weir_exchange *x, const struct source *s, struct http_head *view,
+                  bool conditional, bool ranged, bool *changed)
+{
+    enum range_outcome outcome = RANGE_NO;
+
+    if (conditional && validate_client(&x->req, view, s->response_time)) {
+        not_modified(x, s, view);
+        *changed = true;
+        return true;
+    }
+    if (ranged)
+        outcome = cut(x, s, view);
+    *changed = outcome != RANGE_NO;
+    return outcome != RANGE_FAILED;
+}
+
+/* The common end: as it stands if nothing has to change, the usual case. */
+static bool deliver(struct weir_exchange *x, struct source *s)
+{
+    struct exchange_response *r = &x->response;
+    bool conditional = s->status == 200 &&
+                       (x->req.method_id == HTTP_M_GET || x->req.method_id == HTTP_M_HEAD) &&
+                       !x->pass && validate_is_conditional(&x->req);
+    bool ranged = maybe_range(x, s);
+    bool changed = false;
     struct http_head view;
 
     r->status = s->status;
     r->head = s->head;
     r->length = s->length;
+    r->body = s->body;
     r->bodiless = x->req.method_id == HTTP_M_HEAD || http_status_bodiless(s->status);
-    if (!maybe_304 && x->route->response_edits == NULL)
+    if (r->bodiless)
+        r->body = BODY_EMPTY;
+    if (!conditional && !ranged && x->route->response_edits == NULL)
         return true;
     if (!response_in_view(&view, s->fields, s->field_count, s->status, &x->arena))
         return weir_fail(&x->err, WEIR_E_MEMORY, "deliver: head", 0);
-    if (maybe_304 && validate_client(&x->req, &view, s->response_time)) {
-        bool has_etag = http_head_has(&view, HTTP_F_ETAG);
-
-        http_head_remove_if(&view, not_in_304, NULL);
-        if (!has_etag) /* then Last-Modified is the validator the client needs */
-            for (uint32_t i = 0; i < s->field_count; i++)
-                if (s->fields[i].id == HTTP_F_LAST_MODIFIED)
-                    http_head_add_id(&view, &x->arena, HTTP_F_LAST_MODIFIED, s->fields[i].value);
-        view.status = r->status = 304;
-        r->length = -1;
-        r->bodiless = true;
-    } else if (x->route->response_edits == NULL) {
+    if (!judge(x, s, &view, conditional, ranged, &changed))
+        return false;
+    if (!changed && x->route->response_edits == NULL)
         return true;
-    }
+    r->status = view.status;
+    if (r->bodiless || r->status == 416)
+        r->body = BODY_EMPTY;
+    if (s->announce && r->status != 304 &&
+        !http_head_add_id(&view, &x->arena, HTTP_F_ACCEPT_RANGES, WEIR_SPAN_LIT("bytes")))
+        return weir_fail(&x->err, WEIR_E_MEMORY, "deliver: head", 0);
+    s->announce = false;
     return edit(x, &view) && serialize(x, &view);
 }
 
@@ -187,12 +250,14 @@ bool deliver_stored(struct weir_exchange *x, bool stored)
         .field_count = s->field_count,
         .length = http_status_bodiless(s->status) ? -1 : (int64_t)s->body_len,
         .response_time = s->facts.freshness.response_time,
+        .body = body_stored(),
+        .stored = s,
+        .announce = s->status == 200 && s->ranges_unsaid,
     };
 
     if (!deliver(x, &source))
         return false;
-    x->response.body = x->response.bodiless ? BODY_EMPTY : body_stored();
-    put_extra(x, true, stored, true);
+    put_extra(x, &source, true, stored, true);
     return true;
 }
 
@@ -206,6 +271,7 @@ bool deliver_fill(struct weir_exchange *x)
         .field_count = h->field_count,
         .length = h->length,
         .response_time = x->loop->clock.wall_s,
+        .body = body_fill(),
     };
     bool has_age = false;
 
@@ -220,7 +286,6 @@ bool deliver_fill(struct weir_exchange *x)
         return false;
     if (x->origin_status == 0)
         x->origin_status = h->status;
-    x->response.body = x->response.bodiless ? BODY_EMPTY : body_fill();
-    put_extra(x, has_age, h->storable, !x->pass && h->storable);
+    put_extra(x, &source, has_age, h->storable, !x->pass && h->storable);
     return true;
 }

@@ -3,6 +3,7 @@
 #include "weir/container.h"
 
 #include "deliver.h"
+#include "deliver_range.h"
 #include "fetch.h"
 #include "http_cache_control.h"
 #include "inflight.h"
@@ -158,10 +159,34 @@ static enum exchange_verdict use_answer(struct weir_exchange *x, struct fill *f)
     return deliver_stored(x, f->answer_stored) ? EXCHANGE_REPLY : EXCHANGE_FAIL;
 }
 
+/*
+ * The whole was asked for where the client wants a part; it cannot be kept, and is too large, or of
+ * unknown length: it is not worth reading for the part alone.
+ */
+static bool asks_for_part_of_much(const struct weir_exchange *x, const struct fill_head *h)
+{
+    uint64_t max = x->site->site->source.cache->object_max_bytes;
+
+    return range_asked(&x->req) && !x->pass && h->status == 200 && !h->storable &&
+           (h->length < 0 || (uint64_t)h->length > max) &&
+           range_permitted(h->fields, h->field_count);
+}
+
+/* Gives the whole up; the part is asked for as the client asked. */
+static enum exchange_verdict ask_for_part(struct weir_exchange *x, const struct fill_head *h)
+{
+    const char *why = h->detail != NULL ? h->detail : "hit-for-miss";
+
+    fetch_leave(x); /* it ends with its last reader */
+    return ask_again(x, why);
+}
+
 static enum exchange_verdict use_stream(struct weir_exchange *x, struct fill *f)
 {
     if (x->collapsed && f->variant.ptr != NULL && !vary_matches(f->variant, &x->req))
         return ask_again(x, NULL);
+    if (asks_for_part_of_much(x, &f->head))
+        return ask_for_part(x, &f->head);
     return deliver_fill(x) ? EXCHANGE_REPLY : EXCHANGE_FAIL;
 }
 
@@ -256,6 +281,22 @@ static const char *bypass(const struct weir_exchange *x, enum cache_fwd *fwd)
     return v == STORABLE_YES ? NULL : storable_text(v);
 }
 
+/*
+ * With nothing stored, what goes through as it is: a HEAD, for which the whole is too much to
+ * fetch; a part, if the route says so; and conditions that are for the origin alone to judge (RFC
+ * 9111 4.3.2), which a fetch for all would leave out.
+ */
+static bool asks_for_itself(const struct weir_exchange *x)
+{
+    const struct http_head *req = &x->req;
+
+    if (req->method_id == HTTP_M_HEAD || http_head_has(req, HTTP_F_IF_MATCH) ||
+        http_head_has(req, HTTP_F_IF_UNMODIFIED_SINCE))
+        return true;
+    return http_head_has(req, HTTP_F_RANGE) &&
+           x->route->settings->cache.range_miss == RANGE_MISS_PASS;
+}
+
 enum exchange_verdict lookup_run(struct weir_exchange *x)
 {
     struct http_cache_control cc, *request_cc = NULL;
@@ -287,8 +328,7 @@ enum exchange_verdict lookup_run(struct weir_exchange *x)
         return EXCHANGE_FAIL;
     }
     x->fwd = variants > 0 ? FWD_VARY_MISS : FWD_URI_MISS;
-    /* A part, or a HEAD, is not worth fetching the whole for: it goes through as it is. */
-    if (x->req.method_id == HTTP_M_HEAD || http_head_has(&x->req, HTTP_F_RANGE))
+    if (asks_for_itself(x))
         return start_pass(x, x->fwd, NULL);
     weir_metric_add(x->w->metrics, WEIR_M_cache_misses, 1);
     return join_or_lead(x);

@@ -83,6 +83,7 @@ struct fill {
     /* inflight.c's, under its own lock: apart from what f->lock guards */
     struct fill *next_inflight;
     bool joinable;            /* in the table of fills in flight */
+    bool alone;               /* nobody joins until its variant is known */
     struct weir_span variant; /* variant key; ptr NULL until known; owned */
     struct vary_spec *vary;   /* the spec `variant` was made by; owned; NULL until known */
 

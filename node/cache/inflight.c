@@ -53,6 +53,14 @@ static bool has_key(const struct fill *f, struct weir_hash128 hash, struct weir_
     return f->hash.lo == hash.lo && f->hash.hi == hash.hi && weir_span_eq(f->key, key);
 }
 
+/* The shard is locked. */
+static void link_fill(struct fill **head, struct fill *f)
+{
+    f->next_inflight = *head;
+    *head = fill_ref(f);
+    f->joinable = true;
+}
+
 struct fill *inflight_join(struct inflight *t, struct fill *fresh, const struct http_head *request)
 {
     struct shard *s = shard_of(t, fresh->hash);
@@ -60,18 +68,25 @@ struct fill *inflight_join(struct inflight *t, struct fill *fresh, const struct 
 
     pthread_mutex_lock(&s->lock);
     for (f = *head; f != NULL; f = f->next_inflight)
-        if (has_key(f, fresh->hash, fresh->key) &&
+        if (!f->alone && has_key(f, fresh->hash, fresh->key) &&
             (f->variant.ptr == NULL || vary_matches(f->variant, request)))
             break;
-    if (f != NULL) {
+    if (f != NULL)
         fill_ref(f);
-    } else {
-        fresh->next_inflight = *head;
-        *head = fill_ref(fresh);
-        fresh->joinable = true;
-    }
+    else
+        link_fill(head, fresh);
     pthread_mutex_unlock(&s->lock);
     return f;
+}
+
+void inflight_enter_alone(struct inflight *t, struct fill *fresh)
+{
+    struct shard *s = shard_of(t, fresh->hash);
+
+    fresh->alone = true;
+    pthread_mutex_lock(&s->lock);
+    link_fill(bucket_of(s, fresh->hash), fresh);
+    pthread_mutex_unlock(&s->lock);
 }
 
 /* The shard is locked. */
@@ -163,6 +178,8 @@ bool inflight_variant(struct inflight *t, struct fill *f, const struct vary_spec
     ok = fill_set_variant(f, vary, variant);
     if (!ok)
         removed = unlink_fill(s, f);
+    else
+        f->alone = false;
     pthread_mutex_unlock(&s->lock);
     if (removed)
         fill_unref(f);

@@ -25,6 +25,11 @@ void inflight_free(struct inflight *t);
  * (the table keeps a reference) and NULL is returned.
  */
 struct fill *inflight_join(struct inflight *t, struct fill *fresh, const struct http_head *request);
+/*
+ * Enters `fresh` beside whatever is there, for itself alone: the key is marked as one whose answers
+ * cannot be shared. Should this answer be one that can, inflight_variant() lets others join.
+ */
+void inflight_enter_alone(struct inflight *t, struct fill *fresh);
 /* Nobody joins any more. Harmless when it was not in: then false. */
 bool inflight_remove(struct inflight *t, struct fill *f);
 /* An unsafe method has changed what the key names: removes every fill under way for it. Who finds

@@ -587,6 +587,31 @@ static void one_key_has_one_fill_whatever_the_hash(void **state)
     inflight_free(t);
 }
 
+static void who_asks_alone_is_joined_only_once_the_answer_is_for_all(void **state)
+{
+    struct inflight *t = inflight_new(NULL);
+    struct policy_head p, rsp;
+    struct http_head *request = policy_request(&p, "GET", "Host: x");
+    struct owner o = {.box.fd = -1};
+    struct fill *a = keyed_fill(&o, "a", 7), *b = keyed_fill(&o, "a", 7), *found;
+    struct vary_spec vary;
+
+    (void)state;
+    inflight_enter_alone(t, a);
+    assert_true(inflight_has(t, a)); /* what outdates the key finds it */
+    assert_null(inflight_join(t, b, request));
+    inflight_remove(t, b);
+    vary_parse(policy_response(&rsp, 200, ""), &vary);
+    assert_true(inflight_variant(t, a, &vary, weir_span("", 0)));
+    found = inflight_join(t, b, request);
+    assert_ptr_equal(found, a);
+    fill_unref(found);
+    inflight_remove(t, a);
+    fill_unref(a);
+    fill_unref(b);
+    inflight_free(t);
+}
+
 static void a_known_variant_serves_only_its_requests(void **state)
 {
     struct inflight *t = inflight_new(NULL);
@@ -940,6 +965,7 @@ int main(void)
         cmocka_unit_test(a_body_that_outgrew_without_readers_is_abandoned),
         cmocka_unit_test(a_producer_that_is_done_hears_nothing_more),
         cmocka_unit_test(one_key_has_one_fill_whatever_the_hash),
+        cmocka_unit_test(who_asks_alone_is_joined_only_once_the_answer_is_for_all),
         cmocka_unit_test(a_known_variant_serves_only_its_requests),
 #ifdef WEIR_FAULTS
         cmocka_unit_test(the_nth_allocation_may_fail_anywhere),

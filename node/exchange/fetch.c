@@ -262,7 +262,17 @@ void fetch_drop_fill(struct fill *f)
     fill_unref(f);
 }
 
-/* The common part of leading and refreshing; the fill is in the table. x's request is copied. */
+/* The request, for as long as the fetch needs it: one that is x's alone ends with x, until the
+ * answer turns out to be for all, and then nobody looks at the request any more. */
+static bool take_request(struct fetch *f, struct weir_exchange *x)
+{
+    if (!f->fill->alone)
+        return http_head_copy(&f->req, &x->req, &f->arena);
+    f->req = x->req;
+    return true;
+}
+
+/* The common part of leading and refreshing; the fill is in the table. */
 static struct fetch *start_shared(struct weir_exchange *x, struct fill *fill,
                                   struct stored_response *validating)
 {
@@ -273,7 +283,7 @@ static struct fetch *start_shared(struct weir_exchange *x, struct fill *fill,
     fill->owner_arg = f;
     if (validating != NULL)
         f->validating = stored_response_ref(validating);
-    if (!http_head_copy(&f->req, &x->req, &f->arena)) {
+    if (!take_request(f, x)) {
         weir_fail(&x->err, WEIR_E_MEMORY, "fetch: request", 0);
         finish(f);
         return NULL;
@@ -331,7 +341,7 @@ void fetch_leave(struct weir_exchange *x)
         return;
     x->fetch = NULL;
     f->leader = NULL;
-    if (!f->pass)
+    if (!f->pass && !f->fill->alone)
         return; /* goes on for the others, and for the store */
     origin_fetch_cancel(&f->origin);
     finish(f);
@@ -592,6 +602,13 @@ static bool settle_variant(struct fetch *f, const struct http_head *head)
     return variant.ptr != NULL && inflight_variant(f->w->inflight, f->fill, &f->vary, variant);
 }
 
+/* Not where there is one already, and not for a passing failure: it would hide what we hold from
+ * the next validation. */
+static bool leaves_marker(const struct fetch *f, const struct http_head *head)
+{
+    return !f->fill->alone && !(f->validating != NULL && head->status >= 500);
+}
+
 /* Decides whether the response is for all or for the leader alone. */
 static void judge_sharing(struct fetch *f, const struct http_head *head, struct fill_head *h)
 {
@@ -603,7 +620,7 @@ static void judge_sharing(struct fetch *f, const struct http_head *head, struct 
     h->storable = v == STORABLE_YES && !too_large && settle_variant(f, head);
     if (h->storable)
         return;
-    if (storable_marks_key(v) || too_large)
+    if ((storable_marks_key(v) || too_large) && leaves_marker(f, head))
         put_marker(f, too_large ? NULL : head);
     inflight_remove(f->w->inflight, f->fill);
     fill_disband(f->fill, f->leader != NULL ? f->leader->reader : NULL);

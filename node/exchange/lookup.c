@@ -11,6 +11,7 @@
 #include "storable.h"
 #include "stored.h"
 #include "tier.h"
+#include "validate.h"
 #include "vary.h"
 
 /*
@@ -130,6 +131,28 @@ static enum exchange_verdict join_or_lead(struct weir_exchange *x)
         return fetch_lead(x, fresh, on_wake) ? EXCHANGE_WAIT : EXCHANGE_FAIL;
     fetch_drop_fill(fresh);
     return follow(x, other) ? settle(x) : EXCHANGE_FAIL;
+}
+
+/*
+ * The key is marked: the last answer could not be shared, so nobody waits for this one. If it can
+ * be, it is stored. A condition or a range is the client's own matter with the origin then: it
+ * passes.
+ */
+static enum exchange_verdict ask_alone(struct weir_exchange *x)
+{
+    struct fill *fill;
+
+    x->fwd = FWD_URI_MISS;
+    if (x->req.method_id != HTTP_M_GET || http_head_has(&x->req, HTTP_F_RANGE) ||
+        validate_is_conditional(&x->req))
+        return start_pass(x, FWD_URI_MISS, "hit-for-miss");
+    x->cache_detail = "hit-for-miss";
+    weir_metric_add(x->w->metrics, WEIR_M_cache_passes, 1);
+    fill = exchange_hold(x) ? fetch_new_fill(x) : NULL;
+    if (fill == NULL)
+        return EXCHANGE_FAIL;
+    inflight_enter_alone(x->w->inflight, fill);
+    return fetch_lead(x, fill, on_wake) ? EXCHANGE_WAIT : EXCHANGE_FAIL;
 }
 
 /* ---- woken by the fill ---- */
@@ -319,7 +342,7 @@ enum exchange_verdict lookup_run(struct weir_exchange *x)
         stored_response_unref(r);
         r = NULL;
         if (!reuse_only_if_cached(request_cc))
-            return start_pass(x, FWD_URI_MISS, "hit-for-miss");
+            return ask_alone(x);
     }
     if (r != NULL)
         return use_stored(x, r, request_cc);

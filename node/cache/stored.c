@@ -390,8 +390,10 @@ struct stored_response *stored_marker_new(const struct stored_draft *d, int64_t 
 {
     struct stored_response *r = make(STORED_MARKER, d, NULL, err);
 
-    if (r != NULL)
+    if (r != NULL) {
         r->marker_until_ms = until_ms;
+        r->why = d->why;
+    }
     return r;
 }
 

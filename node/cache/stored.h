@@ -95,6 +95,7 @@ struct stored_response {
     bool ranges_unsaid;              /* head has no Accept-Ranges */
     struct stored_facts facts;
     int64_t marker_until_ms; /* monotonic; the marker says nothing from then on */
+    const char *why;         /* of a marker: static, why the response was not stored; NULL */
 
     struct stored_body *body;    /* private */
     size_t cost_bytes;           /* struct, key, fields, head, body, index share; exact */
@@ -113,6 +114,7 @@ struct stored_draft {
     size_t slice_count;
     struct weir_span etag, last_modified; /* inside `head`, or ptr NULL */
     struct stored_facts facts;
+    const char *why; /* of a marker: static, in a word; NULL */
 };
 
 /*

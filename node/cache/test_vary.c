@@ -288,6 +288,32 @@ static void a_damaged_key_matches_nothing(void **state)
     }
 }
 
+static void a_variant_key_tells_its_names_and_values(void **state)
+{
+    struct vary_spec spec = spec_of("Vary: X-B, Accept-Language, X-A");
+    struct policy_head p;
+    struct vary_part part;
+    char buf[256];
+    struct weir_span key;
+    unsigned seen = 0;
+
+    (void)state;
+    policy_request(&p, "GET", "Accept-Language: DE , en\nX-B: 1");
+    key = vary_key(&spec, &p.head, buf, sizeof buf, NULL);
+    while (vary_next(&key, &part)) {
+        seen++;
+        if (weir_span_eq(part.name, WEIR_SPAN_LIT("x-a")))
+            assert_true(part.absent);
+        else if (weir_span_eq(part.name, WEIR_SPAN_LIT("x-b")))
+            assert_true(!part.absent && weir_span_eq(part.value, WEIR_SPAN_LIT("1")));
+        else
+            assert_true(weir_span_eq(part.value, WEIR_SPAN_LIT("de,en")));
+    }
+    assert_int_equal(seen, 3);
+    key = weir_span(buf, 3);
+    assert_false(vary_next(&key, &part));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -308,6 +334,7 @@ int main(void)
         cmocka_unit_test(another_coding_is_never_normalised_away),
         cmocka_unit_test(a_long_key_goes_to_the_arena),
         cmocka_unit_test(a_damaged_key_matches_nothing),
+        cmocka_unit_test(a_variant_key_tells_its_names_and_values),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -436,6 +436,16 @@ static bool next_part(struct weir_span *key, struct part *p)
     return true;
 }
 
+bool vary_next(struct weir_span *key, struct vary_part *out)
+{
+    struct part p;
+
+    if (!next_part(key, &p))
+        return false;
+    *out = (struct vary_part){p.name, p.value, p.absent};
+    return true;
+}
+
 static bool part_matches(const struct part *p, const struct http_head *request)
 {
     uint16_t id = http_field_intern(p->name);

@@ -59,6 +59,15 @@ struct weir_span vary_key(const struct vary_spec *spec, const struct http_head *
  */
 bool vary_matches(struct weir_span key, const struct http_head *request);
 
+/* One part of a variant key, for who wants to see what a variant stands for; views of the key. */
+struct vary_part {
+    struct weir_span name, value;
+    bool absent; /* the request had no such field */
+};
+
+/* Takes the next part off the front of *key. False at its end, or where it is damaged. */
+bool vary_next(struct weir_span *key, struct vary_part *out);
+
 /*
  * The normalised Accept-Encoding of a request, fit for sending: "zstd, br, gzip". Returns its
  * length (0: none of them, or no such field), at most VARY_ACCEPT_ENCODING_MAX.

@@ -206,6 +206,18 @@ struct weir_span exchange_trailers(struct weir_exchange *x)
 
 /* ---- the end ---- */
 
+/* What came as far as the cache: which part of it, and of its content, was answered from there. */
+static void count_lookup(struct weir_exchange *x)
+{
+    if (x->key.bytes.ptr == NULL)
+        return;
+    weir_metric_add(x->w->metrics, WEIR_M_cache_lookups, 1);
+    if (x->parent == NULL)
+        weir_metric_add(x->w->metrics,
+                        x->hit ? WEIR_M_cache_hit_bytes : WEIR_M_cache_forwarded_bytes,
+                        (int64_t)x->sent_bytes);
+}
+
 void exchange_close(struct weir_exchange *x, bool complete)
 {
     struct site_worker *site = x->site;
@@ -222,6 +234,7 @@ void exchange_close(struct weir_exchange *x, bool complete)
     x->reader = NULL;
     if ((x->started || x->responded) && x->parent == NULL)
         access_log_write(x, complete);
+    count_lookup(x);
     stored_response_unref(x->stored);
     stored_response_unref(x->validating);
     x->stored = x->validating = NULL;

@@ -394,7 +394,7 @@ static void key_draft(const struct fetch *f, struct stored_draft *d)
  * Nobody shall queue for what cannot be shared. Where the response has a Vary it speaks for its
  * variant alone: the private page of one who is logged in says nothing of what all others get.
  */
-static void put_marker(struct fetch *f, const struct http_head *head)
+static void put_marker(struct fetch *f, const struct http_head *head, const char *why)
 {
     char buf[VARY_KEY_INLINE];
     struct stored_draft d;
@@ -402,6 +402,7 @@ static void put_marker(struct fetch *f, const struct http_head *head)
 
     key_draft(f, &d);
     d.variant = WEIR_SPAN_NONE; /* whatever the variant */
+    d.why = why;
     if (head != NULL) {
         vary_parse(head, &f->vary);
         d.variant = vary_key(&f->vary, &f->req, buf, sizeof buf, &f->arena);
@@ -621,7 +622,7 @@ static void judge_sharing(struct fetch *f, const struct http_head *head, struct 
     if (h->storable)
         return;
     if ((storable_marks_key(v) || too_large) && leaves_marker(f, head))
-        put_marker(f, too_large ? NULL : head);
+        put_marker(f, too_large ? NULL : head, h->detail);
     inflight_remove(f->w->inflight, f->fill);
     fill_disband(f->fill, f->leader != NULL ? f->leader->reader : NULL);
 }
@@ -678,7 +679,7 @@ static void on_head(void *arg, const struct http_head *head, const struct http_f
  */
 static void give_up_storing(struct fetch *f)
 {
-    put_marker(f, NULL);
+    put_marker(f, NULL, "too-large");
     inflight_remove(f->w->inflight, f->fill);
     fill_stop_retaining(f->fill);
 }

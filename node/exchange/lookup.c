@@ -1,5 +1,7 @@
 #include "lookup.h"
 
+#include <string.h>
+
 #include "weir/container.h"
 
 #include "deliver.h"
@@ -54,7 +56,7 @@ static bool keyed_by_route(const struct route_settings *r)
            (r->match.query_count > 0 && r->cache.key.query != KEY_QUERY_ALL);
 }
 
-static bool build_key(struct weir_exchange *x)
+bool lookup_key(struct weir_exchange *x)
 {
     const struct route_settings *route = x->route->settings;
     struct cache_key_parts parts = {
@@ -77,6 +79,20 @@ static bool build_key(struct weir_exchange *x)
 
 /* ---- asking for oneself ---- */
 
+/* Under which reason a pass is counted. */
+static enum weir_metric pass_reason(enum cache_fwd fwd, const char *detail)
+{
+    if (fwd == FWD_BYPASS)
+        return WEIR_M_cache_pass_bypass;
+    if (fwd == FWD_METHOD)
+        return WEIR_M_cache_pass_method;
+    if (detail != NULL && strcmp(detail, "hit-for-miss") == 0)
+        return WEIR_M_cache_pass_hit_for_miss;
+    if (detail != NULL && strcmp(detail, "collapse-timeout") == 0)
+        return WEIR_M_cache_pass_collapse_timeout;
+    return WEIR_M_cache_pass_miss;
+}
+
 static enum exchange_verdict start_pass(struct weir_exchange *x, enum cache_fwd fwd,
                                         const char *detail)
 {
@@ -85,6 +101,7 @@ static enum exchange_verdict start_pass(struct weir_exchange *x, enum cache_fwd 
     x->cache_detail = detail;
     x->collapsed = false;
     weir_metric_add(x->w->metrics, WEIR_M_cache_passes, 1);
+    weir_metric_add(x->w->metrics, pass_reason(fwd, detail), 1);
     if (!exchange_hold(x) || !fetch_pass(x, on_wake))
         return EXCHANGE_FAIL;
     return EXCHANGE_WAIT;
@@ -328,7 +345,7 @@ enum exchange_verdict lookup_run(struct weir_exchange *x)
     unsigned variants = 0;
     const char *why;
 
-    if (!build_key(x))
+    if (!lookup_key(x))
         return EXCHANGE_FAIL;
     why = bypass(x, &x->fwd);
     if (why != NULL)

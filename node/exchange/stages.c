@@ -88,7 +88,7 @@ static bool content_fits(struct weir_exchange *x)
     return weir_fail(&x->err, WEIR_E_BODY_TOO_LARGE, "route: content", 0);
 }
 
-static enum exchange_verdict stage_route(struct weir_exchange *x)
+void stages_find_route(struct weir_exchange *x)
 {
     union net_sockaddr client;
     struct route_query q = {
@@ -103,6 +103,11 @@ static enum exchange_verdict stage_route(struct weir_exchange *x)
 
     net_peer_sockaddr(&x->client_addr, &client);
     x->route = router_find(x->site->site->router, &q, &x->match);
+}
+
+static enum exchange_verdict stage_route(struct weir_exchange *x)
+{
+    stages_find_route(x);
     if (x->route == NULL)
         return no_route(x);
     if (!content_fits(x))

@@ -21,4 +21,7 @@ extern const struct exchange_stage exchange_stages[];
  * it returns. */
 void exchange_start_at(struct weir_exchange *x, enum exchange_stage_index stage);
 
+/* Sets x->route (NULL: none takes it) and x->match from the target, fields and client of x. */
+void stages_find_route(struct weir_exchange *x);
+
 #endif

@@ -159,6 +159,7 @@ static int run(const struct options *o)
     enum weir_log_level level;
     struct weir_err err = {0};
 
+    options.version = WEIR_VERSION;
     options.settings = o->config != NULL ? load_file(o->config) : load_args(o);
     if (options.settings == NULL)
         return EXIT_CONFIG;

@@ -12,6 +12,7 @@
 #include "weir/hash.h"
 #include "weir/log.h"
 #include "weir/work.h"
+#include "admin.h"
 #include "inflight.h"
 #include "memory_watch.h"
 #include "net_listener.h"
@@ -42,6 +43,7 @@ struct runtime {
     struct weir_work_pool *pool;
     struct origin_registry *registry;
     struct weir_sink *access;
+    struct admin *admin;
     struct worker_shared shared;
     struct site *site; /* reference: the newest */
     struct worker **workers;
@@ -188,6 +190,7 @@ static void drop_pending(struct runtime *rt)
     settings_unref(rt->pending_settings);
     if (rt->pending_access != rt->access)
         weir_sink_close(rt->pending_access);
+    admin_abandon(rt->admin);
     rt->pending = NULL;
     rt->pending_settings = NULL;
     rt->pending_access = NULL;
@@ -255,6 +258,7 @@ static void begin_reload(struct runtime *rt)
         return;
     }
     if (!prepare_access(rt, rt->pending_settings, &err) ||
+        !admin_prepare(rt->admin, &rt->pending_settings->admin, &err) ||
         (rt->pending = make_site(rt, rt->pending_settings, &err)) == NULL) {
         reload_failed(rt, &err);
         return;
@@ -368,6 +372,7 @@ static void publish(struct runtime *rt)
     }
     drop_listeners(rt, changes);
     apply_node_settings(rt, rt->pending_settings);
+    admin_commit(rt->admin);
     rt->old_access = rt->pending_access != rt->access ? rt->access : NULL;
     rt->access = rt->pending_access;
     rt->changes = rt->worker_count;
@@ -569,6 +574,42 @@ static bool make_workers(struct runtime *rt, struct weir_err *err)
     return true;
 }
 
+/* ---- what the admin side sees ---- */
+
+static struct site *newest_site(void *arg)
+{
+    struct runtime *rt = arg;
+
+    return rt->site;
+}
+
+static void sum_metrics(void *arg, int64_t sum[WEIR_METRICS])
+{
+    struct runtime *rt = arg;
+
+    memset(sum, 0, WEIR_METRICS * sizeof *sum);
+    for (unsigned w = 0; w < rt->worker_count; w++)
+        for (int m = 0; m < WEIR_METRICS; m++)
+            sum[m] += atomic_load_explicit(&rt->workers[w]->metrics.value[m], memory_order_relaxed);
+}
+
+static bool make_admin(struct runtime *rt, struct weir_err *err)
+{
+    struct admin_source source = {
+        .loop = &rt->control,
+        .tier = rt->shared.tier,
+        .inflight = rt->shared.inflight,
+        .secret = &rt->secret,
+        .version = rt->options.version,
+        .site = newest_site,
+        .metrics = sum_metrics,
+        .arg = rt,
+    };
+
+    rt->admin = admin_new(&source, &rt->settings->admin, err);
+    return rt->admin != NULL;
+}
+
 static void watch_signals(struct runtime *rt)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
@@ -595,7 +636,7 @@ static bool start(struct runtime *rt, struct weir_err *err)
     wait_until_settled(rt, rt->site);
     if (rt->draining)
         return false;
-    if (!make_workers(rt, err) || !listen_all(rt, err))
+    if (!make_workers(rt, err) || !listen_all(rt, err) || !make_admin(rt, err))
         return false;
     for (unsigned i = 0; i < rt->worker_count; i++)
         if (!worker_start(rt->workers[i], err))
@@ -610,19 +651,19 @@ static bool start(struct runtime *rt, struct weir_err *err)
 
 static void log_totals(struct runtime *rt)
 {
-    long long sum[WEIR_METRICS] = {0};
+    int64_t sum[WEIR_METRICS];
 
-    for (unsigned w = 0; w < rt->worker_count; w++)
-        for (int m = 0; m < WEIR_METRICS; m++)
-            sum[m] += atomic_load_explicit(&rt->workers[w]->metrics.value[m], memory_order_relaxed);
+    sum_metrics(rt, sum);
     weir_log(WEIR_LOG_INFO,
              "stopped: %lld requests, %lld hits, %lld origin requests over %lld connections",
-             sum[WEIR_M_requests], sum[WEIR_M_cache_hits], sum[WEIR_M_origin_requests],
-             sum[WEIR_M_origin_connects]);
+             (long long)sum[WEIR_M_requests], (long long)sum[WEIR_M_cache_hits],
+             (long long)sum[WEIR_M_origin_requests], (long long)sum[WEIR_M_origin_connects]);
 }
 
 static void tear_down(struct runtime *rt)
 {
+    admin_free(rt->admin);
+    rt->admin = NULL;
     for (unsigned i = 0; rt->workers != NULL && i < rt->worker_count; i++)
         if (rt->workers[i] != NULL)
             worker_stop(rt->workers[i]);

@@ -20,6 +20,7 @@ struct runtime_options {
      * old. A NULL function: started without a file, nothing to reload. */
     struct settings *(*load)(void *arg);
     void *arg;
+    const char *version;
 };
 
 /* Runs until told to stop. Returns the exit status: 0, or 1 when the node could not start (logged).

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "weir/admin_place.h"
 #include "config_tree.h"
 #include "net_addr.h"
 #include "netset.h"
@@ -25,6 +26,18 @@ void config_rule_listen_address(struct config_ctx *ctx, struct config_node *node
     else if (addr.sa.any.sa_family != AF_UNIX && addr.sa.in.sin_port == 0)
         config_report(ctx, node, "the port must be 1 to 65535, found %s",
                       config_found(node, found));
+}
+
+void config_rule_admin_socket(struct config_ctx *ctx, struct config_node *node)
+{
+    char found[CONFIG_QUOTE_MAX];
+
+    if (strcmp(node->text.ptr, "auto") == 0 || strcmp(node->text.ptr, "off") == 0)
+        return;
+    if (node->text.ptr[0] != '/' || node->text.len >= WEIR_ADMIN_PATH_MAX)
+        config_report(ctx, node,
+                      "expected auto, off, or an absolute path of at most %d bytes, found %s",
+                      WEIR_ADMIN_PATH_MAX - 1, config_found(node, found));
 }
 
 void config_rule_network(struct config_ctx *ctx, struct config_node *node)

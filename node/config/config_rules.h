@@ -8,6 +8,7 @@
 #include "config_schema.h"
 
 config_rule config_rule_listen_address;
+config_rule config_rule_admin_socket;
 config_rule config_rule_network;
 config_rule config_rule_token;          /* a field name, method or the like (RFC 9110 5.6.2) */
 config_rule config_rule_optional_token; /* or nothing at all */

@@ -171,7 +171,7 @@ static const struct config_key compression_keys[] = {
 DEFINE_SECTION(compression, struct compression_settings);
 
 static const struct config_key admin_keys[] = {
-    TEXT("socket", struct admin_settings, socket, "auto"),
+    TEXT("socket", struct admin_settings, socket, "auto", .rule = config_rule_admin_socket),
     NUMBER("mode", CONFIG_MODE, struct admin_settings, mode, 0, 0777, "0660"),
 };
 DEFINE_SECTION(admin, struct admin_settings);

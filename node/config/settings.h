@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "weir/arena.h"
+#include "admin_settings.h"
 #include "cache_settings.h"
 #include "exchange_settings.h"
 #include "net_settings.h"

@@ -34,10 +34,4 @@ struct forward_settings {
     const char *request_id_field; /* "X-Request-ID"; "" = none */
 };
 
-/* Where operators reach the node. */
-struct admin_settings {
-    const char *socket; /* path of a Unix socket; "auto": where one can be made; "off" */
-    uint32_t mode;      /* its permissions: 0660 */
-};
-
 #endif

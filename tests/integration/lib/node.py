@@ -83,6 +83,7 @@ class Node:
         self.process = None
         self.expect_exit = 0
         self.address = None
+        self.admin_socket = None
         if config is not None:
             self.write(config)
         self.args = args if args is not None else ["--config", self.config_file]
@@ -95,6 +96,9 @@ class Node:
     def write(self, config):
         text = config
         if isinstance(config, dict):
+            # A socket of its own, out of the way of whatever else runs on this machine.
+            config = dict(config, admin=dict({"socket": self.path("admin.sock")}, **config.get("admin", {})))
+            self.admin_socket = config["admin"]["socket"]
             text = json.dumps(config, indent=1)
             if "error_file" in config.get("log", {}):
                 self.error_file = os.path.join(self.dir, config["log"]["error_file"])
@@ -243,6 +247,19 @@ class Node:
         with open("/proc/%d/stat" % self.pid) as f:
             fields = f.read().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def admin(self, method="GET", path="/v1/cache/stats", body=None, deadline=10):
+        """One request to the admin API: status and what its JSON says (text where it is none)."""
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body)
+        with Client(self.admin_socket, timeout=deadline) as client:
+            data = (body or "").encode() if not isinstance(body, bytes) else body
+            client.send(("%s %s HTTP/1.1\r\nHost: node\r\nContent-Length: %d\r\n\r\n"
+                         % (method, path, len(data))).encode() + data)
+            response = client.response(method)
+        if response.fields.get("content-type") == "application/json":
+            return response.status, json.loads(response.body)
+        return response.status, response.text
 
     # Requests to its first listener.
     def client(self, **kw):

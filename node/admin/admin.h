@@ -1,0 +1,54 @@
+/*
+ * admin.h - the admin API: what operators and weirctl ask of a running node, as HTTP/1.1 and JSON
+ * over a Unix socket (docs/operations.md has the endpoints).
+ *
+ * Everything runs on the control thread and only reads what workers use, or changes it by calls
+ * that any thread may make; no worker ever waits for it. Who may connect is a matter of the
+ * socket's permissions. Each change is logged with the uid and pid of who asked for it.
+ */
+#ifndef ADMIN_H
+#define ADMIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "weir/err.h"
+#include "weir/metrics.h"
+#include "admin_settings.h"
+
+struct admin;
+struct inflight;
+struct net_loop;
+struct purge_table;
+struct site;
+struct tier;
+struct weir_hash_secret;
+
+/* What there is to be seen; borrowed, and outlives the admin side. */
+struct admin_source {
+    struct net_loop *loop; /* the control thread's */
+    struct tier *tier;     /* NULL: no cache */
+    struct inflight *inflight;
+    struct purge_table *purges; /* NULL: no cache */
+    const struct weir_hash_secret *secret;
+    const char *version;
+    /* The newest site; borrowed for the turn. */
+    struct site *(*site)(void *arg);
+    /* Sums of all workers. */
+    void (*metrics)(void *arg, int64_t sum[WEIR_METRICS]);
+    void *arg;
+};
+
+/* NULL: the socket that was named cannot be had (LISTEN), or MEMORY. */
+struct admin *admin_new(const struct admin_source *source, const struct admin_settings *settings,
+                        struct weir_err *err);
+/* Closes what is open, removes the socket. NULL does nothing. */
+void admin_free(struct admin *a);
+
+/* A reload in two steps: opens the new socket if it is another one (false: *err, nothing has
+ * changed), then either moves over to it or forgets it. */
+bool admin_prepare(struct admin *a, const struct admin_settings *settings, struct weir_err *err);
+void admin_commit(struct admin *a);
+void admin_abandon(struct admin *a); /* NULL does nothing */
+
+#endif

@@ -1,0 +1,80 @@
+#include <event2/buffer.h>
+
+#include "weir/metrics.h"
+#include "admin.h"
+#include "admin_endpoints.h"
+#include "inflight.h"
+#include "tier.h"
+
+#define PROMETHEUS_TYPE "text/plain; version=0.0.4; charset=utf-8"
+
+static void put(struct admin_request *r, struct evbuffer *out, const char *name, const char *help,
+                bool gauge, long long value)
+{
+    /* Counters end in _total, as Prometheus names them. */
+    const char *suffix = gauge ? "" : "_total";
+
+    if (evbuffer_add_printf(out, "# HELP weir_%s%s %s\n# TYPE weir_%s%s %s\nweir_%s%s %lld\n", name,
+                            suffix, help, name, suffix, gauge ? "gauge" : "counter", name, suffix,
+                            value) < 0)
+        r->failed = true;
+}
+
+static void put_counters(struct admin_request *r, struct evbuffer *out)
+{
+    int64_t sum[WEIR_METRICS];
+
+    r->source->metrics(r->source->arg, sum);
+    for (int m = 0; m < WEIR_METRICS; m++)
+        put(r, out, weir_metric_name((enum weir_metric)m), weir_metric_help((enum weir_metric)m),
+            weir_metric_is_gauge((enum weir_metric)m), sum[m]);
+}
+
+static void put_tier(struct admin_request *r, struct evbuffer *out)
+{
+    struct tier_stats s;
+
+    if (r->source->tier == NULL)
+        return;
+    tier_stats(r->source->tier, &s);
+    put(r, out, "cache_memory_limit_bytes", "Limit of the memory tier", true,
+        (long long)s.limit_bytes);
+    put(r, out, "cache_memory_used_bytes", "Stored, and evicted but still being sent", true,
+        (long long)s.bytes);
+    put(r, out, "cache_memory_stored_bytes", "Stored", true, (long long)s.stored_bytes);
+    put(r, out, "cache_stored_responses", "Stored responses", true,
+        (long long)(s.responses - s.markers));
+    put(r, out, "cache_markers", "Keys remembered as not worth waiting for", true,
+        (long long)s.markers);
+    put(r, out, "cache_evictions", "Stored responses dropped for room", false,
+        (long long)s.evictions);
+    put(r, out, "cache_refused", "Responses the memory tier had no room for", false,
+        (long long)s.refused);
+    put(r, out, "cache_ghost_hits", "Responses that came back soon after they were evicted", false,
+        (long long)s.ghost_hits);
+}
+
+void admin_metrics(struct admin_request *r)
+{
+    struct evbuffer *out = evbuffer_new();
+
+    if (out == NULL) {
+        admin_refuse(r, 503, "out of memory");
+        return;
+    }
+    if (evbuffer_add_printf(out,
+                            "# HELP weir_build_info Version of this node\n"
+                            "# TYPE weir_build_info gauge\n"
+                            "weir_build_info{version=\"%s\"} 1\n",
+                            r->source->version) < 0)
+        r->failed = true;
+    put_counters(r, out);
+    put_tier(r, out);
+    put(r, out, "cache_fills", "Shared fetches under way", true,
+        (long long)inflight_count(r->source->inflight));
+    if (r->failed)
+        admin_refuse(r, 503, "out of memory");
+    else
+        admin_answer_text(r, PROMETHEUS_TYPE, out);
+    evbuffer_free(out);
+}

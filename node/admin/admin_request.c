@@ -1,0 +1,206 @@
+#include "admin_request.h"
+
+#include <event2/buffer.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "weir/alloc.h"
+#include "weir/log.h"
+
+#define DEPTH_SPACES 1
+
+/* ---- asking ---- */
+
+const char *admin_query(const struct admin_request *r, const char *name)
+{
+    return evhttp_find_header(&r->query, name);
+}
+
+json_t *admin_content(struct admin_request *r)
+{
+    struct evbuffer *in = evhttp_request_get_input_buffer(r->http);
+    size_t len = evbuffer_get_length(in);
+    const char *bytes = len > 0 ? (const char *)evbuffer_pullup(in, -1) : "";
+    json_error_t error;
+    json_t *json;
+
+    if (bytes == NULL) {
+        admin_refuse(r, 503, "out of memory");
+        return NULL;
+    }
+    json = json_loadb(bytes, len, JSON_REJECT_DUPLICATES, &error);
+    if (json == NULL) {
+        admin_refuse(r, 400, "the content is no JSON: %s, line %d", error.text, error.line);
+        return NULL;
+    }
+    if (!json_is_object(json)) {
+        json_decref(json);
+        admin_refuse(r, 400, "the content must be a JSON object");
+        return NULL;
+    }
+    return json;
+}
+
+/* ---- answering ---- */
+
+static const char *reason_of(int status)
+{
+    switch (status) {
+    case 200:
+        return "OK";
+    case 400:
+        return "Bad Request";
+    case 404:
+        return "Not Found";
+    case 405:
+        return "Method Not Allowed";
+    case 409:
+        return "Conflict";
+    default:
+        return "Service Unavailable";
+    }
+}
+
+static void send_buffer(struct admin_request *r, int status, const char *type,
+                        struct evbuffer *content)
+{
+    struct evkeyvalq *out = evhttp_request_get_output_headers(r->http);
+
+    r->answered = true;
+    evhttp_add_header(out, "Content-Type", type);
+    evhttp_add_header(out, "Cache-Control", "no-store");
+    evhttp_send_reply(r->http, status, reason_of(status), content);
+}
+
+static void out_of_memory(struct admin_request *r)
+{
+    r->answered = true;
+    evhttp_send_reply(r->http, 503, reason_of(503), NULL);
+}
+
+void admin_answer_text(struct admin_request *r, const char *type, struct evbuffer *text)
+{
+    send_buffer(r, 200, type, text);
+}
+
+void admin_answer(struct admin_request *r, int status, json_t *body)
+{
+    char *text = NULL;
+    struct evbuffer *content = NULL;
+
+    if (!r->failed && body != NULL) {
+        text = json_dumps(body, JSON_INDENT(DEPTH_SPACES) | JSON_PRESERVE_ORDER);
+        content = evbuffer_new();
+    }
+    if (text != NULL && content != NULL && evbuffer_add_printf(content, "%s\n", text) >= 0)
+        send_buffer(r, status, "application/json", content);
+    else
+        out_of_memory(r);
+    if (content != NULL)
+        evbuffer_free(content);
+    free(text); /* jansson's, by malloc */
+    json_decref(body);
+}
+
+void admin_refuse(struct admin_request *r, int status, const char *fmt, ...)
+{
+    char text[512];
+    json_t *body = json_object();
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    admin_put_span(r, body, "error", weir_span_str(text));
+    admin_answer(r, status, body);
+}
+
+void admin_audit(const struct admin_request *r, const char *fmt, ...)
+{
+    char text[1024];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    weir_log(WEIR_LOG_INFO, "admin: uid=%ld pid=%ld: %s", (long)(int)r->uid, (long)r->pid, text);
+}
+
+/* ---- building ---- */
+
+void admin_put(struct admin_request *r, json_t *object, const char *name, json_t *value)
+{
+    if (json_object_set_new(object, name, value) != 0)
+        r->failed = true;
+}
+
+void admin_put_int(struct admin_request *r, json_t *object, const char *name, int64_t value)
+{
+    admin_put(r, object, name, json_integer(value));
+}
+
+void admin_put_bool(struct admin_request *r, json_t *object, const char *name, bool value)
+{
+    admin_put(r, object, name, json_boolean(value));
+}
+
+/* Each byte from 0x80 up becomes the two of its code point. */
+static json_t *string_of_latin1(struct weir_span s)
+{
+    char *text = weir_malloc(s.len * 2);
+    json_t *json = NULL;
+    size_t n = 0;
+
+    for (size_t i = 0; text != NULL && i < s.len; i++) {
+        unsigned char c = (unsigned char)s.ptr[i];
+
+        if (c >= 0x80)
+            text[n++] = (char)(0xc0 | c >> 6);
+        text[n++] = (char)(c >= 0x80 ? 0x80 | (c & 0x3f) : c);
+    }
+    if (text != NULL)
+        json = json_stringn(text, n);
+    weir_free(text);
+    return json;
+}
+
+json_t *admin_string(struct weir_span bytes)
+{
+    json_t *json = json_stringn(bytes.len > 0 ? bytes.ptr : "", bytes.len);
+
+    return json != NULL || bytes.len == 0 ? json : string_of_latin1(bytes);
+}
+
+void admin_put_span(struct admin_request *r, json_t *object, const char *name,
+                    struct weir_span value)
+{
+    admin_put(r, object, name, value.ptr != NULL ? admin_string(value) : json_null());
+}
+
+void admin_put_text(struct admin_request *r, json_t *object, const char *name, const char *value)
+{
+    admin_put_span(r, object, name, weir_span_str(value));
+}
+
+json_t *admin_put_object(struct admin_request *r, json_t *object, const char *name)
+{
+    json_t *inner = json_object();
+
+    admin_put(r, object, name, inner);
+    return r->failed ? NULL : inner;
+}
+
+json_t *admin_put_array(struct admin_request *r, json_t *object, const char *name)
+{
+    json_t *inner = json_array();
+
+    admin_put(r, object, name, inner);
+    return r->failed ? NULL : inner;
+}
+
+void admin_append(struct admin_request *r, json_t *array, json_t *value)
+{
+    if (json_array_append_new(array, value) != 0)
+        r->failed = true;
+}

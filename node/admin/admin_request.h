@@ -1,0 +1,72 @@
+/*
+ * admin_request.h - one request to the admin API: what it asks, who asks, and how to answer.
+ *
+ * JSON is built without looking at each allocation: what fails is remembered, and the answer is
+ * then 503 instead of half of the truth.
+ */
+#ifndef ADMIN_REQUEST_H
+#define ADMIN_REQUEST_H
+
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "weir/span.h"
+
+struct admin_source;
+struct pattern_scratch;
+struct weir_metrics;
+
+struct admin_request {
+    struct evhttp_request *http;
+    const struct admin_source *source;
+    struct pattern_scratch *scratch; /* of the control thread, like the next */
+    struct weir_metrics *metrics;
+    int64_t started_ms;     /* of the node; monotonic */
+    struct evkeyvalq query; /* parameters, decoded */
+    uid_t uid;              /* who asks; -1 unknown */
+    pid_t pid;
+    bool failed;   /* memory was short while the answer was built */
+    bool answered; /* once, and only once */
+};
+
+/* ---- asking ---- */
+
+/* The first parameter of that name, or NULL. */
+const char *admin_query(const struct admin_request *r, const char *name);
+/* The content as a JSON object, owned by the caller; or NULL, and the refusal has been sent. */
+json_t *admin_content(struct admin_request *r);
+
+/* ---- answering, once ---- */
+
+/* Takes body, which may be NULL after a failure. */
+void admin_answer(struct admin_request *r, int status, json_t *body);
+void admin_answer_text(struct admin_request *r, const char *type, struct evbuffer *text);
+/* {"error": "..."} */
+void admin_refuse(struct admin_request *r, int status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* One line in the error log: what was changed, and by whom. */
+void admin_audit(const struct admin_request *r, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* ---- building ---- */
+
+/* Takes value. NULL as object or value marks the request as failed. */
+void admin_put(struct admin_request *r, json_t *object, const char *name, json_t *value);
+void admin_put_int(struct admin_request *r, json_t *object, const char *name, int64_t value);
+void admin_put_bool(struct admin_request *r, json_t *object, const char *name, bool value);
+/* Bytes that are no UTF-8 are taken for ISO 8859-1. A span without ptr becomes null. */
+void admin_put_span(struct admin_request *r, json_t *object, const char *name,
+                    struct weir_span value);
+void admin_put_text(struct admin_request *r, json_t *object, const char *name, const char *value);
+/* A new object or array inside `object`; borrowed. */
+json_t *admin_put_object(struct admin_request *r, json_t *object, const char *name);
+json_t *admin_put_array(struct admin_request *r, json_t *object, const char *name);
+/* Takes value. */
+void admin_append(struct admin_request *r, json_t *array, json_t *value);
+json_t *admin_string(struct weir_span bytes);
+
+#endif

@@ -1,0 +1,102 @@
+#include <unistd.h>
+
+#include "weir/metrics.h"
+#include "admin.h"
+#include "admin_endpoints.h"
+#include "inflight.h"
+#include "net_loop.h"
+#include "tier.h"
+
+static void put_node(struct admin_request *r, json_t *out)
+{
+    json_t *node = admin_put_object(r, out, "node");
+
+    admin_put_text(r, node, "version", r->source->version);
+    admin_put_int(r, node, "pid", getpid());
+    admin_put_int(r, node, "uptime_s", (r->source->loop->clock.mono_ms - r->started_ms) / 1000);
+}
+
+static void put_tier(struct admin_request *r, json_t *out, const struct tier_stats *s)
+{
+    json_t *memory = admin_put_object(r, out, "memory");
+    json_t *stored = admin_put_object(r, out, "stored");
+
+    admin_put_int(r, memory, "limit_bytes", (int64_t)s->limit_bytes);
+    admin_put_int(r, memory, "used_bytes", (int64_t)s->bytes);
+    admin_put_int(r, memory, "stored_bytes", (int64_t)s->stored_bytes);
+    /* The sums are taken one after the other, while workers go on. */
+    admin_put_int(r, memory, "pinned_bytes",
+                  s->bytes > s->stored_bytes ? (int64_t)(s->bytes - s->stored_bytes) : 0);
+    admin_put_int(r, memory, "small_queue_bytes", (int64_t)s->small_bytes);
+    admin_put_int(r, memory, "main_queue_bytes", (int64_t)s->main_bytes);
+    admin_put_int(r, stored, "responses", (int64_t)(s->responses - s->markers));
+    admin_put_int(r, stored, "markers", (int64_t)s->markers);
+    admin_put_int(r, stored, "puts", (int64_t)s->puts);
+    admin_put_int(r, stored, "refused", (int64_t)s->refused);
+    admin_put_int(r, stored, "evictions", (int64_t)s->evictions);
+    admin_put_int(r, stored, "ghost_hits", (int64_t)s->ghost_hits);
+    admin_put_int(r, stored, "fills", (int64_t)inflight_count(r->source->inflight));
+}
+
+/* Null when nothing was asked for yet. */
+static json_t *ratio(int64_t part, int64_t whole)
+{
+    return whole > 0 ? json_real((double)part / (double)whole) : json_null();
+}
+
+static void put_passes(struct admin_request *r, json_t *requests, const int64_t *sum)
+{
+    static const struct {
+        const char *name;
+        enum weir_metric metric;
+    } rows[] = {
+        {"bypass", WEIR_M_cache_pass_bypass},
+        {"method", WEIR_M_cache_pass_method},
+        {"hit-for-miss", WEIR_M_cache_pass_hit_for_miss},
+        {"collapse-timeout", WEIR_M_cache_pass_collapse_timeout},
+        {"miss", WEIR_M_cache_pass_miss},
+    };
+    json_t *by = admin_put_object(r, requests, "passes_by_reason");
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        admin_put_int(r, by, rows[i].name, sum[rows[i].metric]);
+}
+
+static void put_requests(struct admin_request *r, json_t *out, const int64_t *sum)
+{
+    json_t *requests = admin_put_object(r, out, "requests");
+    json_t *content = admin_put_object(r, out, "content");
+    int64_t hits = sum[WEIR_M_cache_hits] + sum[WEIR_M_cache_stale_hits];
+    int64_t from_store = sum[WEIR_M_cache_hit_bytes];
+
+    admin_put_int(r, requests, "lookups", sum[WEIR_M_cache_lookups]);
+    admin_put_int(r, requests, "hits", sum[WEIR_M_cache_hits]);
+    admin_put_int(r, requests, "stale_hits", sum[WEIR_M_cache_stale_hits]);
+    admin_put_int(r, requests, "misses", sum[WEIR_M_cache_misses]);
+    admin_put_int(r, requests, "collapsed", sum[WEIR_M_cache_collapsed]);
+    admin_put_int(r, requests, "validated", sum[WEIR_M_cache_validated]);
+    admin_put_int(r, requests, "stored", sum[WEIR_M_cache_stores]);
+    admin_put_int(r, requests, "passes", sum[WEIR_M_cache_passes]);
+    put_passes(r, requests, sum);
+    admin_put(r, requests, "hit_ratio", ratio(hits, sum[WEIR_M_cache_lookups]));
+    admin_put_int(r, content, "hit_bytes", from_store);
+    admin_put_int(r, content, "forwarded_bytes", sum[WEIR_M_cache_forwarded_bytes]);
+    admin_put(r, content, "hit_ratio",
+              ratio(from_store, from_store + sum[WEIR_M_cache_forwarded_bytes]));
+}
+
+void admin_cache_stats(struct admin_request *r)
+{
+    json_t *out = json_object();
+    int64_t sum[WEIR_METRICS];
+    struct tier_stats tier = {0};
+
+    r->source->metrics(r->source->arg, sum);
+    if (r->source->tier != NULL)
+        tier_stats(r->source->tier, &tier);
+    put_node(r, out);
+    admin_put_bool(r, out, "enabled", r->source->tier != NULL);
+    put_tier(r, out, &tier);
+    put_requests(r, out, sum);
+    admin_answer(r, 200, out);
+}

@@ -179,6 +179,8 @@ bool exchange_hold(struct weir_exchange *x)
     move_span(&x->target.path, old.ptr, old.len, copy.ptr);
     move_span(&x->target.query, old.ptr, old.len, copy.ptr);
     move_span(&x->target.origin_form, old.ptr, old.len, copy.ptr);
+    move_span(&x->keyed.authority, old.ptr, old.len, copy.ptr);
+    move_span(&x->keyed.query, old.ptr, old.len, copy.ptr);
     for (uint32_t i = 0; i < x->match.captures.count; i++)
         move_span(&x->match.captures.at[i], old.ptr, old.len, copy.ptr);
     x->raw = copy;

@@ -159,7 +159,11 @@ struct weir_exchange {
     struct route_match match;
     char request_id[EXCHANGE_ID_MAX + 1];
 
-    /* LOOKUP */
+    /* LOOKUP: what the key's rules leave of the target */
+    struct {
+        bool sent; /* the cache was asked: the origin gets these instead of the target's */
+        struct weir_span authority, query; /* ptr of query NULL: none */
+    } keyed;
     struct cache_key key;
     char key_buf[CACHE_KEY_INLINE];
     struct stored_response *stored; /* the one being served; a reference */

@@ -9,6 +9,7 @@
 #include "fetch.h"
 #include "http_cache_control.h"
 #include "inflight.h"
+#include "keyed.h"
 #include "reuse.h"
 #include "storable.h"
 #include "stored.h"
@@ -46,35 +47,6 @@ static bool serves(const struct stored_response *r, void *arg)
 static int64_t now_s(const struct weir_exchange *x)
 {
     return x->loop->clock.wall_s;
-}
-
-/* Routes that go by who asks rather than by what is asked may lead to different things under one
- * URL. */
-static bool keyed_by_route(const struct route_settings *r)
-{
-    return r->match.field_count + r->match.cookie_count + r->match.client_count > 0 ||
-           (r->match.query_count > 0 && r->cache.key.query != KEY_QUERY_ALL);
-}
-
-bool lookup_key(struct weir_exchange *x)
-{
-    const struct route_settings *route = x->route->settings;
-    struct cache_key_parts parts = {
-        .class = CACHE_KEY_GET,
-        .scheme = weir_span_str(x->target.https ? "https" : "http"),
-        .authority = x->target.authority,
-        .path = x->target.path,
-        .query = x->target.query,
-        .has_query = x->target.query.ptr != NULL && route->cache.key.query != KEY_QUERY_NONE,
-        .route = keyed_by_route(route) ? weir_span_str(route->name) : WEIR_SPAN_NONE,
-        /* A trusted peer's goes on to the origin, which may build its links from it. */
-        .forwarded =
-            x->peer_trusted ? http_head_value(&x->req, HTTP_F_X_FORWARDED_HOST) : WEIR_SPAN_NONE,
-    };
-
-    return cache_key_build(&x->key, &parts, x->w->secret, x->key_buf, sizeof x->key_buf,
-                           &x->arena) ||
-           weir_fail(&x->err, WEIR_E_MEMORY, "lookup: key", 0);
 }
 
 /* ---- asking for oneself ---- */
@@ -345,11 +317,12 @@ enum exchange_verdict lookup_run(struct weir_exchange *x)
     unsigned variants = 0;
     const char *why;
 
-    if (!lookup_key(x))
+    if (!keyed_build(x))
         return EXCHANGE_FAIL;
     why = bypass(x, &x->fwd);
     if (why != NULL)
         return start_pass(x, x->fwd, x->fwd == FWD_METHOD ? NULL : why);
+    x->keyed.sent = true;
     if (x->route->settings->cache.client_directives) {
         http_cache_control_parse(&x->req, HTTP_F_CACHE_CONTROL, &cc);
         request_cc = &cc;

@@ -10,8 +10,4 @@
 enum exchange_verdict lookup_run(struct weir_exchange *x);
 void lookup_cancel(struct weir_exchange *x);
 
-/* The cache key of x, from its target, fields and route, into x->key. false without memory:
- * x->err. */
-bool lookup_key(struct weir_exchange *x);
-
 #endif

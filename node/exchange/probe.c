@@ -1,7 +1,7 @@
 #include "probe.h"
 
 #include "weir/alloc.h"
-#include "lookup.h"
+#include "keyed.h"
 #include "stages.h"
 
 static void set_up(struct probe *p, const struct probe_place *place)
@@ -50,7 +50,7 @@ static bool find(struct probe *p, struct weir_err *err)
 {
     p->x.secure = p->x.target.https;
     stages_find_route(&p->x);
-    if (p->x.route == NULL || lookup_key(&p->x))
+    if (p->x.route == NULL || keyed_build(&p->x))
         return true;
     *err = p->x.err;
     return false;

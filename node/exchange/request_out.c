@@ -36,6 +36,12 @@ static bool conditional(uint16_t id)
     }
 }
 
+/* The host it is asked for, as far as the origin hears of it. */
+static struct weir_span authority_of(const struct weir_exchange *x)
+{
+    return x->keyed.sent ? x->keyed.authority : x->target.authority;
+}
+
 /* Fields weir writes itself; the client's are left out here. */
 static bool written_anew(const struct request_out *r, const struct forwarding *fwd,
                          const struct http_field *f)
@@ -72,6 +78,8 @@ static bool goes_on(const struct request_out *r, const struct forwarding *fwd,
         return false;
     if ((f->flags & HTTP_FF_FORWARDING) && !fwd->trusted)
         return false;
+    if ((f->flags & HTTP_FF_METHOD) && r->x->keyed.sent)
+        return false; /* the key says GET: whoever asks by it gets no answer to another method */
     if (written_anew(r, fwd, f) || (r->shared && conditional(f->id)))
         return false;
     return !http_head_has(head, HTTP_F_CONNECTION) || (f->flags & HTTP_FF_PROTECTED) ||
@@ -104,6 +112,7 @@ static void put_forwarding(struct http_text *t, const struct request_out *r,
     const struct weir_exchange *x = r->x;
     struct weir_span peer = weir_span(fwd->client, fwd->client_len);
     struct weir_span proto = weir_span_str(x->secure ? "https" : "http");
+    struct weir_span host = authority_of(x);
 
     if (fwd->kind == FORWARDED_X || fwd->kind == FORWARDED_BOTH) {
         if (ours(edited, HTTP_F_X_FORWARDED_FOR)) {
@@ -114,9 +123,9 @@ static void put_forwarding(struct http_text *t, const struct request_out *r,
         if (ours(edited, HTTP_F_X_FORWARDED_PROTO) &&
             (!fwd->trusted || !http_head_has(&x->req, HTTP_F_X_FORWARDED_PROTO)))
             http_text_field(t, http_field_name(HTTP_F_X_FORWARDED_PROTO), proto);
-        if (x->target.authority.len > 0 && ours(edited, HTTP_F_X_FORWARDED_HOST) &&
+        if (host.len > 0 && ours(edited, HTTP_F_X_FORWARDED_HOST) &&
             (!fwd->trusted || !http_head_has(&x->req, HTTP_F_X_FORWARDED_HOST)))
-            http_text_field(t, http_field_name(HTTP_F_X_FORWARDED_HOST), x->target.authority);
+            http_text_field(t, http_field_name(HTTP_F_X_FORWARDED_HOST), host);
     }
     if ((fwd->kind == FORWARDED_RFC7239 || fwd->kind == FORWARDED_BOTH) &&
         ours(edited, HTTP_F_FORWARDED)) {
@@ -129,9 +138,9 @@ static void put_forwarding(struct http_text *t, const struct request_out *r,
         } else {
             http_text_add(t, x->peer->family == AF_UNIX ? WEIR_SPAN_LIT("_unix") : peer);
         }
-        if (x->target.authority.len > 0) {
+        if (host.len > 0) {
             http_text_lit(t, ";host=\"");
-            http_text_add(t, x->target.authority);
+            http_text_add(t, host);
             http_text_lit(t, "\"");
         }
         http_text_lit(t, ";proto=");
@@ -193,13 +202,17 @@ static bool target_of(const struct request_out *r, struct weir_arena *arena, str
     struct template_values v;
     char client[NET_TEXT_MAX];
 
+    bool rekeyed = x->keyed.sent && x->keyed.query.ptr != x->target.query.ptr;
+
     *path = x->target.origin_form;
     *query = WEIR_SPAN_NONE;
-    if (r->route->rewrite == NULL || x->target.form == HTTP_TARGET_ASTERISK)
+    if ((r->route->rewrite == NULL && !rekeyed) || x->target.form == HTTP_TARGET_ASTERISK)
+        return true;
+    *path = x->target.path;
+    *query = rekeyed ? x->keyed.query : x->target.query;
+    if (r->route->rewrite == NULL)
         return true;
     exchange_template_values(x, &v, client);
-    *path = x->target.path;
-    *query = x->target.query;
     return rewrite_path(r->route->rewrite, &v, x->w->scratch, arena, path, err);
 }
 
@@ -256,7 +269,7 @@ static struct weir_span host_of(const struct request_out *r, const struct http_h
         return http_head_value(edited, HTTP_F_HOST);
     if (r->upstream->host != NULL)
         return weir_span_str(r->upstream->host);
-    return r->x->target.authority;
+    return authority_of(r->x);
 }
 
 /* At least as many bytes as the head will take. */
@@ -266,7 +279,7 @@ static size_t room_for(const struct request_out *r, const struct http_head *edit
     const struct weir_exchange *x = r->x;
     const struct site *site = x->site->site;
     size_t room = http_fields_bytes(&x->req) + target + host + x->req.method.len +
-                  3 * x->target.authority.len + site->via_len + 2 * site->pseudonym.len +
+                  3 * authority_of(x).len + site->via_len + 2 * site->pseudonym.len +
                   strlen(site->source.forward->request_id_field) + OWN_FIELDS_BYTES;
 
     if (edited != NULL)

@@ -438,6 +438,51 @@ static void the_longest_request_fits(void **state)
     free(request);
 }
 
+static void what_was_keyed_is_what_is_sent(void **state)
+{
+    struct made m;
+    const char *text;
+
+    (void)state;
+    made_open(&m);
+    m.x.keyed.sent = true;
+    m.x.keyed.authority = weir_span_str("www.example");
+    m.x.keyed.query = weir_span_str("a&b");
+    text = out(&m, "GET /x?b&utm&a HTTP/1.1\r\nHost: a.example\r\n\r\n", (struct request_out){0});
+    assert_has(text, "GET /x?a&b HTTP/1.1\r\n");
+    assert_has(text, "\r\nHost: www.example\r\n");
+    assert_has(text, "\r\nX-Forwarded-Host: www.example\r\n");
+    assert_has(text, ";host=\"www.example\";");
+    assert_lacks(text, "a.example");
+    m.x.keyed.query = WEIR_SPAN_NONE;
+    text = out(&m, "GET /x?b HTTP/1.1\r\nHost: a.example\r\n\r\n", (struct request_out){0});
+    assert_has(text, "GET /x HTTP/1.1\r\n");
+    m.x.keyed.sent = false;
+    text = out(&m, "POST /x?b HTTP/1.1\r\nHost: a.example\r\n\r\n", (struct request_out){0});
+    assert_has(text, "POST /x?b HTTP/1.1\r\nHost: a.example\r\n");
+    made_close(&m);
+}
+
+static void no_other_method_goes_with_what_was_looked_up(void **state)
+{
+    static const char request[] =
+        "GET / HTTP/1.1\r\nHost: x\r\nX-HTTP-Method-Override: DELETE\r\nX-HTTP-Method: PUT\r\n"
+        "X-Method-Override: PATCH\r\nX-Forwarded-Prefix: /a\r\n\r\n";
+    struct made m;
+    const char *text;
+
+    (void)state;
+    made_open(&m);
+    made_trust(&m, "192.0.2.0/24");
+    text = out(&m, request, (struct request_out){0});
+    assert_has(text, "X-HTTP-Method-Override: DELETE\r\n");
+    m.x.keyed.sent = true;
+    text = out(&m, request, (struct request_out){0});
+    assert_lacks(text, "method");
+    assert_has(text, "X-Forwarded-Prefix: /a\r\n");
+    made_close(&m);
+}
+
 #ifdef WEIR_FAULTS
 static void without_memory_there_is_no_request(void **state)
 {
@@ -481,6 +526,8 @@ int main(void)
         cmocka_unit_test(a_trace_context_goes_on_if_it_is_one),
         cmocka_unit_test(a_request_id_is_made_once_and_is_the_clients_only_if_trusted),
         cmocka_unit_test(the_longest_request_fits),
+        cmocka_unit_test(what_was_keyed_is_what_is_sent),
+        cmocka_unit_test(no_other_method_goes_with_what_was_looked_up),
 #ifdef WEIR_FAULTS
         cmocka_unit_test(without_memory_there_is_no_request),
 #endif

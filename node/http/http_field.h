@@ -31,6 +31,10 @@ enum http_field_id {
 /* Content-Length and Transfer-Encoding: written by weir alone, from its own framing. */
 #define HTTP_FF_FRAMING 0x10
 
+/* Of FORWARDING: tells only addresses on the way, or names another method. */
+#define HTTP_FF_ADDRESS 0x20
+#define HTTP_FF_METHOD  0x40
+
 /* The id of a name, any case; HTTP_F_NONE if not known. No allocation, reads only the name. */
 uint16_t http_field_intern(struct weir_span name);
 /*

@@ -33,13 +33,13 @@ static bool cut_pair(struct weir_span part, struct weir_span *name, struct weir_
     return true;
 }
 
-bool cookie_find_in(struct weir_span field_value, struct weir_span name, struct weir_span *value)
+bool cookie_next_in(struct weir_span *rest, struct weir_span name, struct weir_span *value)
 {
-    struct weir_span rest = field_value, part, key, found;
+    struct weir_span part, key, found;
 
     if (name.len == 0)
         return false;
-    while (next_part(&rest, ';', &part)) {
+    while (next_part(rest, ';', &part)) {
         if (!cut_pair(weir_span_trim(part), &key, &found))
             continue;
         if (weir_span_eq(weir_span_trim(key), name)) { /* RFC 6265 5.2 trims, and so do origins */
@@ -48,6 +48,13 @@ bool cookie_find_in(struct weir_span field_value, struct weir_span name, struct 
         }
     }
     return false;
+}
+
+bool cookie_find_in(struct weir_span field_value, struct weir_span name, struct weir_span *value)
+{
+    struct weir_span rest = field_value;
+
+    return cookie_next_in(&rest, name, value);
 }
 
 bool cookie_find(const struct http_head *head, struct weir_span name, struct weir_span *value)

@@ -21,6 +21,9 @@ bool cookie_find(const struct http_head *head, struct weir_span name, struct wei
 /* The same in one Cookie field value. */
 bool cookie_find_in(struct weir_span field_value, struct weir_span name, struct weir_span *value);
 
+/* The next one of that name in what is left of a field value: for those to whom all count. */
+bool cookie_next_in(struct weir_span *rest, struct weir_span name, struct weir_span *value);
+
 /* query: without its '?'. "a", "a=" have the empty value. */
 bool query_find(struct weir_span query, struct weir_span name, struct weir_span *value);
 

@@ -7,10 +7,11 @@
 
 #include "purge_records.h"
 
-#define BUCKETS 4096 /* of newest numbers by hash: 32 KiB, looked at without a lock */
+#define BUCKETS 4096   /* of newest numbers by hash: 32 KiB, looked at without a lock */
+#define WATCHES 262144 /* counters by hash: 1 MiB */
 
 /* What a hash is of. The hash of one kind never equals that of another but by accident. */
-enum domain { OF_URL = 1, OF_PREFIX, OF_TAG, OF_GROUP, OF_HOST, OF_ALL };
+enum domain { OF_URL = 1, OF_LOOSE_URL, OF_PREFIX, OF_TAG, OF_GROUP, OF_HOST, OF_ALL };
 
 struct purge_table {
     const struct weir_hash_secret *secret;
@@ -29,6 +30,8 @@ struct purge_table {
     int64_t floor_soft_time_s; /* from then on what is below floor_soft counts as stale */
     uint64_t applied[PURGE_SCOPES];
     atomic_ullong checks_exact;
+
+    atomic_uint watch[WATCHES];
 };
 
 struct purge_table *purge_new(const struct weir_hash_secret *secret, size_t records_max,
@@ -78,6 +81,12 @@ uint64_t purge_url_hash(const struct purge_table *t, struct weir_span authority,
     /* "/a?" is not "/a": the hash of an empty query is not 0 but by accident. */
     return join(t, OF_URL, hash_of(t, authority), hash_of(t, path),
                 query.ptr != NULL ? hash_of(t, query) : 0);
+}
+
+uint64_t purge_loose_hash(const struct purge_table *t, struct weir_span authority,
+                          struct weir_span path)
+{
+    return join(t, OF_LOOSE_URL, hash_of(t, authority), hash_of(t, path), 0);
 }
 
 /* "[::1]:80" and "host:80" without the port. */
@@ -168,6 +177,8 @@ bool purge_record_make(const struct purge_table *t, const struct purge_target *t
         .scope = target->scope,
         .mode = target->mode,
         .hash = target_hash(t, target),
+        .also =
+            target->scope == PURGE_URL ? purge_loose_hash(t, target->authority, target->path) : 0,
         .length = target->scope == PURGE_PREFIX ? (uint32_t)target->path.len : 0,
         .time_s = now_s,
     };
@@ -206,12 +217,13 @@ static void raise_floor(struct purge_table *t, uint64_t sequence, enum purge_mod
 
 /* Keeps the record in the exact table; what has to leave for it, or itself if there is no memory at
  * all, is remembered by the floor. */
-static void remember(struct purge_table *t, const struct purge_record *r)
+static void remember(struct purge_table *t, const struct purge_record *r, uint64_t hash)
 {
-    struct purge_kept kept = {r->hash, r->sequence, r->time_s, r->mode}, out;
+    struct purge_kept kept = {hash, r->sequence, r->time_s, r->mode}, out;
 
     if (purge_records_add(&t->records, &kept, &out))
         raise_floor(t, out.sequence, out.mode, out.time_s);
+    raise_to(bucket_of(t, hash), r->sequence);
 }
 
 /* The lock is held for writing. */
@@ -221,8 +233,9 @@ static void apply(struct purge_table *t, const struct purge_record *r)
     if (r->scope == PURGE_ALL && r->mode == PURGE_HARD)
         raise_floor(t, r->sequence, PURGE_HARD, r->time_s);
     else
-        remember(t, r);
-    raise_to(bucket_of(t, r->hash), r->sequence);
+        remember(t, r, r->hash);
+    if (r->also != 0)
+        remember(t, r, r->also);
     if (r->scope == PURGE_PREFIX && r->length <= PURGE_PREFIX_MAX) {
         raise_to(&t->prefix[r->length], r->sequence);
         raise_to(&t->newest_prefix, r->sequence);
@@ -231,17 +244,63 @@ static void apply(struct purge_table *t, const struct purge_record *r)
     raise_to(&t->newest, r->sequence); /* last: who sees it sees the rest */
 }
 
+static atomic_uint *watch_of(struct purge_table *t, uint64_t url)
+{
+    return &t->watch[(url >> 32) % WATCHES];
+}
+
+/*
+ * Sequentially consistent, as purge_watch() is: either this sees the fetch that watches, or that
+ * fetch sends its request after the one that is purged for was answered.
+ */
+static bool watched(struct purge_table *t, uint64_t url)
+{
+    return atomic_load(watch_of(t, url)) > 0;
+}
+
+/* Gives it the next number. Here all that is stored watches, so the loose form is left out where
+ * nothing can be covered by it. */
+static uint64_t add(struct purge_table *t, struct purge_record *r)
+{
+    if (!watched(t, r->also))
+        r->also = 0;
+    pthread_rwlock_wrlock(&t->lock);
+    r->sequence = seen(&t->newest) + 1;
+    apply(t, r);
+    pthread_rwlock_unlock(&t->lock);
+    return r->sequence;
+}
+
 uint64_t purge_add(struct purge_table *t, const struct purge_target *target, int64_t now_s)
 {
     struct purge_record r;
 
-    if (!purge_record_make(t, target, now_s, &r))
+    return purge_record_make(t, target, now_s, &r) ? add(t, &r) : 0;
+}
+
+uint64_t purge_invalidate(struct purge_table *t, struct weir_span authority, struct weir_span path,
+                          struct weir_span query, int64_t now_s)
+{
+    struct purge_target target = {.scope = PURGE_URL,
+                                  .mode = PURGE_HARD,
+                                  .authority = authority,
+                                  .path = path,
+                                  .query = query};
+    struct purge_record r;
+
+    if (!purge_record_make(t, &target, now_s, &r) || (!watched(t, r.hash) && !watched(t, r.also)))
         return 0;
-    pthread_rwlock_wrlock(&t->lock);
-    r.sequence = seen(&t->newest) + 1;
-    apply(t, &r);
-    pthread_rwlock_unlock(&t->lock);
-    return r.sequence;
+    return add(t, &r);
+}
+
+void purge_watch(struct purge_table *t, uint64_t url)
+{
+    atomic_fetch_add(watch_of(t, url), 1);
+}
+
+void purge_unwatch(struct purge_table *t, uint64_t url)
+{
+    atomic_fetch_sub_explicit(watch_of(t, url), 1, memory_order_relaxed);
 }
 
 void purge_apply(struct purge_table *t, const struct purge_record *r)
@@ -274,7 +333,6 @@ uint64_t purge_stamp(const struct purge_table *t)
 struct check {
     struct purge_table *t;
     const struct purge_subject *subject;
-    struct weir_span path;
     uint64_t base; /* known to be valid up to here */
 };
 
@@ -284,7 +342,7 @@ static bool any_hash(const struct check *c,
                      bool (*look)(const struct check *c, uint64_t hash, void *arg), void *arg)
 {
     const struct purge_subject *s = c->subject;
-    size_t longest = c->path.len < PURGE_PREFIX_MAX ? c->path.len : PURGE_PREFIX_MAX;
+    size_t longest = s->path.len < PURGE_PREFIX_MAX ? s->path.len : PURGE_PREFIX_MAX;
 
     if (look(c, c->t->all, arg) || look(c, s->url, arg) || look(c, s->host, arg))
         return true;
@@ -294,7 +352,7 @@ static bool any_hash(const struct check *c,
     if (seen(&c->t->newest_prefix) <= c->base)
         return false;
     for (size_t n = 1; n <= longest; n++) {
-        struct weir_span prefix = weir_span(c->path.ptr, n);
+        struct weir_span prefix = weir_span(s->path.ptr, n);
 
         if (seen(&c->t->prefix[n]) > c->base && (look(c, prefix_hash(c->t, s->host, prefix), arg) ||
                                                  look(c, prefix_hash(c->t, 0, prefix), arg)))
@@ -358,12 +416,11 @@ static struct finding check_exactly(const struct check *c)
     return f;
 }
 
-enum purge_verdict purge_check(struct purge_table *t, struct purge_subject *s,
-                               struct weir_span path, int64_t *since_s)
+enum purge_verdict purge_check(struct purge_table *t, struct purge_subject *s, int64_t *since_s)
 {
     uint64_t newest = atomic_load_explicit(&t->newest, memory_order_acquire);
     uint64_t checked = atomic_load_explicit(&s->checked, memory_order_relaxed);
-    struct check c = {t, s, path, checked > s->stamp ? checked : s->stamp};
+    struct check c = {t, s, checked > s->stamp ? checked : s->stamp};
     struct finding f = {PURGE_VALID, 0};
 
     if (c.base >= newest)

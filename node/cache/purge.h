@@ -72,6 +72,7 @@ struct purge_record {
     enum purge_scope scope;
     enum purge_mode mode;
     uint64_t hash;
+    uint64_t also;   /* URL: its purge_loose_hash(); else, or where that does not matter, 0 */
     uint32_t length; /* PREFIX: bytes; else 0 */
     int64_t time_s;
 };
@@ -99,13 +100,24 @@ void purge_apply(struct purge_table *t, const struct purge_record *r);
 void purge_raise_floor(struct purge_table *t, uint64_t sequence, enum purge_mode mode,
                        int64_t time_s);
 
+/*
+ * An unsafe method has changed a URL: a hard purge, but only if something is watched under that URL
+ * (below). What nobody stores needs no record; else requests to ever new URLs would crowd out the
+ * purges that matter. Returns its number, 0 if there was nothing to do.
+ */
+uint64_t purge_invalidate(struct purge_table *t, struct weir_span authority, struct weir_span path,
+                          struct weir_span query, int64_t now_s);
+
 /* ---- asking ---- */
 
-/* What purges may name a response by. */
+/* What purges may name a response by. Belongs to a stored response or a fill, and with it what its
+ * spans and pointers point to. */
 struct purge_subject {
     uint64_t stamp; /* the newest number applied when its fetch began */
-    uint64_t url, host;
-    const uint64_t *tags; /* tags and groups; belong to whoever holds the subject */
+    uint64_t url;   /* purge_url_hash() or purge_loose_hash() */
+    uint64_t host;
+    struct weir_span path;
+    const uint64_t *tags; /* tags and groups */
     uint32_t tag_count;
     atomic_uint_fast64_t checked; /* known to be valid up to this number; purge_check()'s alone */
 };
@@ -114,6 +126,10 @@ struct purge_subject {
 uint64_t purge_stamp(const struct purge_table *t);
 uint64_t purge_url_hash(const struct purge_table *t, struct weir_span authority,
                         struct weir_span path, struct weir_span query);
+/* For what is stored under a part of its query, or a rewritten one: it may be an answer to this
+ * path with any query, so a purge of any of those covers it. */
+uint64_t purge_loose_hash(const struct purge_table *t, struct weir_span authority,
+                          struct weir_span path);
 uint64_t purge_host_hash(const struct purge_table *t, struct weir_span authority);
 uint64_t purge_tag_hash(const struct purge_table *t, struct weir_span tag);
 uint64_t purge_group_hash(const struct purge_table *t, struct weir_span scheme,
@@ -125,9 +141,15 @@ enum purge_verdict {
     PURGE_DEAD,  /* purged for good */
 };
 
-/* path: of the request it is stored for. *since_s (set for STALE alone): stale from then on. */
-enum purge_verdict purge_check(struct purge_table *t, struct purge_subject *s,
-                               struct weir_span path, int64_t *since_s);
+/* *since_s: for STALE, stale from then on. */
+enum purge_verdict purge_check(struct purge_table *t, struct purge_subject *s, int64_t *since_s);
+
+/*
+ * From watch to unwatch something may be stored, or be under way, under this URL (the `url` of a
+ * subject). A fetch watches before it takes its stamp, what it stores watches in its turn.
+ */
+void purge_watch(struct purge_table *t, uint64_t url);
+void purge_unwatch(struct purge_table *t, uint64_t url);
 
 /* ---- seeing ---- */
 

@@ -103,26 +103,29 @@ static void add_tag(struct collecting *c, struct weir_span tag)
     c->count++;
 }
 
-static void add_field(struct collecting *c, const struct http_field *field)
+static void add_tags(struct collecting *c, struct weir_span value, bool commas)
 {
-    struct weir_span rest = field->value, tag;
-    bool commas = field->id != HTTP_F_SURROGATE_KEY;
+    struct weir_span tag;
 
-    while (tags_next(&rest, commas, &tag))
+    while (tags_next(&value, commas, &tag))
         add_tag(c, tag);
 }
 
 static bool collect(struct collecting *c, struct weir_arena *arena)
 {
     const struct http_head *head = c->q->response;
+    bool any = false;
 
     c->count = c->text_len = 0;
     for (size_t i = 0; i < c->q->field_count; i++) {
         const struct http_field *field = http_head_find(head, weir_span_str(c->q->fields[i]));
 
+        any = any || field != NULL;
         for (; field != NULL; field = http_head_next(head, field))
-            add_field(c, field);
+            add_tags(c, field->value, field->id != HTTP_F_SURROGATE_KEY);
     }
+    if (!any)
+        add_tags(c, c->q->kept, false);
     return each_string(head, HTTP_F_CACHE_GROUPS, arena, add_group, c);
 }
 

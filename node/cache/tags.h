@@ -34,6 +34,9 @@ struct tags_question {
     const char *const *fields; /* names of the fields that carry tags */
     size_t field_count;
     struct weir_span scheme, authority; /* the origin, for groups */
+    /* Tags where the response has none of those fields: what a 304 does not say stays. As `text`.
+     */
+    struct weir_span kept;
 };
 
 /* The next tag of a field's value; *rest begins as the value. commas: they separate too, as spaces

@@ -42,7 +42,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-static struct tags tags_in(struct fixture *f, const char *lines)
+static struct tags tags_after(struct fixture *f, const char *kept, const char *lines)
 {
     static struct policy_head p;
     struct tags tags;
@@ -52,10 +52,16 @@ static struct tags tags_in(struct fixture *f, const char *lines)
         .field_count = 2,
         .scheme = S("https"),
         .authority = S("a.example"),
+        .kept = weir_span_str(kept),
     };
 
     assert_true(tags_of(&tags, &q, f->table, &f->arena));
     return tags;
+}
+
+static struct tags tags_in(struct fixture *f, const char *lines)
+{
+    return tags_after(f, NULL, lines);
 }
 
 static bool has_tag(const struct fixture *f, struct tags t, const char *tag)
@@ -118,6 +124,19 @@ static void all_lines_of_all_fields_count(void **state)
 
     assert_int_equal(t.count, 4);
     assert_text(t, "a b c d");
+}
+
+static void tags_stay_where_nothing_new_is_said(void **state)
+{
+    struct tags t = tags_after(*state, "a b,c", "Cache-Groups: \"g\"");
+
+    assert_int_equal(t.count, 3);
+    assert_true(has_tag(*state, t, "b,c"));
+    assert_true(has_group(*state, t, "g"));
+    t = tags_after(*state, "a b,c", "Cache-Tag: d");
+    assert_text(t, "d");
+    t = tags_after(*state, "a b,c", "Cache-Tag:");
+    assert_int_equal(t.count, 0);
 }
 
 static void tags_compare_as_bytes(void **state)
@@ -235,6 +254,7 @@ int main(void)
         cmocka_unit_test(surrogate_keys_are_separated_by_spaces_alone),
         cmocka_unit_test(cache_tags_are_separated_by_commas_or_spaces),
         cmocka_unit_test(all_lines_of_all_fields_count),
+        cmocka_unit_test(tags_stay_where_nothing_new_is_said),
         cmocka_unit_test(tags_compare_as_bytes),
         cmocka_unit_test(groups_are_strings_of_a_structured_field),
         cmocka_unit_test(groups_of_another_origin_are_others),

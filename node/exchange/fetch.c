@@ -11,6 +11,7 @@
 #include "origin_state.h"
 #include "request_out.h"
 #include "response_in.h"
+#include "resume.h"
 #include "sticky.h"
 #include "storable.h"
 #include "stored.h"
@@ -40,13 +41,16 @@ struct fetch {
     struct origin_request request;
     struct origin_fetch origin;
     int64_t request_time_s;
+    unsigned resumes;      /* times the rest was asked for */
+    uint64_t rest_end;     /* the byte behind the last of the rest being read */
+    struct weir_err broke; /* why it had to be asked for */
     struct net_deferred wake, gone;
     /* always written before they are read: not cleared when a fetch is used again */
     struct http_head trailers;
     struct vary_spec vary;
 };
 
-static const struct origin_events origin_events;
+static const struct origin_events origin_events, rest_events;
 static void on_space(void *arg);
 static void on_abandoned(void *arg);
 static const struct fill_owner fill_owner = {on_space, on_abandoned};
@@ -720,10 +724,80 @@ static void on_end(void *arg)
     finish(f);
 }
 
+/* ---- the rest of what broke off ---- */
+
+/* False: it is not asked for. */
+static bool ask_for_rest(struct fetch *f, const struct weir_err *err)
+{
+    const struct fill *fill = f->fill;
+    struct weir_span head;
+
+    if (fill->state != FILL_OPEN || !resume_cause(err->code) || f->request.method != HTTP_M_GET ||
+        f->request.body != NULL || f->resumes >= f->upstream->settings->retries ||
+        !resume_possible(&fill->head) || fill->bytes >= (uint64_t)fill->head.length)
+        return false;
+    head = resume_request(f->request.head, &fill->head, fill->bytes, &f->arena);
+    if (head.ptr == NULL || !retry_budget_take(&f->upstream->budget, f->w->loop->clock.mono_us))
+        return false;
+    f->resumes++;
+    f->broke = *err;
+    f->request.head = head;
+    weir_metric_add(f->w->metrics, WEIR_M_origin_resumes, 1);
+    weir_log(WEIR_LOG_INFO, "upstream %s: a response broke off after %llu of %lld bytes, resuming",
+             f->upstream->settings->name, (unsigned long long)fill->bytes,
+             (long long)fill->head.length);
+    origin_fetch_start(&f->origin, f->upstream, &f->request, &BALANCE_HINT_NONE, &rest_events, f);
+    return true;
+}
+
+/* What came for the rest is not it: the body ends where it broke off. */
+static void give_up_rest(struct fetch *f)
+{
+    struct weir_err err = f->broke;
+
+    give_up(f, &err);
+}
+
+static void on_rest_head(void *arg, const struct http_head *head,
+                         const struct http_framing *framing)
+{
+    struct fetch *f = arg;
+
+    if (!resume_fits(&f->fill->head, f->fill->bytes, head, framing, &f->rest_end))
+        give_up_rest(f);
+}
+
+static bool on_rest_data(void *arg, struct weir_slice s, bool last)
+{
+    struct fetch *f = arg;
+    uint64_t at = f->fill->bytes + s.len;
+
+    if (at > f->rest_end) { /* more than its Content-Range says */
+        weir_blob_unref(s.blob);
+        give_up_rest(f);
+        return true;
+    }
+    return on_data(f, s, last && at == (uint64_t)f->fill->head.length);
+}
+
+/* The origin may have given less than was asked for: then there is a further rest. */
+static void on_rest_end(void *arg)
+{
+    struct fetch *f = arg;
+    bool whole = f->fill->bytes == (uint64_t)f->fill->head.length;
+
+    if (whole || f->fill->state != FILL_OPEN)
+        on_end(f);
+    else if (!ask_for_rest(f, &f->broke))
+        give_up_rest(f);
+}
+
 static void on_fail(void *arg, const struct weir_err *err)
 {
     struct fetch *f = arg;
 
+    if (ask_for_rest(f, err))
+        return;
     if (weir_log_enabled(WEIR_LOG_INFO) && err->code != WEIR_E_CLIENT_GONE)
         weir_log_err(WEIR_LOG_INFO, f->upstream->settings->name,
                      err); /* readers may end f, and its site */
@@ -747,3 +821,5 @@ static void on_upgraded(void *arg, int fd, const struct http_head *head, struct 
 
 static const struct origin_events origin_events = {on_interim, on_head, on_data,
                                                    on_end,     on_fail, on_upgraded};
+static const struct origin_events rest_events = {on_interim,  on_rest_head, on_rest_data,
+                                                 on_rest_end, on_fail,      NULL};

@@ -78,6 +78,12 @@ static void stores_little(struct test_node *t)
     t->cache.object_max_bytes = 10;
 }
 
+static void retries(struct test_node *t)
+{
+    t->upstream.retries = 1;
+    t->upstream.retry_budget_percent = 100;
+}
+
 #define THRICE(...)                                                                                \
     {                                                                                              \
         {__VA_ARGS__}, {__VA_ARGS__}, {__VA_ARGS__},                                               \
@@ -214,6 +220,16 @@ static const struct scenario scenarios[] = {
                           "Content-Length: 36\r\n\r\n" BODY},
                 {.reply = "HTTP/1.1 206 P\r\nContent-Range: bytes 0-35/3600\r\n"
                           "Content-Length: 36\r\n\r\n" BODY}}},
+    {.name = "a response that breaks off and is completed",
+     .request = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+     .answers = 1,
+     .body = BODY,
+     .status = 200,
+     .set = retries,
+     .script = {{.reply = FRESH "ETag: \"a\"\r\nContent-Length: 36\r\n\r\n0123456789",
+                 .close = true},
+                {.reply = "HTTP/1.1 206 P\r\nETag: \"a\"\r\nContent-Range: bytes 10-35/36\r\n"
+                          "Content-Length: 26\r\n\r\nabcdefghijklmnopqrstuvwxyz"}}},
     {.name = "an upload with a length",
      .request = "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nfirst",
      .later = "other",

@@ -1,0 +1,365 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "weir/alloc.h"
+#include "ctl.h"
+#include "ctl_find.h"
+#include "ctl_http.h"
+#include "ctl_text.h"
+
+#define BAR_WIDTH 30
+
+/* ---- asking ---- */
+
+static enum ctl_exit complain(const struct weir_err *err)
+{
+    char text[512];
+
+    fprintf(stderr, "weirctl: %s\n", weir_err_str(err, text, sizeof text));
+    return CTL_USAGE;
+}
+
+static enum ctl_exit refused(const struct ctl_answer *a)
+{
+    const char *why = json_string_value(json_object_get(a->json, "error"));
+
+    fputs("weirctl: the node says: ", stderr);
+    ctl_put(stderr, why != NULL ? why : "nothing");
+    fprintf(stderr, " (%d)\n", a->status);
+    return a->status >= 500 ? CTL_DOWN : CTL_USAGE;
+}
+
+static void print_json(const json_t *json)
+{
+    json_dumpf(json, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+    putchar('\n');
+}
+
+static enum ctl_exit ask(const struct ctl_options *o, const char *method, const char *target,
+                         const json_t *body, struct ctl_answer *a)
+{
+    char path[WEIR_ADMIN_PATH_MAX];
+    struct weir_err err = {0};
+    int fd = ctl_connect(o->socket, path, &err);
+    bool ok = fd >= 0 && ctl_ask(fd, method, target, body, a, &err);
+
+    if (fd >= 0)
+        close(fd);
+    return ok ? CTL_FINE : complain(&err);
+}
+
+enum ctl_exit ctl_call(const struct ctl_options *o, const char *method, const char *target,
+                       const json_t *body, json_t **out)
+{
+    struct ctl_answer a = {0};
+    enum ctl_exit status = ask(o, method, target, body, &a);
+
+    *out = NULL;
+    if (status == CTL_FINE && (a.status != 200 || a.json == NULL))
+        status = refused(&a);
+    if (status == CTL_FINE) {
+        *out = json_incref(a.json);
+        if (o->json)
+            print_json(a.json);
+    }
+    ctl_answer_free(&a);
+    return status;
+}
+
+json_t *ctl_at(const json_t *object, const char *name, const char *inner)
+{
+    json_t *value = json_object_get(object, name);
+
+    return inner != NULL ? json_object_get(value, inner) : value;
+}
+
+int64_t ctl_int(const json_t *object, const char *name, const char *inner)
+{
+    return json_integer_value(ctl_at(object, name, inner));
+}
+
+const char *ctl_str(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+
+    return text != NULL ? text : "";
+}
+
+/* ---- stats ---- */
+
+static void title(const struct ctl_options *o, const char *text)
+{
+    char padded[32];
+
+    snprintf(padded, sizeof padded, "%-10s", text);
+    ctl_paint(stdout, o->colours, CTL_BOLD, padded);
+}
+
+static void row(const char *name, const char *value)
+{
+    printf("  %-26s%14s\n", name, value);
+}
+
+static void count_row(const json_t *a, const char *name, const char *part, const char *member)
+{
+    char text[CTL_TEXT_MAX];
+
+    row(name, ctl_count(text, ctl_int(a, part, member)));
+}
+
+static void bytes_row(const json_t *a, const char *name, const char *part, const char *member)
+{
+    char text[CTL_TEXT_MAX];
+
+    row(name, ctl_bytes(text, ctl_int(a, part, member)));
+}
+
+static void ratio_row(const json_t *a, const char *name, const char *part)
+{
+    const json_t *ratio = ctl_at(a, part, "hit_ratio");
+    char text[CTL_TEXT_MAX];
+
+    row(name, json_is_number(ratio) ? ctl_percent(text, json_number_value(ratio)) : "-");
+}
+
+static void print_memory(const struct ctl_options *o, const json_t *a)
+{
+    int64_t limit = ctl_int(a, "memory", "limit_bytes"), used = ctl_int(a, "memory", "used_bytes");
+    double part = limit > 0 ? (double)used / (double)limit : 0;
+    int full = (int)(part * BAR_WIDTH + 0.5);
+    char text[CTL_TEXT_MAX], bar[BAR_WIDTH + 1];
+
+    memset(bar, '.', BAR_WIDTH);
+    memset(bar, '#', (size_t)(full < BAR_WIDTH ? full : BAR_WIDTH));
+    bar[BAR_WIDTH] = '\0';
+    title(o, "memory");
+    printf("[");
+    ctl_paint(stdout, o->colours, part > 0.97 ? CTL_YELLOW : CTL_GREEN, bar);
+    printf("] %s", ctl_percent(text, part));
+    printf(" of %s\n", ctl_bytes(text, limit));
+    bytes_row(a, "stored", "memory", "stored_bytes");
+    bytes_row(a, "being sent, no more stored", "memory", "pinned_bytes");
+}
+
+static void print_stored(const struct ctl_options *o, const json_t *a)
+{
+    title(o, "stored");
+    putchar('\n');
+    count_row(a, "responses", "stored", "responses");
+    count_row(a, "markers (not worth waiting)", "stored", "markers");
+    count_row(a, "fetches under way", "stored", "fills");
+    count_row(a, "put in", "stored", "puts");
+    count_row(a, "evicted for room", "stored", "evictions");
+    count_row(a, "came back after eviction", "stored", "ghost_hits");
+    count_row(a, "refused: no room", "stored", "refused");
+}
+
+static void print_requests(const struct ctl_options *o, const json_t *a)
+{
+    const json_t *reasons = ctl_at(a, "requests", "passes_by_reason");
+    const char *reason;
+    json_t *n;
+
+    title(o, "requests");
+    putchar('\n');
+    ratio_row(a, "hit ratio", "requests");
+    ratio_row(a, "hit ratio of content", "content");
+    count_row(a, "hits", "requests", "hits");
+    count_row(a, "hits, stale", "requests", "stale_hits");
+    count_row(a, "misses", "requests", "misses");
+    count_row(a, "shared another's fetch", "requests", "collapsed");
+    count_row(a, "validated by a 304", "requests", "validated");
+    count_row(a, "passed on", "requests", "passes");
+    json_object_foreach((json_t *)(uintptr_t)reasons, reason, n)
+    {
+        char name[64], text[CTL_TEXT_MAX];
+
+        if (json_integer_value(n) == 0)
+            continue;
+        snprintf(name, sizeof name, "  for %s", reason);
+        row(name, ctl_count(text, json_integer_value(n)));
+    }
+}
+
+static void print_purges(const struct ctl_options *o, const json_t *a)
+{
+    if (json_object_get(a, "purges") == NULL)
+        return;
+    title(o, "purges");
+    putchar('\n');
+    count_row(a, "newest", "purges", "sequence");
+    count_row(a, "remembered", "purges", "records");
+    bytes_row(a, "memory", "purges", "bytes");
+}
+
+enum ctl_exit ctl_cache_stats(const struct ctl_options *o)
+{
+    char up[CTL_TEXT_MAX];
+    json_t *a;
+    enum ctl_exit status = ctl_call(o, "GET", "/v1/cache/stats", NULL, &a);
+    bool enabled = json_is_true(json_object_get(a, "enabled"));
+
+    if (status == CTL_FINE && !o->json) {
+        title(o, "node");
+        printf("weir ");
+        ctl_put(stdout, ctl_str(json_object_get(a, "node"), "version"));
+        printf(", pid %" PRId64 ", up %s\n", ctl_int(a, "node", "pid"),
+               ctl_seconds(up, ctl_int(a, "node", "uptime_s")));
+        if (!enabled)
+            puts("the cache is off: cache.memory is 0");
+        print_memory(o, a);
+        print_stored(o, a);
+        print_requests(o, a);
+        print_purges(o, a);
+    }
+    json_decref(a);
+    return status == CTL_FINE && !enabled ? CTL_DEGRADED : status;
+}
+
+/* ---- get ---- */
+
+/* "name=" and the value, encoded, behind what is there. false without memory. */
+static bool add_parameter(char **target, const char *name, const char *value)
+{
+    char *encoded = ctl_encode(value);
+    size_t len = strlen(*target), room;
+    char *longer = NULL;
+
+    if (encoded != NULL) {
+        room = len + strlen(name) + strlen(encoded) + 3;
+        longer = weir_realloc(*target, room);
+    }
+    if (longer != NULL) {
+        snprintf(longer + len, room - len, "%c%s=%s", strchr(longer, '?') != NULL ? '&' : '?', name,
+                 encoded);
+        *target = longer;
+    }
+    weir_free(encoded);
+    return longer != NULL;
+}
+
+/* example.org/a is http://example.org/a. Returns owned. */
+static char *whole_url(const char *url)
+{
+    char *out = weir_malloc(strlen(url) + 8);
+
+    if (out != NULL)
+        sprintf(out, "%s%s", strstr(url, "://") == NULL && url[0] != '/' ? "http://" : "", url);
+    return out;
+}
+
+static char *entry_target(const struct ctl_options *o)
+{
+    static const char path[] = "/v1/cache/entry";
+    char *target = weir_strndup(path, sizeof path - 1), *url = whole_url(o->words.at[2]);
+    bool ok = target != NULL && url != NULL && add_parameter(&target, "url", url);
+
+    for (unsigned i = 0; ok && i < o->fields.count; i++)
+        ok = add_parameter(&target, "field", o->fields.at[i]);
+    weir_free(url);
+    if (ok)
+        return target;
+    weir_free(target);
+    return NULL;
+}
+
+enum ctl_exit ctl_cache_get(const struct ctl_options *o)
+{
+    char *target = entry_target(o);
+    enum ctl_exit status;
+    bool found;
+    json_t *a;
+
+    if (target == NULL) {
+        fputs("weirctl: out of memory\n", stderr);
+        return CTL_DOWN;
+    }
+    status = ctl_call(o, "GET", target, NULL, &a);
+    weir_free(target);
+    if (status != CTL_FINE)
+        return status;
+    found = o->json ? json_array_size(json_object_get(a, "stored")) > 0 : ctl_entry_print(o, a);
+    json_decref(a);
+    return found ? CTL_FINE : CTL_DEGRADED;
+}
+
+/* ---- purge ---- */
+
+static enum ctl_exit purge(const struct ctl_options *o, const char *scope, json_t *what)
+{
+    json_t *body = json_pack("{s:s, s:s, s:o*}", "scope", scope, "mode", o->hard ? "hard" : "soft",
+                             scope, what);
+    enum ctl_exit status;
+    json_t *a;
+
+    if (body == NULL) {
+        fputs("weirctl: out of memory\n", stderr);
+        return CTL_DOWN;
+    }
+    status = ctl_call(o, "POST", "/v1/cache/purge", body, &a);
+    json_decref(body);
+    if (status == CTL_FINE && !o->json)
+        printf("purged, %s: sequence %" PRId64 ", took %.3f ms\n",
+               o->hard ? "hard: gone at once" : "soft: stale from now on",
+               ctl_int(a, "sequence", NULL), (double)ctl_int(a, "took_us", NULL) / 1000);
+    json_decref(a);
+    return status;
+}
+
+static enum ctl_exit purge_each(const struct ctl_options *o, const char *scope,
+                                const struct ctl_list *list, bool urls)
+{
+    enum ctl_exit status = CTL_FINE;
+
+    for (unsigned i = 0; status == CTL_FINE && i < list->count; i++) {
+        char *url = urls ? whole_url(list->at[i]) : NULL;
+
+        status = purge(o, scope, json_string(url != NULL ? url : list->at[i]));
+        weir_free(url);
+    }
+    return status;
+}
+
+static enum ctl_exit purge_tags(const struct ctl_options *o)
+{
+    json_t *tags = json_array();
+
+    for (unsigned i = 0; i < o->tags.count; i++)
+        json_array_append_new(tags, json_string(o->tags.at[i]));
+    return purge(o, "tag", tags);
+}
+
+enum ctl_exit ctl_cache_purge(const struct ctl_options *o)
+{
+    enum ctl_exit status = CTL_FINE;
+
+    if (o->all)
+        return purge(o, "all", NULL);
+    if (o->tags.count > 0)
+        status = purge_tags(o);
+    if (status == CTL_FINE)
+        status = purge_each(o, "host", &o->hosts, false);
+    if (status == CTL_FINE)
+        status = purge_each(o, "prefix", &o->prefixes, true);
+    if (status == CTL_FINE)
+        status = purge_each(o, "url", &o->urls, true);
+    return status;
+}
+
+/* ---- metrics ---- */
+
+enum ctl_exit ctl_metrics(const struct ctl_options *o)
+{
+    struct ctl_answer a = {0};
+    enum ctl_exit status = ask(o, "GET", "/metrics", NULL, &a);
+
+    if (status == CTL_FINE && a.status != 200)
+        status = refused(&a);
+    else if (status == CTL_FINE)
+        fputs(a.text, stdout);
+    ctl_answer_free(&a);
+    return status;
+}

@@ -18,6 +18,7 @@
 #include "net_listener.h"
 #include "net_peers.h"
 #include "origin_state.h"
+#include "purge.h"
 #include "site.h"
 #include "tier.h"
 #include "worker.h"
@@ -541,7 +542,9 @@ static bool make_shared(struct runtime *rt, struct weir_err *err)
         (rt->shared.peers = net_peers_new(&rt->secret, err)) == NULL ||
         (rt->shared.inflight = inflight_new(err)) == NULL)
         return false;
-    if (s->cache.memory_bytes > 0 && (rt->shared.tier = tier_new(&tier, err)) == NULL)
+    if (s->cache.memory_bytes > 0 &&
+        ((rt->shared.tier = tier_new(&tier, err)) == NULL ||
+         (rt->shared.purges = purge_new(&rt->secret, 0, err)) == NULL))
         return false;
     if (s->log.access_format != ACCESS_LOG_OFF &&
         (rt->access = open_access(s, rt->worker_count, err)) == NULL)
@@ -599,6 +602,7 @@ static bool make_admin(struct runtime *rt, struct weir_err *err)
         .loop = &rt->control,
         .tier = rt->shared.tier,
         .inflight = rt->shared.inflight,
+        .purges = rt->shared.purges,
         .secret = &rt->secret,
         .version = rt->options.version,
         .site = newest_site,
@@ -689,6 +693,7 @@ static void tear_down(struct runtime *rt)
     site_unref(rt->site);
     weir_sink_close(rt->access);
     tier_free(rt->shared.tier);
+    purge_free(rt->shared.purges);
     inflight_free(rt->shared.inflight);
     net_peers_free(rt->shared.peers);
     origin_registry_free(rt->registry);

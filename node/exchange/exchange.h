@@ -46,6 +46,7 @@
 
 struct fetch;
 struct inflight;
+struct purge_table;
 struct sub_exchange;
 struct tier;
 struct weir_exchange;
@@ -65,8 +66,9 @@ struct exchange_worker {
     struct weir_metrics *metrics;
     struct site_worker *site; /* what new exchanges begin with */
     struct origin_client origins;
-    struct tier *tier;         /* shared; NULL: no cache */
-    struct inflight *inflight; /* shared */
+    struct tier *tier;          /* shared; NULL: no cache */
+    struct inflight *inflight;  /* shared */
+    struct purge_table *purges; /* shared; NULL where tier is */
     const struct weir_hash_secret *secret;
     struct weir_sink *access;   /* shared; NULL: none */
     const atomic_int *pressure; /* shared: enum exchange_pressure; NULL: never any */

@@ -412,8 +412,9 @@ static enum http_parsed after_status(struct cursor *c)
 {
     struct http_parser *p = c->p;
 
-    if (c->head->status < 100 || c->head->status > 599)
-        return malformed(c, "status outside 100 to 599");
+    /* 600 to 999 have no meaning (RFC 9110 15), but are in use: they are the client's to judge. */
+    if (c->head->status < 100)
+        return malformed(c, "status below 100");
     if (at_end(c))
         return need_more(c);
     if (here(c) != ' ' && here(c) != '\r')

@@ -48,7 +48,8 @@ class Response:
 
     @property
     def hit(self):
-        return "hit" in [p.strip() for p in self.cache_status.split(";")]
+        """What the last cache, ours, says."""
+        return "hit" in [p.strip() for p in self.cache_status.split(",")[-1].split(";")]
 
     def __repr__(self):
         return "<%d %s %r>" % (self.status, self.fields, self.body[:200])

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cache_status.h"
+#include "compose.h"
 #include "deliver_range.h"
 #include "edits.h"
 #include "http_text.h"
@@ -23,6 +24,7 @@ struct source {
     struct exchange_body body;
     const struct stored_response
         *stored;   /* whose bytes are all at hand; NULL: they come by `body` */
+    bool page;     /* a template: what goes out is made of it */
     bool announce; /* ranges are answered, and the head does not say so yet */
 };
 
@@ -90,7 +92,7 @@ static void put_extra(struct weir_exchange *x, const struct source *s, bool has_
     struct http_text t;
 
     http_text_init(&t, x->extra, sizeof x->extra);
-    if (has_age)
+    if (has_age && !s->page)
         put_age(&t, x->age);
     if (site->source.forward->via)
         http_text_bytes(&t, site->via, site->via_len);
@@ -204,6 +206,17 @@ static bool judge(struct weir_exchange *x, const struct source *s, struct http_h
     return outcome != RANGE_FAILED;
 }
 
+/* A template: the page is neither conditional nor sent in parts, and nobody else's. */
+static bool deliver_page(struct weir_exchange *x, struct source *s, struct http_head *view)
+{
+    s->page = true;
+    s->announce = false;
+    x->response.length = -1;
+    if (!compose_head(x, view))
+        return weir_fail(&x->err, WEIR_E_MEMORY, "deliver: head", 0);
+    return compose_begin(x) && edit(x, view) && serialize(x, view);
+}
+
 /* The common end: as it stands if nothing has to change, the usual case. */
 static bool deliver(struct weir_exchange *x, struct source *s)
 {
@@ -222,10 +235,13 @@ static bool deliver(struct weir_exchange *x, struct source *s)
     r->bodiless = x->req.method_id == HTTP_M_HEAD || http_status_bodiless(s->status);
     if (r->bodiless)
         r->body = BODY_EMPTY;
-    if (!conditional && !ranged && x->route->response_edits == NULL)
+    if (!conditional && !ranged && x->route->response_edits == NULL &&
+        !x->route->settings->cache.esi.enabled)
         return true;
     if (!response_in_view(&view, s->fields, s->field_count, s->status, &x->arena))
         return weir_fail(&x->err, WEIR_E_MEMORY, "deliver: head", 0);
+    if (x->route->settings->cache.esi.enabled && compose_applies(x, &view))
+        return deliver_page(x, s, &view);
     if (!judge(x, s, &view, conditional, ranged, &changed))
         return false;
     if (!changed && x->route->response_edits == NULL)

@@ -65,6 +65,15 @@ static void respond(struct weir_exchange *x)
     x->client->respond(x);
 }
 
+/* The answer is known. A page made of fragments may have to wait for the first of them. */
+static bool goes_out(struct weir_exchange *x)
+{
+    if (x->compose == NULL || x->stage == STAGE_COMPOSE)
+        return true;
+    x->stage = STAGE_COMPOSE;
+    return false;
+}
+
 static void run(struct weir_exchange *x)
 {
     while (exchange_stages[x->stage].run != NULL) {
@@ -80,8 +89,11 @@ static void run(struct weir_exchange *x)
             respond(x);
             return;
         case EXCHANGE_REPLY:
-            respond(x);
-            return;
+            if (goes_out(x)) {
+                respond(x);
+                return;
+            }
+            break;
         }
     }
     assert(!"the last stage replies, waits or fails");
@@ -112,7 +124,10 @@ void exchange_resume(struct weir_exchange *x, enum exchange_verdict verdict)
         run(x);
         break;
     case EXCHANGE_REPLY:
-        respond(x);
+        if (goes_out(x))
+            respond(x);
+        else
+            run(x);
         break;
     case EXCHANGE_FAIL:
         reply_with_error(x);

@@ -44,6 +44,7 @@
 #include "site.h"
 #include "template.h"
 
+struct compose;
 struct fetch;
 struct inflight;
 struct purge_table;
@@ -187,6 +188,8 @@ struct weir_exchange {
 
     /* DELIVER */
     struct exchange_response response;
+    struct compose *compose; /* the page is put together from fragments; NULL: it is not */
+    uint32_t includes;       /* fragments asked for; at the root alone */
     char extra[EXCHANGE_EXTRA_MAX];
 
     /* FINISH */

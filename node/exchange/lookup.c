@@ -4,6 +4,7 @@
 
 #include "weir/container.h"
 
+#include "compose.h"
 #include "deliver.h"
 #include "deliver_range.h"
 #include "fetch.h"
@@ -234,6 +235,10 @@ static void on_wake(void *arg)
 
     if (x->responded) { /* the body grows */
         x->client->more(x);
+        return;
+    }
+    if (x->compose != NULL) { /* it is known, but the head waits for a fragment */
+        compose_wake(x);
         return;
     }
     v = settle(x);

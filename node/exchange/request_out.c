@@ -42,6 +42,12 @@ static struct weir_span authority_of(const struct weir_exchange *x)
     return x->keyed.sent ? x->keyed.authority : x->target.authority;
 }
 
+/* Templates are parsed: they must come as they are, and whole. */
+static bool may_be_template(const struct request_out *r)
+{
+    return r->route->settings->cache.esi.enabled;
+}
+
 /* Fields weir writes itself; the client's are left out here. */
 static bool written_anew(const struct request_out *r, const struct forwarding *fwd,
                          const struct http_field *f)
@@ -59,7 +65,12 @@ static bool written_anew(const struct request_out *r, const struct forwarding *f
     case HTTP_F_X_FORWARDED_HOST:
         return !fwd->trusted || fwd->kind == FORWARDED_NONE;
     case HTTP_F_ACCEPT_ENCODING:
-        return r->shared;
+        return r->shared || may_be_template(r);
+    case HTTP_F_RANGE:
+    case HTTP_F_IF_RANGE:
+        return may_be_template(r);
+    case HTTP_F_SURROGATE_CAPABILITY: /* continued below when trusted */
+        return !fwd->trusted || may_be_template(r);
     case HTTP_F_TRACEPARENT:
         return !trace_parent_valid(f->value);
     case HTTP_F_NONE:
@@ -149,6 +160,19 @@ static void put_forwarding(struct http_text *t, const struct request_out *r,
     }
 }
 
+/* What we can do with the answer (W3C note "Edge Architecture Specification" 2.2): origins that are
+ * not told send no ESI. */
+static void put_capability(struct http_text *t, const struct request_out *r,
+                           const struct forwarding *fwd)
+{
+    if (!may_be_template(r))
+        return;
+    http_text_field(t, http_field_name(HTTP_F_ACCEPT_ENCODING), WEIR_SPAN_LIT("identity"));
+    put_chain(t, &r->x->req, HTTP_F_SURROGATE_CAPABILITY, fwd->trusted);
+    http_text_add(t, r->x->site->site->pseudonym);
+    http_text_lit(t, "=\"ESI/1.0\"\r\n");
+}
+
 static void put_framing(struct http_text *t, const struct weir_exchange *x)
 {
     if (x->body == NULL) {
@@ -172,10 +196,11 @@ static void put_own(struct http_text *t, const struct request_out *r, const stru
     const struct site *site = x->site->site;
     const char *id_field = site->source.forward->request_id_field;
     char accept[VARY_ACCEPT_ENCODING_MAX];
-    size_t accept_len = r->shared ? vary_accept_encoding(&x->req, accept) : 0;
+    size_t accept_len = r->shared && !may_be_template(r) ? vary_accept_encoding(&x->req, accept) : 0;
 
     if (accept_len > 0)
         http_text_field(t, http_field_name(HTTP_F_ACCEPT_ENCODING), weir_span(accept, accept_len));
+    put_capability(t, r, fwd);
     put_forwarding(t, r, fwd, edited);
     http_text_lit(t, "Via: 1."); /* the version the request came by (RFC 9110 7.6.3) */
     http_text_char(t, (char)('0' + x->req.minor));
@@ -279,7 +304,7 @@ static size_t room_for(const struct request_out *r, const struct http_head *edit
     const struct weir_exchange *x = r->x;
     const struct site *site = x->site->site;
     size_t room = http_fields_bytes(&x->req) + target + host + x->req.method.len +
-                  3 * authority_of(x).len + site->via_len + 2 * site->pseudonym.len +
+                  3 * authority_of(x).len + site->via_len + 3 * site->pseudonym.len +
                   strlen(site->source.forward->request_id_field) + OWN_FIELDS_BYTES;
 
     if (edited != NULL)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "client_addr.h"
+#include "compose.h"
 #include "guard_loop.h"
 #include "lookup.h"
 #include "reply.h"
@@ -129,5 +130,6 @@ const struct exchange_stage exchange_stages[] = {
     [STAGE_LOOP] = {"loop", stage_loop, NULL},
     [STAGE_ROUTE] = {"route", stage_route, NULL},
     [STAGE_LOOKUP] = {"lookup", lookup_run, lookup_cancel},
+    [STAGE_COMPOSE] = {"compose", compose_run, NULL},
     {NULL, NULL, NULL},
 };

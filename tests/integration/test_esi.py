@@ -1,0 +1,632 @@
+"""Edge Side Includes: pages put together from a template and fragments, each with its own freshness."""
+import threading
+
+from lib import http1
+from lib.case import NodeCase
+from lib.client import Truncated, request
+from lib.node import settings, upstream
+from lib.wait import wait_until
+
+HTML = {"Content-Type": "text/html; charset=utf-8"}
+FRESH = dict(HTML, **{"Cache-Control": "max-age=600"})
+PRIVATE = dict(HTML, **{"Cache-Control": "no-store"})
+
+
+def include(src, more=""):
+    return '<esi:include src="%s"%s/>' % (src, more)
+
+
+def page(text, fields=FRESH, status=200):
+    return lambda x: x.reply(status, fields, text.encode())
+
+
+def drip(x, fields=FRESH):
+    """A head whose content comes in chunks."""
+    x.send_head(200, dict(fields, **{"Transfer-Encoding": "chunked"}))
+
+
+class EsiCase(NodeCase):
+    def esi(self, *routes, **esi):
+        """An origin and a node whose only route looks for ESI; more routes may stand before it."""
+        self.server = self.origin()
+        self.esi_settings = dict({"enabled": True}, **esi)
+        return self.start(list(routes))
+
+    def start(self, routes, cache=None, **top):
+        last = {"upstream": "app", "cache": dict({"esi": self.esi_settings}, **(cache or {}))}
+        self.front_node = self.front(self.server, routes + [last], **top)
+        return self.front_node
+
+    def serve(self, **pages):
+        for path, text in pages.items():
+            self.server.on("/" + path, page(text))
+
+    def broken_off(self, path="/page", fields=()):
+        """What arrived of a page that did not end."""
+        with self.assertRaises((Truncated, ConnectionResetError)) as caught:
+            self.front_node.get(path, fields)
+        return getattr(caught.exception, "partial", b"")
+
+
+class Pages(EsiCase):
+    def test_a_page_is_put_together(self):
+        node = self.esi()
+        self.serve(page="<p>a</p>%s<p>b</p>%s" % (include("/one"), include("/two")), one="ONE", two="TWO")
+        answer = node.get("/page")
+        self.assertEqual((answer.status, answer.text), (200, "<p>a</p>ONE<p>b</p>TWO"))
+        self.assertEqual(node.get("/page").text, "<p>a</p>ONE<p>b</p>TWO")
+        self.assertEqual([r.path for r in self.server.seen()], ["/page", "/one", "/two"])
+
+    def test_the_whole_subset(self):
+        node = self.esi()
+        self.serve(page='1<esi:remove>%s</esi:remove>2<!--esi <b>%s</b>-->3<esi:comment text="x"/>4'
+                        '<!-- %s -->5<esi:vars>$(X)</esi:vars>' % (include("/x"), include("/f?a=1&amp;b=2"), "<esi:remove>"),
+                   f="F")
+        self.assertEqual(node.get("/page").text, "12 <b>F</b>34<!-- <esi:remove> -->5<esi:vars>$(X)</esi:vars>")
+        self.assertEqual(self.server.last("/f").target, "/f?a=1&b=2")
+
+    def test_without_the_setting_a_page_stays_as_it_is(self):
+        origin = self.origin(page(include("/f")))
+        node = self.front(origin)
+        self.assertEqual(node.get("/page").text, include("/f"))
+        self.assertEqual(origin.count(), 1)
+
+    def test_what_is_no_markup_stays_as_it_is(self):
+        node = self.esi()
+        self.server.on("/page", page(include("/f"), {"Content-Type": "application/json", "ETag": '"a"'}))
+        answer = node.get("/page")
+        self.assertEqual((answer.text, answer.fields.get("etag")), (include("/f"), '"a"'))
+
+    def test_surrogate_control_must_ask_where_the_route_says_so(self):
+        node = self.esi(require_surrogate=True)
+        self.serve(page=include("/f"), f="F")
+        self.assertEqual(node.get("/page").text, include("/f"))
+        self.server.on("/asks", page(include("/f"), dict(FRESH, **{"Surrogate-Control": 'content="ESI/1.0"'})))
+        answer = node.get("/asks")
+        self.assertEqual(answer.text, "F")
+        self.assertNotIn("surrogate-control", answer.fields)
+
+    def test_a_large_page_with_many_fragments(self):
+        node = self.esi()
+        block = "<p>" + "x" * 20000 + "</p>"
+        self.serve(page="".join(block + include("/f%d" % n) for n in range(60)))
+        for n in range(60):
+            self.server.on("/f%d" % n, page("[%d]" % n * 1000))
+        want = "".join(block + "[%d]" % n * 1000 for n in range(60))
+        for _ in range(2):
+            self.assertEqual(node.get("/page").text, want)
+        self.assertEqual(self.server.count(), 61)
+
+    def test_relative_references(self):
+        node = self.esi()
+        template = "".join(map(include, ("c", "../d", "/e", "?f", "./%7eg#h")))
+        self.server.on("/a/b/page", lambda x: x.reply(200, FRESH, b"(?f)" if "?f" in x.request.target else template.encode()))
+        for path in ("/a/b/c", "/a/d", "/e", "/a/b/~g"):
+            self.server.on(path, page("(" + path + ")"))
+        self.assertEqual(node.get("/a/b/page?x").text, "(/a/b/c)(/a/d)(/e)(?f)(/a/b/~g)")
+
+    def test_fragments_have_fragments(self):
+        node = self.esi()
+        self.serve(page="a" + include("/b") + "e", b="b" + include("/c") + "d", c="c")
+        self.assertEqual(node.get("/page").text, "abcde")
+
+    def test_a_fixed_answer_is_a_fragment_too(self):
+        node = self.esi({"match": {"paths": ["= /fixed"]}, "respond": {"status": 200, "body": "fixed"}})
+        self.serve(page="a" + include("/fixed") + "b")
+        self.assertEqual(node.get("/page").text, "afixedb")
+
+    def test_old_clients_get_pages_too(self):
+        node = self.esi()
+        self.serve(page="a" + include("/f"), f="F")
+        answer = node.get("/page", version="1.0")
+        self.assertEqual((answer.framing, answer.text), ("close", "aF"))
+
+    def test_several_pages_on_one_connection(self):
+        node = self.esi()
+        self.serve(page="a" + include("/f"), f="F")
+        client = self.client(node)
+        for _ in range(5):
+            self.assertEqual(client.ask(path="/page").text, "aF")
+        client.send(request(path="/page") * 5)
+        self.assertEqual([client.response().text for _ in range(5)], ["aF"] * 5)
+
+
+class Heads(EsiCase):
+    def test_a_page_has_no_length_no_validators_and_is_for_one_client(self):
+        node = self.esi()
+        self.server.on("/page", page("a" + include("/f"), dict(FRESH, **{
+            "ETag": '"t"', "Last-Modified": "Mon, 23 Nov 2026 06:00:00 GMT", "Expires": "Mon, 23 Nov 2026 06:00:00 GMT",
+            "X-Other": "stays", "Accept-Ranges": "bytes"})))
+        self.serve(f="F")
+        for _ in range(2):
+            answer = node.get("/page")
+            for name in ("etag", "last-modified", "expires", "age", "accept-ranges", "content-length"):
+                self.assertNotIn(name, answer.fields)
+            self.assertEqual(answer.fields.all("cache-control"), ["private, no-cache"])
+            self.assertEqual(answer.fields["x-other"], "stays")
+        self.assertTrue(answer.hit)
+
+    def test_no_store_stays(self):
+        node = self.esi()
+        self.server.on("/page", page("a", PRIVATE))
+        self.assertEqual(node.get("/page").fields["cache-control"], "no-store")
+
+    def test_the_route_has_the_last_word(self):
+        self.server = self.origin(page("a"))
+        node = self.front(self.server, [{"upstream": "app", "cache": {"esi": {"enabled": True}},
+                                         "response_fields": {"set": [{"name": "Cache-Control", "value": "max-age=5"}]}}])
+        self.assertEqual(node.get("/page").fields.all("cache-control"), ["max-age=5"])
+
+    def test_neither_conditions_nor_ranges_apply(self):
+        node = self.esi()
+        self.server.on("/page", page("a" + include("/f"), dict(FRESH, ETag='"t"')))
+        self.serve(f="F")
+        for _ in range(2):
+            for fields in ({"If-None-Match": '"t"'}, {"Range": "bytes=0-0"}):
+                answer = node.get("/page", fields)
+                self.assertEqual((answer.status, answer.text), (200, "aF"))
+
+    def test_a_range_is_not_passed_on(self):
+        node = self.esi()
+        self.server.on("/page", page("a" + include("/f"), PRIVATE))
+        self.serve(f="F")
+        node.get("/page", {"Range": "bytes=0-0"})
+        answer = node.get("/page", {"Range": "bytes=0-0"})
+        self.assertEqual((answer.status, answer.text), (200, "aF"))
+        self.assertNotIn("range", self.server.last("/page").fields)
+
+    def test_head_has_the_same_fields_and_asks_for_no_fragment(self):
+        node = self.esi()
+        self.server.on("/page", page("a" + include("/f"), dict(FRESH, ETag='"t"')))
+        for _ in range(2):
+            answer = node.ask("HEAD", "/page")
+            self.assertEqual(answer.fields["cache-control"], "private, no-cache")
+            self.assertNotIn("content-length", answer.fields)
+            self.assertNotIn("etag", answer.fields)
+        self.assertEqual(self.server.count("/f"), 0)
+
+    def test_origins_hear_that_esi_is_understood_and_send_identity(self):
+        node = self.esi()
+        self.serve(page=include("/f"), f="F")
+        node.get("/page", {"Accept-Encoding": "gzip, br", "Surrogate-Capability": 'abc="ESI/1.0"'})
+        for path in ("/page", "/f"):
+            fields = self.server.last(path).fields
+            self.assertEqual(fields.all("surrogate-capability"), ['weir="ESI/1.0"'])
+            self.assertEqual(fields.all("accept-encoding"), ["identity"])
+
+    def test_other_routes_pass_no_capability_on(self):
+        origin = self.origin()
+        self.front(origin).get("/", {"Surrogate-Capability": 'abc="ESI/1.0"'})
+        self.assertNotIn("surrogate-capability", origin.last().fields)
+
+
+class Fragments(EsiCase):
+    def test_each_has_its_own_freshness(self):
+        node = self.esi()
+        count = {}
+
+        def counted(path, age):
+            def handle(x):
+                count[path] = count.get(path, 0) + 1
+                x.reply(200, dict(HTML, **{"Cache-Control": "max-age=%d" % age}), b"%d" % count[path])
+            self.server.on(path, handle)
+        self.server.on("/page", page("p%s,%s" % (include("/short"), include("/long"))))
+        counted("/short", 1)
+        counted("/long", 600)
+        self.assertEqual(node.get("/page").text, "p1,1")
+        wait_until(lambda: node.get("/page").text != "p1,1", 5, "the short fragment goes stale")
+        self.assertRegex(node.get("/page").text, r"^p[2-9],1$")
+        self.assertEqual((self.server.count("/page"), count["/long"]), (1, 1))
+
+    def test_the_template_goes_stale_alone(self):
+        node = self.esi()
+        self.server.on("/page", page("p" + include("/f"), dict(HTML, **{"Cache-Control": "max-age=1"})))
+        self.serve(f="F")
+        node.get("/page")
+        wait_until(lambda: node.get("/page").text and self.server.count("/page") > 1, 5, "the template goes stale")
+        self.assertEqual(self.server.count("/f"), 1)
+
+    def test_a_fragment_is_a_page_of_its_own(self):
+        node = self.esi()
+        self.serve(page="p" + include("/f"), f="F")
+        node.get("/page")
+        answer = node.get("/f")
+        self.assertTrue(answer.hit)
+        self.assertEqual(answer.text, "F")
+
+    def test_a_fragment_twice_is_one_request(self):
+        node = self.esi()
+        self.serve(page="".join(include("/f") for _ in range(10)), f="F")
+        self.assertEqual(node.get("/page").text, "F" * 10)
+        self.assertEqual(self.server.count("/f"), 1)
+
+    def test_clients_share_the_fetch_of_a_fragment(self):
+        node = self.esi()
+        go = threading.Event()
+
+        def slow(x):
+            go.wait(10)
+            x.reply(200, FRESH, b"F")
+        self.serve(page="p" + include("/f"))
+        self.server.on("/f", slow)
+        clients = [self.client(node) for _ in range(20)]
+        for client in clients:
+            client.send(request(path="/page"))
+        for client in clients:
+            self.assertEqual(http1.read_chunk(self.body_of(client)), b"p")
+        go.set()
+        for client in clients:
+            self.assertEqual(http1.read_chunk(client.source), b"F")
+        self.assertEqual((self.server.count("/page"), self.server.count("/f")), (1, 1))
+
+    def body_of(self, client):
+        client.head()
+        return client.source
+
+    def test_a_private_fragment_is_each_clients_own(self):
+        node = self.esi()
+        self.serve(page="p" + include("/who"))
+        self.server.on("/who", lambda x: x.reply(200, PRIVATE, x.request.fields.get("cookie", "-").encode()))
+        for who in ("a=1", "b=2", "a=1"):
+            self.assertEqual(node.get("/page", {"Cookie": who}).text, "p" + who)
+        self.assertEqual((self.server.count("/page"), self.server.count("/who")), (1, 3))
+
+    def test_a_fragment_may_vary_by_cookie(self):
+        node = self.esi()
+        self.serve(page="p" + include("/who"))
+        self.server.on("/who", lambda x: x.reply(200, dict(FRESH, Vary="Cookie"),
+                                                 x.request.fields.get("cookie", "-").encode()))
+        for who in ("a=1", "b=2", "a=1", "b=2"):
+            self.assertEqual(node.get("/page", {"Cookie": who}).text, "p" + who)
+        self.assertEqual((self.server.count("/page"), self.server.count("/who")), (1, 2))
+
+    def test_a_fragments_request_is_a_plain_get(self):
+        node = self.esi()
+        self.server.on("/page", page("p" + include("/f"), PRIVATE))
+        self.serve(f="F")
+        answer = node.ask("POST", "/page", {"Content-Type": "text/x", "If-Match": '"x"', "Expect": "100-continue",
+                                            "Authorization": "Basic eA==", "X-Mine": "1"}, b"content")
+        self.assertEqual(answer.text, "pF")
+        asked = self.server.last("/f")
+        self.assertEqual((asked.method, asked.body), ("GET", b""))
+        for name in ("content-type", "content-length", "if-match", "expect"):
+            self.assertNotIn(name, asked.fields)
+        self.assertEqual((asked.fields["authorization"], asked.fields["x-mine"]), ("Basic eA==", "1"))
+        self.assertEqual(asked.fields["x-request-id"], self.server.last("/page").fields["x-request-id"])
+        self.assertEqual(asked.fields["host"], "test.example")
+
+    def test_a_page_has_one_line_in_the_access_log(self):
+        node = self.esi()
+        self.serve(page="p" + include("/f"), f="F")
+        node.get("/page")
+        node.get("/f")
+        lines = node.wait_access(2)
+        self.assertEqual(len(lines), 2)
+
+
+class Failures(EsiCase):
+    def test_onerror_continue_leaves_it_out(self):
+        node = self.esi()
+        self.serve(page="a%sb%sc" % (include("/none", ' onerror="continue"'), include("/f")), f="F")
+        self.server.on("/none", page("not found", HTML, 404))
+        self.assertEqual(node.get("/page").text, "abFc")
+
+    def test_alt_stands_in(self):
+        node = self.esi()
+        self.serve(page="a%sb" % include("/none", ' alt="/f"'), f="F")
+        self.server.on("/none", page("failed", HTML, 500))
+        self.assertEqual(node.get("/page").text, "aFb")
+
+    def test_alt_may_fail_too(self):
+        node = self.esi()
+        self.serve(page="a%sb" % include("/none", ' alt="/none2" onerror="continue"'))
+        for path in ("/none", "/none2"):
+            self.server.on(path, page("failed", HTML, 500))
+        self.assertEqual(node.get("/page").text, "ab")
+        self.assertEqual((self.server.count("/none"), self.server.count("/none2")), (1, 1))
+
+    def test_without_either_the_page_breaks_off(self):
+        node = self.esi()
+        go = threading.Event()
+
+        def late(x):
+            go.wait(10)
+            x.reply(500, HTML, b"failed")
+        self.serve(page="before%safter" % include("/none"))
+        self.server.on("/none", late)
+        client = self.client(node)
+        client.send(request(path="/page"))
+        head = client.head()
+        self.assertEqual(head.status, 200)
+        self.assertEqual(http1.read_chunk(client.source), b"before")
+        go.set()
+        with self.assertRaises((Truncated, ConnectionResetError)):
+            http1.read_chunk(client.source)
+
+    def test_a_fragment_that_fails_before_anything_is_sent_is_a_502(self):
+        node = self.esi()
+        self.serve(page=include("/none") + "after")
+        self.server.on("/none", page("failed", HTML, 500))
+        for _ in range(2):
+            answer = node.get("/page")
+            self.assert_status(answer, 502)
+            self.assertEqual(answer.fields["cache-control"], "no-store")
+        self.assertEqual(self.client(node).ask(path="/none").status, 500)
+
+    def test_a_stored_failure_is_known_before_the_head(self):
+        node = self.esi()
+        self.serve(page="before" + include("/none"))
+        self.server.on("/none", page("gone", FRESH, 410))
+        node.get("/none")
+        self.assert_status(node.get("/page"), 502)
+
+    def test_a_fragment_of_an_origin_that_is_down(self):
+        down = self.origin()
+        down.stop()
+        self.server = self.origin()
+        node = self.node(settings([upstream(self.server), upstream(down, "down")], [
+            {"match": {"paths": ["/down"]}, "upstream": "down"},
+            {"upstream": "app", "cache": {"esi": {"enabled": True}}}]))
+        self.serve(page="a%sb" % include("/down", ' onerror="continue"'), strict=include("/down"))
+        self.assertEqual(node.get("/page").text, "ab")
+        self.assert_status(node.get("/strict"), 502)
+
+    def test_a_redirect_is_no_fragment(self):
+        node = self.esi({"match": {"paths": ["= /moved"]}, "redirect": {"to": "/f", "status": 301}})
+        self.serve(page="a%sb" % include("/moved", ' onerror="continue"'))
+        self.assertEqual(node.get("/page").text, "ab")
+
+    def test_a_fragment_that_breaks_off_breaks_the_page_off(self):
+        self.esi()
+
+        def cut(x):
+            x.send_head(200, dict(FRESH, **{"Content-Length": "1000"}))
+            x.send(b"some")
+            x.reset()
+        self.serve(page="before%safter" % include("/cut", ' onerror="continue"'))
+        self.server.on("/cut", cut)
+        self.assertNotIn(b"after", self.broken_off())
+
+    def test_a_template_that_breaks_off(self):
+        self.esi()
+
+        def cut(x):
+            drip(x)
+            x.chunk(b"a" + include("/f").encode())
+            self.server.wait_count(1, "/f")
+            x.reset()
+        self.serve(f="F")
+        self.server.on("/page", cut)
+        self.broken_off()
+
+
+class Limits(EsiCase):
+    def test_depth(self):
+        node = self.esi(depth=2)
+        self.serve(page="0" + include("/a"), a="1" + include("/b"), b="2" + include("/c", ' onerror="continue"'), c="3")
+        self.assertEqual(node.get("/page").text, "012")
+        self.assertEqual(self.server.count("/c"), 0)
+
+    def test_number_of_includes(self):
+        node = self.esi(includes=3)
+        self.serve(page="".join(include("/f", ' onerror="continue"') for _ in range(5)), f="F")
+        self.assertEqual(node.get("/page").text, "FFF")
+
+    def test_number_of_includes_counts_for_the_whole_page(self):
+        node = self.esi(includes=4)
+        go_on = ' onerror="continue"'
+        self.serve(page=include("/a") + include("/a"), a="a" + include("/f", go_on) + include("/f", go_on), f="F")
+        text = node.get("/page").text
+        self.assertEqual(text.count("a") + text.count("F"), 4)
+
+    def test_bytes_of_a_page(self):
+        self.esi(page_bytes="64KiB")
+        self.serve(page="a" + include("/f") + include("/f"), f="x" * 40000)
+        self.assertLessEqual(len(self.broken_off()), 1 + 80000)
+
+    def test_a_page_does_not_include_itself(self):
+        node = self.esi()
+        self.server.on("/page", page("a" + include("/page", ' onerror="continue"') + include("page", ' onerror="continue"')))
+        self.assertEqual(node.get("/page").text, "a")
+        self.assertEqual(self.server.count(), 1)
+
+    def test_pages_that_include_each_other_end(self):
+        node = self.esi()
+        go_on = ' onerror="continue"'
+        self.serve(a="a" + include("/b", go_on), b="b" + include("/a", go_on))
+        self.assertEqual(node.get("/a").text, "ab")
+        self.assertEqual(node.get("/b").text, "ba")
+
+    def test_a_page_that_includes_ever_others_ends(self):
+        node = self.esi()
+        self.server.default = lambda x: x.reply(200, FRESH, (
+            "(" + include("?" + x.request.target.partition("?")[2] + "x", ' onerror="continue"') + ")").encode())
+        self.assertEqual(node.get("/page").text, "(((())))")
+
+    def test_other_hosts_are_refused(self):
+        node = self.esi()
+        self.serve(page="a" + include("http://other.example/f", ' onerror="continue"') +
+                        include("//test.example:80/g") + include("http://TEST.example/g"), f="F", g="G")
+        self.assertEqual(node.get("/page").text, "aGG")
+        self.assertEqual(self.server.count("/f"), 0)
+
+    def test_other_hosts_where_allowed_get_no_credentials(self):
+        node = self.esi(other_hosts=True)
+        self.serve(page="a" + include("http://other.example/f"), f="F")
+        answer = node.get("/page", {"Cookie": "s=1", "Authorization": "Basic eA==", "X-Mine": "1"})
+        self.assertEqual(answer.text, "aF")
+        asked = self.server.last("/f").fields
+        self.assertEqual((asked["host"], asked["x-mine"]), ("other.example", "1"))
+        self.assertNotIn("cookie", asked)
+        self.assertNotIn("authorization", asked)
+
+    def test_what_is_no_url_is_refused(self):
+        node = self.esi()
+        bad = ("ftp://test.example/f", "/../f", "http:///f", "/a b", "/%zz", "http://u@test.example/f", "#x")
+        self.serve(page="a" + "".join(include(src, ' onerror="continue"') for src in bad) + "b")
+        self.assertEqual(node.get("/page").text, "ab")
+        self.assertEqual(self.server.count(), 1)
+
+
+class Streaming(EsiCase):
+    def test_a_slow_fragment_holds_nothing_back_before_it(self):
+        node = self.esi()
+        go = threading.Event()
+
+        def slow(x):
+            go.wait(10)
+            x.reply(200, FRESH, b"F")
+        self.serve(page="before" + include("/f") + "after")
+        self.server.on("/f", slow)
+        for hit in (False, True):
+            client = self.client(node)
+            client.send(request(path="/page"))
+            self.assertEqual(client.head().hit, hit)
+            self.assertEqual(http1.read_chunk(client.source), b"before")
+        go.set()
+        self.assertEqual(http1.read_chunked(client.source)[0], b"Fafter")
+
+    def test_the_template_streams(self):
+        node = self.esi()
+        step = threading.Semaphore(0)
+
+        def drip_page(x):
+            drip(x)
+            for piece in (b"one<es", b'i:include src="/f"', b"/>two<", b"p>three"):
+                x.chunk(piece)
+                self.assertTrue(step.acquire(timeout=10))
+            x.last_chunk()
+        self.server.on("/page", drip_page)
+        self.serve(f="F")
+        client = self.client(node)
+        client.send(request(path="/page"))
+        client.head()
+        got = b""
+        for want in (b"one", b"oneFtwo", b"oneFtwo<p>three"):
+            while len(got) < len(want):
+                got += http1.read_chunk(client.source)
+            self.assertEqual(got, want)
+            step.release()
+            if want == b"one":
+                step.release()  # the tag comes in two pieces
+        step.release()
+        self.assertEqual(http1.read_chunk(client.source), b"")
+
+    def test_fragments_are_fetched_before_their_turn(self):
+        node = self.esi()
+        go = threading.Event()
+
+        def first(x):
+            go.wait(10)
+            x.reply(200, PRIVATE, b"1")
+        self.serve(page="p%s%s%s" % (include("/1"), include("/2"), include("/3")))
+        self.server.on("/1", first)
+        self.server.on("/2", page("2", PRIVATE)).on("/3", page("3", PRIVATE))
+        client = self.client(node)
+        client.send(request(path="/page"))
+        self.server.wait_count(1, "/2")
+        self.server.wait_count(1, "/3")
+        go.set()
+        self.assertEqual(client.response().text, "p123")
+
+    def test_fragments_stream(self):
+        node = self.esi()
+        step = threading.Semaphore(0)
+
+        def drip_fragment(x):
+            drip(x)
+            for n in range(4):
+                x.chunk(b"<%d>" % n)
+                self.assertTrue(step.acquire(timeout=10))
+            x.last_chunk()
+        self.serve(page="a" + include("/f") + "b")
+        self.server.on("/f", drip_fragment)
+        client = self.client(node)
+        client.send(request(path="/page"))
+        client.head()
+        self.assertEqual(http1.read_chunk(client.source), b"a")
+        for n in range(4):
+            self.assertEqual(http1.read_chunk(client.source), b"<%d>" % n)
+            step.release()
+        self.assertEqual(http1.read_chunked(client.source)[0], b"b")
+
+    def test_a_client_that_leaves_takes_its_private_fragments_along(self):
+        node = self.esi()
+        left = threading.Event()
+
+        def wait_for_end(x):
+            x.peer_left()
+            left.set()
+        self.serve(page="a" + include("/1") + include("/2"))
+        self.server.on("/1", wait_for_end).on("/2", wait_for_end)
+        for path in ("/1", "/2"):  # a key that is marked is asked for alone
+            self.server.on(path, [page("x", PRIVATE), wait_for_end])
+            node.get(path)
+        client = self.client(node)
+        client.send(request(path="/page"))
+        client.head()
+        self.server.wait_count(2, "/1")
+        self.server.wait_count(2, "/2")
+        client.reset()
+        self.assertTrue(left.wait(10))
+        self.serve(f="F", page2="a" + include("/f"))
+        self.assertEqual(node.get("/page2").text, "aF")
+
+    def test_a_client_that_leaves_before_the_head(self):
+        node = self.esi()
+        arrived, go = threading.Event(), threading.Event()
+
+        def slow(x):
+            arrived.set()
+            go.wait(10)
+            x.reply(200, FRESH, b"F")
+        self.serve(page=include("/f"))
+        self.server.on("/f", slow)
+        client = self.client(node)
+        client.send(request(path="/page"))
+        self.assertTrue(arrived.wait(10))
+        client.reset()
+        go.set()
+        wait_until(lambda: node.get("/f").hit, 5, "the fragment is stored for others")
+        self.assertEqual(node.get("/page").text, "F")
+
+    def test_a_slow_client_holds_back_a_private_fragment(self):
+        node = self.esi()
+        sent = []
+
+        def endless(x):
+            drip(x, PRIVATE)
+            x.sock.settimeout(1)
+            try:
+                for _ in range(1000):
+                    x.chunk(b"x" * 65536)
+                    sent.append(65536)
+            except TimeoutError:
+                pass
+            x.reset()
+        self.serve(page="a" + include("/f"))
+        self.server.on("/f", [page("F", PRIVATE), endless])
+        node.get("/f")
+        client = self.client(node, receive_buffer=4096)
+        client.send(request(path="/page"))
+        self.server.wait_count(2, "/f")
+        wait_until(lambda: self.server.open_connections <= 1 or sum(sent) > 32 << 20, 15, "the origin is held back")
+        self.assertLess(sum(sent), 32 << 20)
+
+    def test_many_clients_at_once(self):
+        node = self.esi()
+        self.serve(page="<%s|%s|%s>" % tuple(map(include, ("/a", "/b", "/c"))), a="a" * 5000, b="b" + include("/c"), c="c")
+        want = "<" + "a" * 5000 + "|bc|c>"
+        wrong = []
+
+        def ask():
+            for _ in range(20):
+                text = node.get("/page").text
+                if text != want:
+                    wrong.append(text)
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        self.assertEqual(wrong, [])

@@ -5,6 +5,7 @@
 #include "admin_endpoints.h"
 #include "inflight.h"
 #include "net_loop.h"
+#include "purge.h"
 #include "tier.h"
 
 static void put_node(struct admin_request *r, json_t *out)
@@ -85,6 +86,26 @@ static void put_requests(struct admin_request *r, json_t *out, const int64_t *su
               ratio(from_store, from_store + sum[WEIR_M_cache_forwarded_bytes]));
 }
 
+static void put_purges(struct admin_request *r, json_t *out)
+{
+    static const char *const scopes[PURGE_SCOPES] = {
+        [PURGE_URL] = "url",     [PURGE_PREFIX] = "prefix", [PURGE_TAG] = "tag",
+        [PURGE_GROUP] = "group", [PURGE_HOST] = "host",     [PURGE_ALL] = "all"};
+    json_t *purges = admin_put_object(r, out, "purges"), *applied;
+    struct purge_stats s;
+
+    purge_stats(r->source->purges, &s);
+    admin_put_int(r, purges, "sequence", (int64_t)s.sequence);
+    admin_put_int(r, purges, "records", (int64_t)s.records);
+    admin_put_int(r, purges, "records_max", (int64_t)s.records_max);
+    admin_put_int(r, purges, "bytes", (int64_t)s.bytes);
+    admin_put_int(r, purges, "floor_hard", (int64_t)s.floor_hard);
+    admin_put_int(r, purges, "floor_soft", (int64_t)s.floor_soft);
+    applied = admin_put_object(r, purges, "applied");
+    for (int i = 0; i < PURGE_SCOPES; i++)
+        admin_put_int(r, applied, scopes[i], (int64_t)s.applied[i]);
+}
+
 void admin_cache_stats(struct admin_request *r)
 {
     json_t *out = json_object();
@@ -98,5 +119,7 @@ void admin_cache_stats(struct admin_request *r)
     admin_put_bool(r, out, "enabled", r->source->tier != NULL);
     put_tier(r, out, &tier);
     put_requests(r, out, sum);
+    if (r->source->purges != NULL)
+        put_purges(r, out);
     admin_answer(r, 200, out);
 }

@@ -63,6 +63,7 @@ static bool build_words(struct site *site, struct weir_err *err)
 {
     const struct forward_settings *f = site->source.forward;
     const struct head_settings *h = site->source.head;
+    const struct cache_settings *c = site->source.cache;
 
     site->pseudonym = weir_span_str(f->pseudonym);
     site->via = weir_malloc(site->pseudonym.len + 16);
@@ -76,7 +77,11 @@ static bool build_words(struct site *site, struct weir_err *err)
     site->limits.target_bytes = h->target_bytes;
     site->limits.underscores = h->underscores;
     site->trusted = netset_compile(f->trusted, f->trusted_count, err);
-    return site->trusted != NULL;
+    if (site->trusted == NULL)
+        return false;
+    if (c->purge_client_count > 0)
+        site->purge_clients = netset_compile(c->purge_clients, c->purge_client_count, err);
+    return c->purge_client_count == 0 || site->purge_clients != NULL;
 }
 
 struct site *site_new(const struct site_source *source, const struct site_tools *tools,
@@ -127,6 +132,7 @@ void site_unref(struct site *s)
     weir_free(s->upstreams);
     router_free(s->router);
     netset_free(s->trusted);
+    netset_free(s->purge_clients);
     access_format_free(s->log);
     weir_free(s->via);
     if (s->source.release != NULL)

@@ -6,6 +6,7 @@
 #include "compose.h"
 #include "guard_loop.h"
 #include "lookup.h"
+#include "purge_method.h"
 #include "reply.h"
 #include "trace.h"
 
@@ -128,6 +129,7 @@ const struct exchange_stage exchange_stages[] = {
     [STAGE_PRESSURE] = {"pressure", stage_pressure, NULL},
     [STAGE_TARGET] = {"target", stage_target, NULL},
     [STAGE_LOOP] = {"loop", stage_loop, NULL},
+    [STAGE_PURGE] = {"purge", purge_method_run, NULL},
     [STAGE_ROUTE] = {"route", stage_route, NULL},
     [STAGE_LOOKUP] = {"lookup", lookup_run, lookup_cancel},
     [STAGE_COMPOSE] = {"compose", compose_run, NULL},

@@ -10,6 +10,7 @@ enum exchange_stage_index {
     STAGE_PRESSURE,
     STAGE_TARGET,
     STAGE_LOOP,
+    STAGE_PURGE,
     STAGE_ROUTE,
     STAGE_LOOKUP,
     STAGE_COMPOSE, /* only for a page made of fragments */

@@ -58,6 +58,19 @@ struct fill *fill_new(const struct cache_key *key, bool retain, struct weir_mail
     return f;
 }
 
+void fill_set_subject(struct fill *f, struct purge_table *t, uint64_t url, uint64_t host)
+{
+    struct cache_key_parts parts;
+
+    purge_watch(t, url); /* before the stamp is taken: see purge_watch() */
+    f->purges = t;
+    f->purge.stamp = purge_stamp(t);
+    f->purge.url = url;
+    f->purge.host = host;
+    if (cache_key_read(f->key, &parts))
+        f->purge.path = parts.path;
+}
+
 struct fill *fill_ref(struct fill *f)
 {
     atomic_fetch_add_explicit(&f->refs, 1, memory_order_relaxed);
@@ -74,6 +87,8 @@ static void destroy(struct fill *f)
     weir_free(f->head.fields);
     stored_response_unref(f->answer);
     weir_free(f->vary);
+    if (f->purges != NULL)
+        purge_unwatch(f->purges, f->purge.url);
     pthread_mutex_destroy(&f->lock);
     weir_free(f);
 }

@@ -30,6 +30,7 @@
 #include "weir/mailbox.h"
 #include "weir/span.h"
 #include "cache_key.h"
+#include "purge.h"
 #include "stored.h"
 #include "vary.h"
 
@@ -80,6 +81,8 @@ struct fill {
     /* identity; immutable after creation */
     struct weir_span key; /* owned copy */
     struct weir_hash128 hash;
+    struct purge_table *purges; /* where it is watched; NULL: nowhere */
+    struct purge_subject purge; /* its tags are inflight.c's too, and the producer's memory */
     /* inflight.c's, under its own lock: apart from what f->lock guards */
     struct fill *next_inflight;
     bool joinable;            /* in the table of fills in flight */
@@ -130,6 +133,9 @@ struct fill *fill_new(const struct cache_key *key, bool retain, struct weir_mail
                       const struct fill_owner *owner, void *owner_arg, struct weir_err *err);
 struct fill *fill_ref(struct fill *f);
 void fill_unref(struct fill *f);
+/* Before it is shared and before the request goes out: what purges may name the response by. From
+ * now on a purge of it is known to be later. */
+void fill_set_subject(struct fill *f, struct purge_table *t, uint64_t url, uint64_t host);
 /* Before it is shared: the variant this fetch is for, when that is known. Copies. */
 bool fill_set_variant(struct fill *f, const struct vary_spec *vary, struct weir_span variant);
 

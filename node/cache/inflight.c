@@ -61,6 +61,14 @@ static void link_fill(struct fill **head, struct fill *f)
     f->joinable = true;
 }
 
+/* Was it begun before a purge that covers it? Its response may be older than that. */
+static bool is_purged(struct fill *f)
+{
+    int64_t since_s;
+
+    return f->purges != NULL && purge_check(f->purges, &f->purge, &since_s) != PURGE_VALID;
+}
+
 struct fill *inflight_join(struct inflight *t, struct fill *fresh, const struct http_head *request)
 {
     struct shard *s = shard_of(t, fresh->hash);
@@ -69,7 +77,7 @@ struct fill *inflight_join(struct inflight *t, struct fill *fresh, const struct 
     pthread_mutex_lock(&s->lock);
     for (f = *head; f != NULL; f = f->next_inflight)
         if (!f->alone && has_key(f, fresh->hash, fresh->key) &&
-            (f->variant.ptr == NULL || vary_matches(f->variant, request)))
+            (f->variant.ptr == NULL || vary_matches(f->variant, request)) && !is_purged(f))
             break;
     if (f != NULL)
         fill_ref(f);
@@ -116,33 +124,6 @@ bool inflight_remove(struct inflight *t, struct fill *f)
     return was_in;
 }
 
-void inflight_outdate(struct inflight *t, struct weir_hash128 hash, struct weir_span key)
-{
-    struct shard *s = shard_of(t, hash);
-    struct fill **at = bucket_of(s, hash), *gone = NULL;
-
-    pthread_mutex_lock(&s->lock);
-    while (*at != NULL) {
-        struct fill *f = *at;
-
-        if (!has_key(f, hash, key)) {
-            at = &f->next_inflight;
-            continue;
-        }
-        *at = f->next_inflight;
-        f->joinable = false;
-        f->next_inflight = gone;
-        gone = f;
-    }
-    pthread_mutex_unlock(&s->lock);
-    while (gone != NULL) { /* nobody but us looks at this link once a fill is out */
-        struct fill *f = gone;
-
-        gone = f->next_inflight;
-        fill_unref(f);
-    }
-}
-
 bool inflight_has(struct inflight *t, struct fill *f)
 {
     struct shard *s = shard_of(t, f->hash);
@@ -166,6 +147,18 @@ size_t inflight_count(struct inflight *t)
         pthread_mutex_unlock(&t->shard[i].lock);
     }
     return n;
+}
+
+void inflight_tags(struct inflight *t, struct fill *f, const uint64_t *tags, uint32_t count)
+{
+    struct shard *s = shard_of(t, f->hash);
+
+    pthread_mutex_lock(&s->lock);
+    f->purge.tags = tags;
+    f->purge.tag_count = count;
+    /* What was found valid without them was found too early. */
+    atomic_store_explicit(&f->purge.checked, 0, memory_order_relaxed);
+    pthread_mutex_unlock(&s->lock);
 }
 
 bool inflight_variant(struct inflight *t, struct fill *f, const struct vary_spec *vary,

@@ -21,8 +21,8 @@ void inflight_free(struct inflight *t);
 
 /*
  * A fill under way for fresh's key that may serve `request`: one whose variant is not known yet, or
- * is the request's. Returned with a reference for the caller. If there is none, `fresh` is entered
- * (the table keeps a reference) and NULL is returned.
+ * is the request's, and that nothing has purged since it began. Returned with a reference for the
+ * caller. If there is none, `fresh` is entered (the table keeps a reference) and NULL is returned.
  */
 struct fill *inflight_join(struct inflight *t, struct fill *fresh, const struct http_head *request);
 /*
@@ -32,13 +32,12 @@ struct fill *inflight_join(struct inflight *t, struct fill *fresh, const struct 
 void inflight_enter_alone(struct inflight *t, struct fill *fresh);
 /* Nobody joins any more. Harmless when it was not in: then false. */
 bool inflight_remove(struct inflight *t, struct fill *f);
-/* An unsafe method has changed what the key names: removes every fill under way for it. Who finds
- * his fill gone by that must not store what it brings. */
-void inflight_outdate(struct inflight *t, struct weir_hash128 hash, struct weir_span key);
 /* Is it still in the table? */
 bool inflight_has(struct inflight *t, struct fill *f);
 /* How many are under way: walks the table, for who wants to see. */
 size_t inflight_count(struct inflight *t);
+/* The response told its tags; they must stay where they are until it is removed. */
+void inflight_tags(struct inflight *t, struct fill *f, const uint64_t *tags, uint32_t count);
 /* The response told which variant this is. false without memory: then the fill is removed. */
 bool inflight_variant(struct inflight *t, struct fill *f, const struct vary_spec *vary,
                       struct weir_span variant);

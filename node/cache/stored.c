@@ -6,6 +6,7 @@
 
 #include "weir/alloc.h"
 
+#include "cache_key.h"
 #include "http_head.h"
 
 #define COMPACT_BYTES 65536 /* bodies up to here become one blob, larger ones are cut like this */
@@ -327,13 +328,36 @@ static void adopt_body(struct stored_response *r, struct stored_body *body)
     r->body_len = body->len;
 }
 
-/* One block: the struct, its fields, then the bytes of key, vary and variant. Takes body. */
+/* hashes: room for those of the tags. */
+static void copy_purge(struct stored_response *r, const struct stored_draft *d, uint64_t *hashes)
+{
+    struct cache_key_parts parts;
+
+    if (d->purge == NULL)
+        return;
+    if (d->purge->tag_count > 0)
+        memcpy(hashes, d->purge->tags, d->purge->tag_count * sizeof *hashes);
+    r->purge.stamp = d->purge->stamp;
+    r->purge.url = d->purge->url;
+    r->purge.host = d->purge->host;
+    r->purge.tags = hashes;
+    r->purge.tag_count = d->purge->tag_count;
+    if (cache_key_read(r->key, &parts))
+        r->purge.path = parts.path;
+    r->purges = d->purges;
+    if (r->purges != NULL)
+        purge_watch(r->purges, r->purge.url);
+}
+
+/* One block: the struct, its fields, hashes of its tags, then the bytes of key, vary, variant and
+ * tags. Takes body. */
 static struct stored_response *make(enum stored_kind kind, const struct stored_draft *d,
                                     struct stored_body *body, struct weir_err *err)
 {
     size_t table = kind == STORED_RESPONSE ? d->field_count * sizeof(struct http_field) : 0;
-    size_t names = d->key.len + d->vary.len + d->variant.len;
-    struct stored_response *r = weir_malloc(sizeof(*r) + table + names);
+    size_t hashes = d->purge != NULL ? d->purge->tag_count * sizeof(uint64_t) : 0;
+    size_t names = d->key.len + d->vary.len + d->variant.len + d->tags.len;
+    struct stored_response *r = weir_malloc(sizeof(*r) + table + hashes + names);
     char *at;
 
     if (r == NULL) {
@@ -347,10 +371,12 @@ static struct stored_response *make(enum stored_kind kind, const struct stored_d
     r->kind = kind;
     r->hash = d->hash;
     r->charge.bytes = allocation_cost(r) + STORED_INDEX_BYTES;
-    at = (char *)(r + 1) + table;
+    at = (char *)(r + 1) + table + hashes;
     r->key = copy_span(&at, d->key);
     r->vary = copy_span(&at, d->vary);
     r->variant = copy_span(&at, d->variant);
+    r->tags = copy_span(&at, d->tags);
+    copy_purge(r, d, (uint64_t *)((char *)(r + 1) + table));
     adopt_body(r, body);
     if (kind == STORED_RESPONSE && !copy_head(r, (struct http_field *)(r + 1), d)) {
         stored_response_unref(r);
@@ -423,6 +449,8 @@ void stored_response_unref(struct stored_response *r)
 {
     if (r == NULL || atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel) != 1)
         return;
+    if (r->purges != NULL)
+        purge_unwatch(r->purges, r->purge.url);
     body_unref(r->body);
     weir_blob_unref(r->head);
     charge_drop(&r->charge);

@@ -22,6 +22,7 @@
 #include "weir/span.h"
 
 #include "freshness.h"
+#include "purge.h"
 #include "reuse.h"
 
 struct http_field;
@@ -81,6 +82,8 @@ struct stored_response {
     struct weir_span key;     /* whole cache key, compared on look-up */
     struct weir_span vary;    /* names of the Vary fields as the caller spells them; may be empty */
     struct weir_span variant; /* values of those fields as the caller spells them; may be empty */
+    struct weir_span tags; /* the tags it was given, a space between two (tags.h); may be empty */
+    struct purge_subject purge; /* what purges name it by */
 
     int status; /* status code; 0 for a marker */
     /* Status line and field lines, each with CRLF, no empty line; NULL for a marker. */
@@ -97,6 +100,7 @@ struct stored_response {
     int64_t marker_until_ms; /* monotonic; the marker says nothing from then on */
     const char *why;         /* of a marker: static, why the response was not stored; NULL */
 
+    struct purge_table *purges;  /* private: where it is watched, from making to destruction */
     struct stored_body *body;    /* private */
     size_t cost_bytes;           /* struct, key, fields, head, body, index share; exact */
     struct stored_charge charge; /* private; all of cost_bytes but the body */
@@ -105,7 +109,11 @@ struct stored_response {
 /* What a fill knows when it is done. All borrowed for the call. */
 struct stored_draft {
     struct weir_hash128 hash;
-    struct weir_span key, vary, variant;
+    struct weir_span key, vary, variant, tags;
+    /* Where and as what it can be purged; its path is found in the key. NULL: it cannot be. Whoever
+     * makes one stored response of another hands on the stamp too. */
+    struct purge_table *purges;
+    const struct purge_subject *purge;
     int status;
     struct weir_span head;           /* as stored_response.head; at most 4 GiB - 1 */
     const struct http_field *fields; /* names and values must lie inside `head` */

@@ -7,6 +7,7 @@
 
 #include "weir/alloc.h"
 
+#include "purge.h"
 #include "stored.h"
 
 /*
@@ -39,6 +40,8 @@
 #define BYTES_PER_EVICTION 4096
 #define STEPS_MAX          256 /* per eviction; then the next in line goes whatever its uses */
 
+#define DEAD_PER_FIND 4 /* dropped at most by one look-up */
+
 #define BUCKETS_START 16 /* a power of two, at least GHOST_WAYS */
 #define GHOST_WAYS    8  /* slots of one set: a cache line */
 
@@ -65,14 +68,15 @@ struct shard {
     _Alignas(64) pthread_mutex_t lock;
     struct shard_index *index;
     size_t count;
-    size_t markers; /* of `count` */
+    size_t markers;             /* of `count` */
     struct queue queue[QUEUES]; /* SMALL and MAIN are used */
     uint32_t ghosts;            /* left so far: the ghosts' clock */
-    uint64_t hits, misses, puts, evictions, ghost_hits;
+    uint64_t hits, misses, puts, evictions, ghost_hits, purged;
 };
 
 struct tier {
     struct stored_account *account;
+    struct purge_table *purges; /* NULL: none */
     atomic_size_t object_max_bytes;
     unsigned variants;
     unsigned shard_count;
@@ -389,17 +393,44 @@ static bool charge_with_room(struct tier *t, struct stored_response *r)
 
 /* ---- the door ---- */
 
+/* Is it past all use? */
+static bool is_dead(const struct tier *t, struct stored_response *r)
+{
+    int64_t since_s;
+
+    if (t->purges == NULL)
+        return false;
+    switch (purge_check(t->purges, &r->purge, &since_s)) {
+    case PURGE_DEAD:
+        return true;
+    case PURGE_STALE:
+        return r->kind == STORED_MARKER;
+    case PURGE_VALID:
+        break;
+    }
+    return false;
+}
+
 struct stored_response *tier_find(struct tier *t, struct weir_hash128 hash, struct weir_span key,
                                   tier_match *match, void *arg, unsigned *variants_seen)
 {
     struct shard *s = shard_of(t, hash);
-    struct stored_response *r;
-    unsigned seen = 0;
+    struct stored_response *r, *next, *dead[DEAD_PER_FIND];
+    unsigned seen = 0, dead_count = 0;
 
     pthread_mutex_lock(&s->lock);
-    for (r = *bucket_of(s->index, hash); r != NULL; r = r->links.chain) {
+    for (r = *bucket_of(s->index, hash); r != NULL; r = next) {
+        next = r->links.chain;
         if (!same_key(r, hash, key))
             continue;
+        if (is_dead(t, r)) {
+            if (dead_count == DEAD_PER_FIND)
+                continue; /* somebody will pass again */
+            unlink_response(t, s, r);
+            s->purged++;
+            dead[dead_count++] = r;
+            continue;
+        }
         seen += r->kind == STORED_RESPONSE;
         if (match == NULL || match(r, arg))
             break;
@@ -413,6 +444,8 @@ struct stored_response *tier_find(struct tier *t, struct weir_hash128 hash, stru
         s->misses++;
     }
     pthread_mutex_unlock(&s->lock);
+    while (dead_count > 0)
+        stored_response_unref(dead[--dead_count]);
     if (variants_seen != NULL)
         *variants_seen = seen;
     return r;
@@ -611,6 +644,7 @@ void tier_stats(struct tier *t, struct tier_stats *out)
         out->puts += s->puts;
         out->evictions += s->evictions;
         out->ghost_hits += s->ghost_hits;
+        out->purged += s->purged;
         out->markers += s->markers;
         pthread_mutex_unlock(&s->lock);
     }
@@ -647,6 +681,7 @@ struct tier *tier_new(const struct tier_options *o, struct weir_err *err)
         goto fail;
     t->shard_count = shards;
     t->shard_shift = 64 - (unsigned)__builtin_ctz(shards);
+    t->purges = o->purges;
     t->variants = o->variants != 0 ? o->variants : VARIANTS_DEFAULT;
     atomic_init(&t->object_max_bytes, o->object_max_bytes);
     t->account = stored_account_new(o->memory_bytes, NULL);

@@ -29,14 +29,17 @@
 #include "weir/hash.h"
 #include "weir/span.h"
 
+struct purge_table;
 struct stored_response;
 struct tier;
 
 struct tier_options {
-    size_t memory_bytes;     /* hard limit; 0 keeps nothing */
-    size_t object_max_bytes; /* responses that cost more are refused; 0 = no such limit */
-    unsigned variants;       /* per key, the oldest are dropped; 0 = 16 */
-    unsigned shards;         /* a power of two up to 4096; 0 = 256 */
+    size_t memory_bytes;        /* hard limit; 0 keeps nothing */
+    size_t object_max_bytes;    /* responses that cost more are refused; 0 = no such limit */
+    unsigned variants;          /* per key, the oldest are dropped; 0 = 16 */
+    unsigned shards;            /* a power of two up to 4096; 0 = 256 */
+    struct purge_table *purges; /* borrowed: what it says is dead is dropped when it is found; NULL:
+                                   nothing is */
 };
 
 struct tier *tier_new(const struct tier_options *o, struct weir_err *err);
@@ -51,9 +54,10 @@ typedef bool tier_match(const struct stored_response *r, void *arg);
 
 /*
  * The newest stored response or marker with this key for which match (NULL: any) says yes (RFC
- * 9111 4.1 prefers the most recent). Returns owned (a reference), or NULL. *variants_seen (may be
- * NULL): stored responses with this key, markers left out, that were looked at; after NULL, 0 means
- * uri-miss and more vary-miss.
+ * 9111 4.1 prefers the most recent). What was purged for good is not found any more; what was
+ * purged softly is (ask purge_check()), but a marker is not. Returns owned (a reference), or NULL.
+ * *variants_seen (may be NULL): stored responses with this key, markers left out, that were looked
+ * at; after NULL, 0 means uri-miss and more vary-miss.
  */
 struct stored_response *tier_find(struct tier *t, struct weir_hash128 hash, struct weir_span key,
                                   tier_match *match, void *arg, unsigned *variants_seen);
@@ -97,6 +101,7 @@ struct tier_stats {
     uint64_t puts, refused;
     uint64_t evictions;  /* for room; not those replaced, removed or flushed */
     uint64_t ghost_hits; /* puts that went to the main queue at once */
+    uint64_t purged;     /* dropped by tier_find, for a purge covered them */
 };
 
 /* A sum over the shards, each consistent in itself. */

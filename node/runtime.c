@@ -543,8 +543,8 @@ static bool make_shared(struct runtime *rt, struct weir_err *err)
         (rt->shared.inflight = inflight_new(err)) == NULL)
         return false;
     if (s->cache.memory_bytes > 0 &&
-        ((rt->shared.tier = tier_new(&tier, err)) == NULL ||
-         (rt->shared.purges = purge_new(&rt->secret, 0, err)) == NULL))
+        ((tier.purges = rt->shared.purges = purge_new(&rt->secret, 0, err)) == NULL ||
+         (rt->shared.tier = tier_new(&tier, err)) == NULL))
         return false;
     if (s->log.access_format != ACCESS_LOG_OFF &&
         (rt->access = open_access(s, rt->worker_count, err)) == NULL)
@@ -693,8 +693,8 @@ static void tear_down(struct runtime *rt)
     site_unref(rt->site);
     weir_sink_close(rt->access);
     tier_free(rt->shared.tier);
-    purge_free(rt->shared.purges);
     inflight_free(rt->shared.inflight);
+    purge_free(rt->shared.purges); /* after all that may watch it */
     net_peers_free(rt->shared.peers);
     origin_registry_free(rt->registry);
     settings_unref(rt->settings);

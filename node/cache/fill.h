@@ -59,6 +59,7 @@ struct fill_head {
     struct weir_span etag, last_modified; /* into bytes */
     struct stored_facts facts;
     bool storable;
+    bool purged;                /* it was, since the fetch began, and its tags tell only now */
     const char *detail;         /* why not stored; static; NULL */
     struct weir_blob *trailers; /* field lines let through, set before DONE; owned; NULL none */
 };

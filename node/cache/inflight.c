@@ -124,17 +124,6 @@ bool inflight_remove(struct inflight *t, struct fill *f)
     return was_in;
 }
 
-bool inflight_has(struct inflight *t, struct fill *f)
-{
-    struct shard *s = shard_of(t, f->hash);
-    bool in;
-
-    pthread_mutex_lock(&s->lock);
-    in = f->joinable;
-    pthread_mutex_unlock(&s->lock);
-    return in;
-}
-
 size_t inflight_count(struct inflight *t)
 {
     size_t n = 0;

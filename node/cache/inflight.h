@@ -32,8 +32,6 @@ struct fill *inflight_join(struct inflight *t, struct fill *fresh, const struct 
 void inflight_enter_alone(struct inflight *t, struct fill *fresh);
 /* Nobody joins any more. Harmless when it was not in: then false. */
 bool inflight_remove(struct inflight *t, struct fill *f);
-/* Is it still in the table? */
-bool inflight_has(struct inflight *t, struct fill *f);
 /* How many are under way: walks the table, for who wants to see. */
 size_t inflight_count(struct inflight *t);
 /* The response told its tags; they must stay where they are until it is removed. */

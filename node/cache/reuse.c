@@ -25,6 +25,16 @@ void reuse_facts_from(struct reuse_facts *r, const struct freshness_facts *f,
     r->immutable = cc->immutable;
 }
 
+void reuse_soften(struct reuse_facts *out, const struct reuse_facts *r, int64_t since)
+{
+    /* The age it had then; before its own time that is less than it ever had. */
+    int64_t age = r->initial_age + (since - r->response_time);
+
+    *out = *r;
+    if (out->lifetime > age)
+        out->lifetime = age;
+}
+
 int64_t reuse_age(const struct reuse_facts *r, int64_t now)
 {
     return now > r->response_time ? r->initial_age + (now - r->response_time) : r->initial_age;

@@ -38,6 +38,10 @@ void reuse_facts_from(struct reuse_facts *r, const struct freshness_facts *f,
                       const struct http_cache_control *cc,
                       const struct route_cache_settings *route);
 
+/* *out is *r as of a response that counts as stale from `since` on, if it was not before: its stale
+ * windows begin then. */
+void reuse_soften(struct reuse_facts *out, const struct reuse_facts *r, int64_t since);
+
 /* Current age at `now`, >= initial_age: a clock that went backwards does not make it younger. */
 int64_t reuse_age(const struct reuse_facts *r, int64_t now);
 

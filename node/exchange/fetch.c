@@ -9,12 +9,14 @@
 #include "http_cache_control.h"
 #include "inflight.h"
 #include "origin_state.h"
+#include "purging.h"
 #include "request_out.h"
 #include "response_in.h"
 #include "resume.h"
 #include "sticky.h"
 #include "storable.h"
 #include "stored.h"
+#include "tags.h"
 #include "tier.h"
 #include "trailers.h"
 #include "validate.h"
@@ -36,6 +38,7 @@ struct fetch {
     struct http_head req; /* a pass borrows the leader's; else a copy in the arena */
     struct weir_hash128 hash;
     struct stored_response *validating; /* reference */
+    struct tags tags;                   /* of the response, once it is known to be storable */
     struct origin_upstream *upstream;
     const struct site_upstream *site_upstream;
     struct origin_request request;
@@ -258,7 +261,11 @@ bool fetch_pass(struct weir_exchange *x, void (*wake)(void *arg))
 
 struct fill *fetch_new_fill(struct weir_exchange *x)
 {
-    return fill_new(&x->key, true, &x->loop->box, &fill_owner, NULL, &x->err);
+    struct fill *fill = fill_new(&x->key, true, &x->loop->box, &fill_owner, NULL, &x->err);
+
+    if (fill != NULL)
+        purging_name(x, fill);
+    return fill;
 }
 
 void fetch_drop_fill(struct fill *f)
@@ -392,6 +399,43 @@ static void key_draft(const struct fetch *f, struct stored_draft *d)
     d->hash = f->hash;
     d->key = f->fill->key;
     d->variant = f->fill->variant;
+    d->tags = f->tags.text;
+    d->purges = f->fill->purges;
+    d->purge = &f->fill->purge;
+}
+
+/* Was it purged, in any way, since this fetch began? Its tags count once they are known. */
+static bool is_purged(struct fetch *f)
+{
+    int64_t since_s;
+
+    return f->fill->purges != NULL &&
+           purge_check(f->fill->purges, &f->fill->purge, &since_s) != PURGE_VALID;
+}
+
+/*
+ * The tags of a response that may be stored, those in `kept` if it names none itself. From here on
+ * nobody joins whom a purge of one of them should keep away. false: no memory.
+ */
+static bool note_tags(struct fetch *f, const struct http_head *head, struct weir_span kept)
+{
+    const struct cache_settings *cache = f->site->site->source.cache;
+    struct cache_key_parts parts;
+    struct tags_question q = {
+        .response = head,
+        .fields = cache->tag_fields,
+        .field_count = cache->tag_field_count,
+        .kept = kept,
+    };
+
+    if (f->fill->purges == NULL || !cache_key_read(f->fill->key, &parts))
+        return true;
+    q.scheme = parts.scheme;
+    q.authority = parts.authority;
+    if (!tags_of(&f->tags, &q, f->fill->purges, &f->arena))
+        return false;
+    inflight_tags(f->w->inflight, f->fill, f->tags.hashes, f->tags.count);
+    return true;
 }
 
 /*
@@ -420,18 +464,15 @@ static void put_marker(struct fetch *f, const struct http_head *head, const char
 }
 
 /*
- * Stores r, unless an unsafe method has invalidated the key since this fetch began: what it brings
- * may be older. Looked at before and after, for the other may come in between. Nobody joins from
- * here on.
+ * Stores r, unless it was purged since this fetch began: it may be older than that. (Should a purge
+ * come between the question and the answer, look-up will know.) Nobody joins from here on.
  */
 static bool keep(struct fetch *f, struct stored_response *r)
 {
-    bool put = inflight_has(f->w->inflight, f->fill) && tier_put(f->w->tier, r);
+    bool put = !is_purged(f) && tier_put(f->w->tier, r);
 
-    if (inflight_remove(f->w->inflight, f->fill) || !put)
-        return put;
-    tier_drop(f->w->tier, r);
-    return false;
+    inflight_remove(f->w->inflight, f->fill);
+    return put;
 }
 
 static void store(struct fetch *f)
@@ -481,7 +522,8 @@ static struct stored_response *freshen(struct fetch *f, const struct http_head *
 
     if (!response_in_view(&view, old->fields, old->field_count, old->status, &f->arena) ||
         !validate_names(not_modified, &view) ||
-        !validate_merge(&merged, &view, not_modified, &f->arena))
+        !validate_merge(&merged, &view, not_modified, &f->arena) ||
+        !note_tags(f, &merged, old->tags))
         return NULL;
     if (!response_in_build(&h, &merged, NULL, f->site->site, &f->route->settings->cache,
                            f->request_time_s, now_s(f), &err))
@@ -540,9 +582,12 @@ static void on_not_modified(struct fetch *f, const struct http_head *head)
 /* The origin cannot answer, but what we hold may still serve (RFC 5861 4). */
 static bool answer_stale(struct fetch *f, int status, const char *why)
 {
-    if (f->validating == NULL || !reuse_on_error(&f->validating->facts.reuse, now_s(f)) ||
-        !inflight_remove(f->w->inflight, f->fill)) /* gone already: it was invalidated meanwhile */
+    struct reuse_facts reuse;
+
+    if (f->validating == NULL || !purging_reuse(f->w, f->validating, &reuse) ||
+        !reuse_on_error(&reuse, now_s(f)))
         return false;
+    inflight_remove(f->w->inflight, f->fill);
     fill_answer(f->fill, f->validating, false, false, status, why);
     return true;
 }
@@ -565,16 +610,6 @@ static void note_origin(struct fetch *f, const struct http_head *head)
         return;
     x->origin_status = head->status;
     x->origin_url = f->upstream->settings->origins[f->origin.index].url;
-}
-
-/* Unsafe methods that succeed invalidate what is stored for their target (RFC 9111 4.4). */
-static void invalidate(struct fetch *f, const struct http_head *head)
-{
-    if (f->leader != NULL && f->w->tier != NULL && !http_method_safe(f->request.method) &&
-        head->status >= 200 && head->status < 400) {
-        inflight_outdate(f->w->inflight, f->leader->key.hash, f->leader->key.bytes);
-        tier_remove(f->w->tier, f->leader->key.hash, f->leader->key.bytes);
-    }
 }
 
 static enum storable_verdict judge(struct fetch *f, const struct http_head *head,
@@ -622,7 +657,9 @@ static void judge_sharing(struct fetch *f, const struct http_head *head, struct 
     bool too_large = h->length > 0 && (uint64_t)h->length > max;
 
     h->detail = too_large ? "too-large" : v == STORABLE_YES ? NULL : storable_text(v);
-    h->storable = v == STORABLE_YES && !too_large && settle_variant(f, head);
+    h->storable = v == STORABLE_YES && !too_large && note_tags(f, head, WEIR_SPAN_NONE) &&
+                  settle_variant(f, head);
+    h->purged = h->storable && is_purged(f);
     if (h->storable)
         return;
     if ((storable_marks_key(v) || too_large) && leaves_marker(f, head))
@@ -647,7 +684,8 @@ static void on_head(void *arg, const struct http_head *head, const struct http_f
     struct weir_err err = {0};
 
     note_origin(f, head);
-    invalidate(f, head);
+    if (f->leader != NULL)
+        purging_by(f->leader, head);
     if (f->validating != NULL && head->status == 304) {
         on_not_modified(f, head);
         return;

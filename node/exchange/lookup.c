@@ -11,6 +11,7 @@
 #include "http_cache_control.h"
 #include "inflight.h"
 #include "keyed.h"
+#include "purging.h"
 #include "reuse.h"
 #include "storable.h"
 #include "stored.h"
@@ -161,7 +162,9 @@ static enum exchange_verdict ask_again(struct weir_exchange *x, const char *alon
 static enum exchange_verdict use_answer(struct weir_exchange *x, struct fill *f)
 {
     /* While it was under way nobody knew which variant would answer. */
-    if (x->collapsed && f->answer->variant.len > 0 && !vary_matches(f->answer->variant, &x->req))
+    if (x->collapsed &&
+        ((f->answer->variant.len > 0 && !vary_matches(f->answer->variant, &x->req)) ||
+         (f->answer_fresh && purging_is_purged(x->w, f->answer))))
         return ask_again(x, NULL);
     stored_response_unref(x->stored);
     x->stored = stored_response_ref(f->answer);
@@ -196,7 +199,8 @@ static enum exchange_verdict ask_for_part(struct weir_exchange *x, const struct 
 
 static enum exchange_verdict use_stream(struct weir_exchange *x, struct fill *f)
 {
-    if (x->collapsed && f->variant.ptr != NULL && !vary_matches(f->variant, &x->req))
+    if (x->collapsed &&
+        (f->head.purged || (f->variant.ptr != NULL && !vary_matches(f->variant, &x->req))))
         return ask_again(x, NULL);
     if (asks_for_part_of_much(x, &f->head))
         return ask_for_part(x, &f->head);
@@ -249,9 +253,10 @@ static void on_wake(void *arg)
 /* ---- the stage ---- */
 
 static enum exchange_verdict use_stored(struct weir_exchange *x, struct stored_response *r,
+                                        const struct reuse_facts *facts,
                                         const struct http_cache_control *request_cc)
 {
-    struct reuse reuse = reuse_check(&r->facts.reuse, request_cc, now_s(x));
+    struct reuse reuse = reuse_check(facts, request_cc, now_s(x));
 
     x->age = reuse.age;
     x->ttl = reuse.ttl;
@@ -319,6 +324,7 @@ enum exchange_verdict lookup_run(struct weir_exchange *x)
     struct http_cache_control cc, *request_cc = NULL;
     struct stored_response *r;
     struct wanted wanted = {&x->req, net_now_ms(x->loop)};
+    struct reuse_facts facts;
     unsigned variants = 0;
     const char *why;
 
@@ -339,8 +345,12 @@ enum exchange_verdict lookup_run(struct weir_exchange *x)
         if (!reuse_only_if_cached(request_cc))
             return ask_alone(x);
     }
+    if (r != NULL && !purging_reuse(x->w, r, &facts)) { /* this very moment */
+        stored_response_unref(r);
+        r = NULL;
+    }
     if (r != NULL)
-        return use_stored(x, r, request_cc);
+        return use_stored(x, r, &facts, request_cc);
     if (reuse_only_if_cached(request_cc)) {
         weir_fail(&x->err, WEIR_E_ONLY_IF_CACHED, "lookup", 0);
         return EXCHANGE_FAIL;

@@ -8,12 +8,14 @@
 #include "http_date.h"
 #include "http_text.h"
 #include "reuse.h"
+#include "tags.h"
 
 struct filter {
     const struct http_head *head;
     struct weir_span request_id; /* name of our own field: an origin's is not passed on */
     bool connection_names;       /* Connection names fields, not only options */
     bool drop_server, drop_age;
+    const struct cache_settings *tags; /* whose tag fields are dropped; NULL: none are */
 };
 
 static bool goes_on(const struct filter *f, const struct http_field *field)
@@ -23,6 +25,9 @@ static bool goes_on(const struct filter *f, const struct http_field *field)
     if (field->id == HTTP_F_SERVER && f->drop_server)
         return false;
     if (field->id == HTTP_F_AGE && f->drop_age)
+        return false;
+    if (f->tags != NULL &&
+        tags_is_field(field->name, f->tags->tag_fields, f->tags->tag_field_count))
         return false;
     if (f->request_id.len > 0 && weir_span_ieq(field->name, f->request_id))
         return false;
@@ -77,9 +82,12 @@ bool response_in_build(struct fill_head *out, const struct http_head *head,
                        const struct route_cache_settings *cache, int64_t request_time_s,
                        int64_t now_s, struct weir_err *err)
 {
-    struct filter filter = {head, weir_span_str(site->source.forward->request_id_field),
+    struct filter filter = {head,
+                            weir_span_str(site->source.forward->request_id_field),
                             http_head_has(head, HTTP_F_CONNECTION),
-                            !site->source.forward->server_field, cache != NULL};
+                            !site->source.forward->server_field,
+                            cache != NULL,
+                            site->source.cache->tag_fields_forward ? NULL : site->source.cache};
     /* Reasons are for people and are written anew; 64 covers the status line, 48 a Date. */
     size_t room = http_fields_bytes(head) + 64 + 48;
     struct http_text t;

@@ -32,6 +32,7 @@
 #include "fetch.h"
 #include "h1_server.h"
 #include "inflight.h"
+#include "purge.h"
 #include "net_peers.h"
 #include "origin_state.h"
 #include "pattern.h"
@@ -345,7 +346,9 @@ static inline bool node_start(struct test_node *t)
 {
     struct exchange_worker *w = &t->worker;
     struct weir_err err = {0};
-    struct tier_options tier = {t->cache.memory_bytes, t->cache.object_max_bytes, 16, 4};
+    struct tier_options tier = {.memory_bytes = t->cache.memory_bytes,
+                                .object_max_bytes = t->cache.object_max_bytes,
+                                .shards = 4};
     struct site_source source = {.client = &t->client_settings,
                                  .head = &t->head_settings,
                                  .forward = &t->forward,
@@ -368,10 +371,11 @@ static inline bool node_start(struct test_node *t)
     w->fields = malloc(t->head_settings.fields * sizeof *w->fields);
     w->field_cap = t->head_settings.fields;
     w->inflight = inflight_new(&err);
+    w->purges = tier.purges = purge_new(&t->secret, 0, &err);
     w->tier = t->cache.memory_bytes > 0 ? tier_new(&tier, &err) : NULL;
     w->scratch = pattern_scratch_new(&err);
-    if (t->registry == NULL || t->peers == NULL || w->inflight == NULL || w->scratch == NULL ||
-        (w->tier == NULL && t->cache.memory_bytes > 0) ||
+    if (t->registry == NULL || t->peers == NULL || w->inflight == NULL || w->purges == NULL ||
+        w->scratch == NULL || (w->tier == NULL && t->cache.memory_bytes > 0) ||
         !origin_client_init(&w->origins, &t->loop, t->metrics, 1, &err) ||
         !h1_server_init(&t->server, w, t->peers, &err))
         return false;
@@ -442,6 +446,7 @@ static inline void node_stop(struct test_node *t)
     pattern_scratch_free(w->scratch);
     free(w->fields);
     inflight_free(w->inflight);
+    purge_free(w->purges);
     tier_free(w->tier);
     net_peers_free(t->peers);
     origin_registry_free(t->registry);

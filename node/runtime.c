@@ -19,6 +19,7 @@
 #include "net_peers.h"
 #include "origin_state.h"
 #include "purge.h"
+#include "search_rules.h"
 #include "site.h"
 #include "tier.h"
 #include "worker.h"
@@ -544,7 +545,8 @@ static bool make_shared(struct runtime *rt, struct weir_err *err)
         return false;
     if (s->cache.memory_bytes > 0 &&
         ((tier.purges = rt->shared.purges = purge_new(&rt->secret, 0, err)) == NULL ||
-         (rt->shared.tier = tier_new(&tier, err)) == NULL))
+         (rt->shared.tier = tier_new(&tier, err)) == NULL ||
+         (rt->shared.search_rules = search_rules_new(err)) == NULL))
         return false;
     if (s->log.access_format != ACCESS_LOG_OFF &&
         (rt->access = open_access(s, rt->worker_count, err)) == NULL)
@@ -603,6 +605,7 @@ static bool make_admin(struct runtime *rt, struct weir_err *err)
         .tier = rt->shared.tier,
         .inflight = rt->shared.inflight,
         .purges = rt->shared.purges,
+        .search_rules = rt->shared.search_rules,
         .secret = &rt->secret,
         .version = rt->options.version,
         .site = newest_site,
@@ -693,6 +696,7 @@ static void tear_down(struct runtime *rt)
     site_unref(rt->site);
     weir_sink_close(rt->access);
     tier_free(rt->shared.tier);
+    search_rules_free(rt->shared.search_rules);
     inflight_free(rt->shared.inflight);
     purge_free(rt->shared.purges); /* after all that may watch it */
     net_peers_free(rt->shared.peers);

@@ -197,6 +197,7 @@ static bool set_up(struct worker *w, struct site *site, struct weir_err *err)
     w->x.tier = w->shared->tier;
     w->x.inflight = w->shared->inflight;
     w->x.purges = w->shared->purges;
+    w->x.search_rules = w->shared->search_rules;
     w->x.secret = w->shared->secret;
     w->x.pressure = &w->shared->pressure;
     seed[1] = weir_hash64(w->shared->secret, seed, sizeof seed);

@@ -18,7 +18,8 @@
 struct worker_shared {
     struct tier *tier; /* NULL: no cache */
     struct inflight *inflight;
-    struct purge_table *purges; /* NULL: no cache */
+    struct purge_table *purges;        /* NULL: no cache */
+    struct search_rules *search_rules; /* NULL: no cache */
     struct net_peers *peers;
     const struct weir_hash_secret *secret;
     struct net_loop *control;

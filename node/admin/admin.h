@@ -20,6 +20,7 @@ struct admin;
 struct inflight;
 struct net_loop;
 struct purge_table;
+struct search_rules;
 struct site;
 struct tier;
 struct weir_hash_secret;
@@ -29,7 +30,8 @@ struct admin_source {
     struct net_loop *loop; /* the control thread's */
     struct tier *tier;     /* NULL: no cache */
     struct inflight *inflight;
-    struct purge_table *purges; /* NULL: no cache */
+    struct purge_table *purges;        /* NULL: no cache */
+    struct search_rules *search_rules; /* NULL: no cache */
     const struct weir_hash_secret *secret;
     const char *version;
     /* The newest site; borrowed for the turn. */

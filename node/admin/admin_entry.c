@@ -53,7 +53,8 @@ static struct probe *make_probe(struct admin_request *r)
     const struct admin_source *s = r->source;
     const char *url = admin_query(r, "url");
     struct http_field fields[PROBE_FIELDS_MAX];
-    struct probe_place place = {s->site(s->arg), s->loop, r->metrics, s->secret, r->scratch};
+    struct probe_place place = {s->site(s->arg), s->loop,         r->metrics,
+                                s->secret,       s->search_rules, r->scratch};
     struct weir_err err = {0};
     struct probe *p;
     size_t count;

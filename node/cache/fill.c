@@ -89,6 +89,7 @@ static void destroy(struct fill *f)
     weir_free(f->vary);
     if (f->purges != NULL)
         purge_unwatch(f->purges, f->purge.url);
+    weir_free(f->moved);
     pthread_mutex_destroy(&f->lock);
     weir_free(f);
 }

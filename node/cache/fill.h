@@ -84,6 +84,10 @@ struct fill {
     struct weir_hash128 hash;
     struct purge_table *purges; /* where it is watched; NULL: nowhere */
     struct purge_subject purge; /* its tags are inflight.c's too, and the producer's memory */
+    /* Its key became another when the head was there (No-Vary-Search): set by inflight_move(), once
+     * and before the fill is opened. */
+    char *moved;            /* bytes of the new key, then of `asked`; owned; NULL: did not move */
+    struct weir_span asked; /* if so: the query it was asked with; ptr NULL: none */
     /* inflight.c's, under its own lock: apart from what f->lock guards */
     struct fill *next_inflight;
     bool joinable;            /* in the table of fills in flight */

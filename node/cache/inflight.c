@@ -1,6 +1,7 @@
 #include "inflight.h"
 
 #include <pthread.h>
+#include <string.h>
 
 #include "weir/alloc.h"
 
@@ -148,6 +149,44 @@ void inflight_tags(struct inflight *t, struct fill *f, const uint64_t *tags, uin
     /* What was found valid without them was found too early. */
     atomic_store_explicit(&f->purge.checked, 0, memory_order_relaxed);
     pthread_mutex_unlock(&s->lock);
+}
+
+bool inflight_move(struct inflight *t, struct fill *f, const struct cache_key *key,
+                   struct weir_span asked, uint64_t url)
+{
+    struct shard *s = shard_of(t, f->hash);
+    char *copy = weir_malloc(key->bytes.len + asked.len + 1);
+    bool was_in;
+
+    if (copy == NULL)
+        return false;
+    memcpy(copy, key->bytes.ptr, key->bytes.len);
+    if (asked.len > 0)
+        memcpy(copy + key->bytes.len, asked.ptr, asked.len);
+    pthread_mutex_lock(&s->lock);
+    was_in = unlink_fill(s, f);
+    pthread_mutex_unlock(&s->lock);
+    if (!was_in) {
+        weir_free(copy);
+        return false;
+    }
+    /* Nobody finds it now, and who reads it does not look at its key before it is open. */
+    f->key = weir_span(copy, key->bytes.len);
+    f->hash = key->hash;
+    f->asked = weir_span(asked.ptr != NULL ? copy + key->bytes.len : NULL, asked.len);
+    f->moved = copy;
+    if (f->purges != NULL) {
+        purge_watch(f->purges, url);
+        purge_unwatch(f->purges, f->purge.url);
+        f->purge.url = url;
+        atomic_store_explicit(&f->purge.checked, 0, memory_order_relaxed);
+    }
+    s = shard_of(t, f->hash);
+    pthread_mutex_lock(&s->lock);
+    link_fill(bucket_of(s, f->hash), f);
+    pthread_mutex_unlock(&s->lock);
+    fill_unref(f); /* the reference of the place it had */
+    return true;
 }
 
 bool inflight_variant(struct inflight *t, struct fill *f, const struct vary_spec *vary,

@@ -36,6 +36,15 @@ bool inflight_remove(struct inflight *t, struct fill *f);
 size_t inflight_count(struct inflight *t);
 /* The response told its tags; they must stay where they are until it is removed. */
 void inflight_tags(struct inflight *t, struct fill *f, const uint64_t *tags, uint32_t count);
+/*
+ * The response showed that it belongs under another key: the fill stands there from now on, if it
+ * is still in the table. `asked`: the query it was asked with (fill.h). url: by which it
+ * can be purged there; its stamp stays. false: it is in the table
+ * no more, or there is no memory, and then it must not be stored or shared. Before fill_open(), by
+ * the owner.
+ */
+bool inflight_move(struct inflight *t, struct fill *f, const struct cache_key *key,
+                   struct weir_span asked, uint64_t url);
 /* The response told which variant this is. false without memory: then the fill is removed. */
 bool inflight_variant(struct inflight *t, struct fill *f, const struct vary_spec *vary,
                       struct weir_span variant);

@@ -650,6 +650,39 @@ static void a_known_variant_serves_only_its_requests(void **state)
     inflight_free(t);
 }
 
+static void a_fill_that_moved_is_found_under_its_new_key(void **state)
+{
+    struct inflight *t = inflight_new(NULL);
+    struct policy_head p;
+    struct http_head *request = policy_request(&p, "GET", "Host: x");
+    struct owner o = {.box.fd = -1};
+    struct fill *a = keyed_fill(&o, "a", 7), *a2 = keyed_fill(&o, "a", 7),
+                *b = keyed_fill(&o, "b", 900), *found;
+    struct cache_key key = {.bytes = WEIR_SPAN_LIT("b"), .hash = {900, 900}};
+
+    (void)state;
+    assert_false(inflight_move(t, a, &key, WEIR_SPAN_NONE, 0)); /* is not in the table */
+    assert_null(inflight_join(t, a, request));
+#ifdef WEIR_FAULTS
+    weir_alloc_fail_at(1);
+    assert_false(inflight_move(t, a, &key, WEIR_SPAN_NONE, 0));
+    weir_alloc_fail_at(0);
+#endif
+    assert_true(inflight_move(t, a, &key, WEIR_SPAN_LIT("q=1"), 0));
+    assert_true(weir_span_eq(a->key, key.bytes));
+    assert_true(weir_span_eq(a->asked, WEIR_SPAN_LIT("q=1")));
+    assert_null(inflight_join(t, a2, request));
+    found = inflight_join(t, b, request);
+    assert_ptr_equal(found, a);
+    fill_unref(found);
+    assert_true(inflight_remove(t, a));
+    inflight_remove(t, a2);
+    fill_unref(a);
+    fill_unref(a2);
+    fill_unref(b);
+    inflight_free(t);
+}
+
 /* ---- failing memory ---- */
 
 #ifdef WEIR_FAULTS
@@ -966,6 +999,7 @@ int main(void)
         cmocka_unit_test(one_key_has_one_fill_whatever_the_hash),
         cmocka_unit_test(who_asks_alone_is_joined_only_once_the_answer_is_for_all),
         cmocka_unit_test(a_known_variant_serves_only_its_requests),
+        cmocka_unit_test(a_fill_that_moved_is_found_under_its_new_key),
 #ifdef WEIR_FAULTS
         cmocka_unit_test(the_nth_allocation_may_fail_anywhere),
 #endif

@@ -48,6 +48,7 @@ struct compose;
 struct fetch;
 struct inflight;
 struct purge_table;
+struct search_rules;
 struct sub_exchange;
 struct tier;
 struct weir_exchange;
@@ -67,9 +68,10 @@ struct exchange_worker {
     struct weir_metrics *metrics;
     struct site_worker *site; /* what new exchanges begin with */
     struct origin_client origins;
-    struct tier *tier;          /* shared; NULL: no cache */
-    struct inflight *inflight;  /* shared */
-    struct purge_table *purges; /* shared; NULL where tier is */
+    struct tier *tier;                 /* shared; NULL: no cache */
+    struct inflight *inflight;         /* shared */
+    struct purge_table *purges;        /* shared; NULL where tier is */
+    struct search_rules *search_rules; /* shared; NULL: No-Vary-Search is not heeded */
     const struct weir_hash_secret *secret;
     struct weir_sink *access;   /* shared; NULL: none */
     const atomic_int *pressure; /* shared: enum exchange_pressure; NULL: never any */

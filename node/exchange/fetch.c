@@ -12,6 +12,7 @@
 #include "purging.h"
 #include "request_out.h"
 #include "response_in.h"
+#include "search_key.h"
 #include "resume.h"
 #include "sticky.h"
 #include "storable.h"
@@ -37,6 +38,7 @@ struct fetch {
     const struct route *route;
     struct http_head req; /* a pass borrows the leader's; else a copy in the arena */
     struct weir_hash128 hash;
+    struct weir_span query; /* as keyed, before any rule of No-Vary-Search; ptr NULL: none */
     struct stored_response *validating; /* reference */
     struct tags tags;                   /* of the response, once it is known to be storable */
     struct origin_upstream *upstream;
@@ -283,6 +285,15 @@ static bool take_request(struct fetch *f, struct weir_exchange *x)
     return true;
 }
 
+static bool take_query(struct fetch *f, const struct weir_exchange *x)
+{
+    f->query = WEIR_SPAN_NONE;
+    if (x->keyed.query.ptr == NULL || !f->route->settings->cache.key.no_vary_search)
+        return true;
+    f->query = weir_arena_dup(&f->arena, x->keyed.query);
+    return f->query.ptr != NULL;
+}
+
 /* The common part of leading and refreshing; the fill is in the table. */
 static struct fetch *start_shared(struct weir_exchange *x, struct fill *fill,
                                   struct stored_response *validating)
@@ -294,7 +305,7 @@ static struct fetch *start_shared(struct weir_exchange *x, struct fill *fill,
     fill->owner_arg = f;
     if (validating != NULL)
         f->validating = stored_response_ref(validating);
-    if (!take_request(f, x)) {
+    if (!take_request(f, x) || !take_query(f, x)) {
         weir_fail(&x->err, WEIR_E_MEMORY, "fetch: request", 0);
         finish(f);
         return NULL;
@@ -507,6 +518,18 @@ static void store(struct fetch *f)
 static enum storable_verdict judge(struct fetch *f, const struct http_head *head,
                                    const struct fill_head *h);
 
+static bool read_search(struct fetch *f, const struct http_head *head, struct search_key *k);
+
+/* A 304 may bring another No-Vary-Search: then what it freshens lies under the wrong key. */
+static bool keeps_key(struct fetch *f, const struct http_head *merged)
+{
+    struct search_key search;
+    bool keeps = read_search(f, merged, &search) && !search.moved;
+
+    search_key_release(&search);
+    return keeps;
+}
+
 /*
  * The stored response under its new head (RFC 9111 4.3.4); NULL if the 304 is not about it, or
  * without memory. *storable: the new head still permits storing.
@@ -528,7 +551,7 @@ static struct stored_response *freshen(struct fetch *f, const struct http_head *
     if (!response_in_build(&h, &merged, NULL, f->site->site, &f->route->settings->cache,
                            f->request_time_s, now_s(f), &err))
         return NULL;
-    *storable = judge(f, &merged, &h) == STORABLE_YES;
+    *storable = judge(f, &merged, &h) == STORABLE_YES && keeps_key(f, &merged);
     key_draft(f, &d);
     d.variant = old->variant;
     d.status = old->status;
@@ -642,6 +665,28 @@ static bool settle_variant(struct fetch *f, const struct http_head *head)
     return variant.ptr != NULL && inflight_variant(f->w->inflight, f->fill, &f->vary, variant);
 }
 
+/* What the response says of its query: the rule, and whether the fill stands under the right key.
+ */
+static bool read_search(struct fetch *f, const struct http_head *head, struct search_key *k)
+{
+    return search_key_of(k, head, f->route->settings->cache.key.no_vary_search, f->fill->key,
+                         f->query, f->w->secret, &f->arena);
+}
+
+/* Puts the fill under the key that is right for the response; false: it is for its leader alone. */
+static bool settle_key(struct fetch *f, const struct search_key *k)
+{
+    if (!k->moved)
+        return true;
+    if (!inflight_move(f->w->inflight, f->fill, &k->key, f->query,
+                       purging_url(f->fill, k->key.bytes)))
+        return false;
+    f->hash = f->fill->hash;
+    if (f->validating != NULL) /* it answers no more, but would be found first */
+        tier_drop(f->w->tier, f->validating);
+    return true;
+}
+
 /* Not where there is one already, and not for a passing failure: it would hide what we hold from
  * the next validation. */
 static bool leaves_marker(const struct fetch *f, const struct http_head *head)
@@ -655,14 +700,19 @@ static void judge_sharing(struct fetch *f, const struct http_head *head, struct 
     enum storable_verdict v = judge(f, head, h);
     uint64_t max = f->site->site->source.cache->object_max_bytes;
     bool too_large = h->length > 0 && (uint64_t)h->length > max;
+    struct search_key search = {.moved = false};
+    bool settled = read_search(f, head, &search) && settle_key(f, &search);
 
     h->detail = too_large ? "too-large" : v == STORABLE_YES ? NULL : storable_text(v);
-    h->storable = v == STORABLE_YES && !too_large && note_tags(f, head, WEIR_SPAN_NONE) &&
-                  settle_variant(f, head);
+    h->storable = v == STORABLE_YES && !too_large && settled &&
+                  note_tags(f, head, WEIR_SPAN_NONE) && settle_variant(f, head);
     h->purged = h->storable && is_purged(f);
     if (h->storable)
+        search_key_learn(f->w->search_rules, &search, f->fill->key, f->w->secret);
+    search_key_release(&search);
+    if (h->storable)
         return;
-    if ((storable_marks_key(v) || too_large) && leaves_marker(f, head))
+    if (settled && (storable_marks_key(v) || too_large) && leaves_marker(f, head))
         put_marker(f, too_large ? NULL : head, h->detail);
     inflight_remove(f->w->inflight, f->fill);
     fill_disband(f->fill, f->leader != NULL ? f->leader->reader : NULL);

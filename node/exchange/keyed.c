@@ -6,6 +6,7 @@
 #include "cookie.h"
 #include "http_list.h"
 #include "key_query.h"
+#include "search_key.h"
 
 #define ADDRESS_CHARS "0123456789abcdefABCDEF.:,[]\" \t"
 
@@ -199,6 +200,8 @@ bool keyed_build(struct weir_exchange *x)
     parts.authority = x->keyed.authority;
     parts.query = x->keyed.query;
     parts.has_query = x->keyed.query.ptr != NULL;
+    if (route->cache.key.no_vary_search && !search_key_apply(x, &parts))
+        return weir_fail(&x->err, WEIR_E_MEMORY, "lookup: key", 0);
     return cache_key_build(&x->key, &parts, x->w->secret, x->key_buf, sizeof x->key_buf,
                            &x->arena) ||
            weir_fail(&x->err, WEIR_E_MEMORY, "lookup: key", 0);

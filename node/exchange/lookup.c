@@ -13,6 +13,7 @@
 #include "keyed.h"
 #include "purging.h"
 #include "reuse.h"
+#include "search_key.h"
 #include "storable.h"
 #include "stored.h"
 #include "tier.h"
@@ -163,7 +164,8 @@ static enum exchange_verdict use_answer(struct weir_exchange *x, struct fill *f)
 {
     /* While it was under way nobody knew which variant would answer. */
     if (x->collapsed &&
-        ((f->answer->variant.len > 0 && !vary_matches(f->answer->variant, &x->req)) ||
+        (!search_key_serves(x, f) ||
+         (f->answer->variant.len > 0 && !vary_matches(f->answer->variant, &x->req)) ||
          (f->answer_fresh && purging_is_purged(x->w, f->answer))))
         return ask_again(x, NULL);
     stored_response_unref(x->stored);
@@ -199,8 +201,8 @@ static enum exchange_verdict ask_for_part(struct weir_exchange *x, const struct 
 
 static enum exchange_verdict use_stream(struct weir_exchange *x, struct fill *f)
 {
-    if (x->collapsed &&
-        (f->head.purged || (f->variant.ptr != NULL && !vary_matches(f->variant, &x->req))))
+    if (x->collapsed && (f->head.purged || !search_key_serves(x, f) ||
+                         (f->variant.ptr != NULL && !vary_matches(f->variant, &x->req))))
         return ask_again(x, NULL);
     if (asks_for_part_of_much(x, &f->head))
         return ask_for_part(x, &f->head);
@@ -286,6 +288,23 @@ static enum exchange_verdict use_stored(struct weir_exchange *x, struct stored_r
     return deliver_stored(x, false) ? EXCHANGE_REPLY : EXCHANGE_FAIL;
 }
 
+/* Under a key that a No-Vary-Search rule made, or else under that of the whole query, where lies
+ * what came without a rule. */
+static struct stored_response *find(struct weir_exchange *x, struct wanted *wanted,
+                                    unsigned *variants)
+{
+    struct stored_response *r =
+        tier_find(x->w->tier, x->key.hash, x->key.bytes, serves, wanted, variants);
+    struct cache_key exact;
+
+    if (r != NULL || !cache_key_has_search(x->key.bytes) || !search_key_exact(x, &exact))
+        return r;
+    r = tier_find(x->w->tier, exact.hash, exact.bytes, serves, wanted, NULL);
+    if (r != NULL)
+        x->key = exact;
+    return r;
+}
+
 /* Why the cache may not even be asked, or NULL. */
 static const char *bypass(const struct weir_exchange *x, enum cache_fwd *fwd)
 {
@@ -338,7 +357,7 @@ enum exchange_verdict lookup_run(struct weir_exchange *x)
         http_cache_control_parse(&x->req, HTTP_F_CACHE_CONTROL, &cc);
         request_cc = &cc;
     }
-    r = tier_find(x->w->tier, x->key.hash, x->key.bytes, serves, &wanted, &variants);
+    r = find(x, &wanted, &variants);
     if (r != NULL && r->kind == STORED_MARKER) {
         stored_response_unref(r);
         r = NULL;

@@ -31,6 +31,15 @@ void purging_name(struct weir_exchange *x, struct fill *fill)
     fill_set_subject(fill, t, url, purge_host_hash(t, parts.authority));
 }
 
+uint64_t purging_url(const struct fill *fill, struct weir_span key)
+{
+    struct cache_key_parts parts;
+
+    if (fill->purges == NULL || !cache_key_has_search(key) || !cache_key_read(key, &parts))
+        return fill->purge.url;
+    return purge_loose_hash(fill->purges, parts.authority, parts.path);
+}
+
 /* ---- what is stored ---- */
 
 bool purging_reuse(struct exchange_worker *w, struct stored_response *r, struct reuse_facts *out)

@@ -19,6 +19,10 @@
 /* Before `fill`, made for x's key, is shared. */
 void purging_name(struct weir_exchange *x, struct fill *fill);
 
+/* By what URL a fill that moves to `key` can be purged there: No-Vary-Search. Else the one it has.
+ */
+uint64_t purging_url(const struct fill *fill, struct weir_span key);
+
 /*
  * What decides about the use of a stored response now: its facts, with a soft purge counted in.
  * false: it was purged for good, and must not be used.

@@ -109,19 +109,30 @@ static void charge_drop(struct stored_charge *c)
     stored_account_unref(a);
 }
 
+static bool charge_both(struct stored_charge *own, struct stored_body *body,
+                        struct stored_account *a)
+{
+    size_t own_due = charge_due(own);
+    size_t body_due = body != NULL ? charge_due(&body->charge) : 0;
+
+    if (own_due + body_due == 0)
+        return true;
+    if (!account_reserve(a, own_due + body_due))
+        return false;
+    charge_claim(own, a, own_due);
+    if (body != NULL) /* the analyzer takes the count to be one whenever it falls */
+        charge_claim(&body->charge, a, body_due); /* NOLINT(clang-analyzer-unix.Malloc) */
+    return true;
+}
+
 bool stored_response_charge(struct stored_response *r, struct stored_account *a)
 {
-    size_t own = charge_due(&r->charge);
-    size_t body = r->body != NULL ? charge_due(&r->body->charge) : 0;
+    return charge_both(&r->charge, r->body, a);
+}
 
-    if (own + body == 0)
-        return true;
-    if (!account_reserve(a, own + body))
-        return false;
-    charge_claim(&r->charge, a, own);
-    if (r->body != NULL) /* the analyzer takes the count to be one whenever it falls */
-        charge_claim(&r->body->charge, a, body); /* NOLINT(clang-analyzer-unix.Malloc) */
-    return true;
+bool stored_form_charge(struct stored_form *f, struct stored_account *a)
+{
+    return charge_both(&f->charge, f->body, a);
 }
 
 size_t stored_response_uncharged(const struct stored_response *r)
@@ -245,15 +256,15 @@ static struct stored_body *body_compact(const struct stored_body *old)
     return b;
 }
 
-/* *out is NULL for an empty body, which needs none; false without memory. */
-static bool body_new(const struct stored_draft *d, struct stored_body **out)
+/* Shares or copies; *out is NULL for an empty body, which needs none; false without memory. */
+static bool body_new(const struct weir_slice *slices, size_t count, struct stored_body **out)
 {
     struct stored_body *shared, *compact;
 
     *out = NULL;
-    if (d->slice_count == 0)
+    if (count == 0)
         return true;
-    shared = body_share(d->slices, d->slice_count);
+    shared = body_share(slices, count);
     if (shared == NULL)
         return false;
     if (shared->len == 0) {
@@ -268,6 +279,71 @@ static bool body_new(const struct stored_draft *d, struct stored_body **out)
     body_unref(shared);
     *out = compact;
     return compact != NULL;
+}
+
+/* ---- forms ---- */
+
+struct stored_form *stored_form_new(enum coding c, const struct weir_slice *slices, size_t count,
+                                    struct weir_err *err)
+{
+    struct stored_form *f = weir_calloc(1, sizeof(*f));
+
+    if (f == NULL || !body_new(slices, count, &f->body)) {
+        weir_free(f);
+        weir_fail(err, WEIR_E_MEMORY, "stored: form", 0);
+        return NULL;
+    }
+    atomic_init(&f->refs, 1);
+    atomic_init(&f->charge.account, NULL);
+    f->coding = c;
+    if (f->body != NULL) {
+        f->slices = f->body->slices;
+        f->slice_count = f->body->slice_count;
+        f->len = f->body->len;
+    }
+    f->charge.bytes = allocation_cost(f);
+    f->cost_bytes = f->charge.bytes + (f->body != NULL ? f->body->charge.bytes : 0);
+    return f;
+}
+
+struct stored_form *stored_form_ref(struct stored_form *f)
+{
+    atomic_fetch_add_explicit(&f->refs, 1, memory_order_relaxed);
+    return f;
+}
+
+void stored_form_unref(struct stored_form *f)
+{
+    if (f == NULL || atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    body_unref(f->body);
+    charge_drop(&f->charge);
+    weir_free(f);
+}
+
+static struct stored_forms *forms_new(void)
+{
+    struct stored_forms *forms = weir_calloc(1, sizeof(*forms));
+
+    if (forms != NULL)
+        atomic_init(&forms->refs, 1);
+    return forms;
+}
+
+static struct stored_forms *forms_ref(struct stored_forms *forms)
+{
+    if (forms != NULL)
+        atomic_fetch_add_explicit(&forms->refs, 1, memory_order_relaxed);
+    return forms;
+}
+
+static void forms_unref(struct stored_forms *forms)
+{
+    if (forms == NULL || atomic_fetch_sub_explicit(&forms->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    for (int c = 0; c < CODINGS; c++)
+        stored_form_unref(forms->form[c]);
+    weir_free(forms);
 }
 
 /* ---- response ---- */
@@ -312,20 +388,23 @@ static bool copy_head(struct stored_response *r, struct http_field *fields,
     r->field_count = (uint32_t)d->field_count;
     r->etag = move_span(d->etag, d->head, r->head->bytes);
     r->last_modified = move_span(d->last_modified, d->head, r->head->bytes);
+    r->head_common = d->head_common;
     r->status = d->status;
     r->facts = d->facts;
     r->charge.bytes += weir_blob_cost(r->head);
     return true;
 }
 
-static void adopt_body(struct stored_response *r, struct stored_body *body)
+/* What lies below a head. Both may be NULL. */
+struct content {
+    struct stored_body *body;
+    struct stored_forms *forms;
+};
+
+static void content_unref(struct content c)
 {
-    if (body == NULL)
-        return;
-    r->body = body;
-    r->slices = body->slices;
-    r->slice_count = body->slice_count;
-    r->body_len = body->len;
+    body_unref(c.body);
+    forms_unref(c.forms);
 }
 
 /* hashes: room for those of the tags. */
@@ -349,10 +428,24 @@ static void copy_purge(struct stored_response *r, const struct stored_draft *d, 
         purge_watch(r->purges, r->purge.url);
 }
 
+/* Each head bears the cost of the forms' table: which of them goes last nobody knows. */
+static void adopt_content(struct stored_response *r, struct content c)
+{
+    r->forms = c.forms;
+    if (c.forms != NULL)
+        r->charge.bytes += allocation_cost(c.forms);
+    if (c.body == NULL)
+        return;
+    r->body = c.body;
+    r->slices = c.body->slices;
+    r->slice_count = c.body->slice_count;
+    r->body_len = c.body->len;
+}
+
 /* One block: the struct, its fields, hashes of its tags, then the bytes of key, vary, variant and
- * tags. Takes body. */
+ * tags. Takes the content. */
 static struct stored_response *make(enum stored_kind kind, const struct stored_draft *d,
-                                    struct stored_body *body, struct weir_err *err)
+                                    struct content content, struct weir_err *err)
 {
     size_t table = kind == STORED_RESPONSE ? d->field_count * sizeof(struct http_field) : 0;
     size_t hashes = d->purge != NULL ? d->purge->tag_count * sizeof(uint64_t) : 0;
@@ -361,7 +454,7 @@ static struct stored_response *make(enum stored_kind kind, const struct stored_d
     char *at;
 
     if (r == NULL) {
-        body_unref(body);
+        content_unref(content);
         weir_fail(err, WEIR_E_MEMORY, "stored: response", 0);
         return NULL;
     }
@@ -377,25 +470,32 @@ static struct stored_response *make(enum stored_kind kind, const struct stored_d
     r->variant = copy_span(&at, d->variant);
     r->tags = copy_span(&at, d->tags);
     copy_purge(r, d, (uint64_t *)((char *)(r + 1) + table));
-    adopt_body(r, body);
+    r->coding = r->sent_coding = d->coding;
+    adopt_content(r, content);
     if (kind == STORED_RESPONSE && !copy_head(r, (struct http_field *)(r + 1), d)) {
         stored_response_unref(r);
         weir_fail(err, WEIR_E_MEMORY, "stored: head", 0);
         return NULL;
     }
-    r->cost_bytes = r->charge.bytes + (body != NULL ? body->charge.bytes : 0);
+    r->cost_bytes = r->charge.bytes + (r->body != NULL ? r->body->charge.bytes : 0);
     return r;
 }
 
 struct stored_response *stored_response_new(const struct stored_draft *d, struct weir_err *err)
 {
-    struct stored_body *body;
+    struct content content = {NULL, NULL};
+    bool ok = body_new(d->slices, d->slice_count, &content.body);
 
-    if (!body_new(d, &body)) {
+    if (ok && d->recodable) {
+        content.forms = forms_new();
+        ok = content.forms != NULL;
+    }
+    if (!ok) {
+        content_unref(content);
         weir_fail(err, WEIR_E_MEMORY, "stored: body", 0);
         return NULL;
     }
-    return make(STORED_RESPONSE, d, body, err);
+    return make(STORED_RESPONSE, d, content, err);
 }
 
 struct stored_response *stored_response_freshened(const struct stored_response *old,
@@ -403,18 +503,58 @@ struct stored_response *stored_response_freshened(const struct stored_response *
                                                   struct weir_err *err)
 {
     struct stored_draft merged = *d;
+    struct stored_response *r;
 
     assert(old->kind == STORED_RESPONSE);
     merged.hash = old->hash;
     merged.key = old->key;
     merged.status = old->status;
-    return make(STORED_RESPONSE, &merged, body_ref(old->body), err);
+    r = make(STORED_RESPONSE, &merged, (struct content){body_ref(old->body), forms_ref(old->forms)},
+             err);
+    if (r == NULL)
+        return NULL;
+    r->coding = old->coding;
+    r->sent_coding = old->sent_coding;
+    r->as_sent_only = !d->recodable;
+    return r;
+}
+
+struct stored_response *stored_response_recoded(const struct stored_response *old,
+                                                const struct stored_form *f, struct weir_err *err)
+{
+    const struct stored_draft d = {
+        .hash = old->hash,
+        .key = old->key,
+        .vary = old->vary,
+        .variant = old->variant,
+        .status = old->status,
+        .head = weir_span(old->head->bytes, old->head->len),
+        .fields = old->fields,
+        .field_count = old->field_count,
+        .etag = old->etag,
+        .last_modified = old->last_modified,
+        .head_common = old->head_common,
+        .coding = old->sent_coding,
+        .facts = old->facts,
+        .tags = old->tags,
+        .purge = old->purges != NULL ? &old->purge : NULL,
+        .purges = old->purges,
+    };
+    struct stored_response *r =
+        make(STORED_RESPONSE, &d, (struct content){body_ref(f->body), forms_ref(old->forms)}, err);
+
+    assert(old->forms != NULL);
+    if (r == NULL)
+        return NULL;
+    r->coding = f->coding;
+    r->as_sent_only = old->as_sent_only;
+    return r;
 }
 
 struct stored_response *stored_marker_new(const struct stored_draft *d, int64_t until_ms,
                                           struct weir_err *err)
 {
-    struct stored_response *r = make(STORED_MARKER, d, NULL, err);
+    struct stored_response *r = make(STORED_MARKER, d, (struct content){NULL, NULL}, err);
 
     if (r != NULL) {
         r->marker_until_ms = until_ms;
@@ -452,6 +592,7 @@ void stored_response_unref(struct stored_response *r)
     if (r->purges != NULL)
         purge_unwatch(r->purges, r->purge.url);
     body_unref(r->body);
+    forms_unref(r->forms);
     weir_blob_unref(r->head);
     charge_drop(&r->charge);
     weir_free(r);

@@ -6,6 +6,10 @@
  * decide whether it may be used. A *marker* has neither head nor body: it remembers for a while
  * that responses for its key cannot be stored, so that nobody waits for another's fetch.
  *
+ * The body is kept in one coding, its `slices`; what clients need in another one is made when the
+ * first asks, and kept beside it as a *form*. Forms belong to the content, not to the head: they
+ * outlive a 304.
+ *
  * Every span of a stored response lives exactly as long as the stored response.
  */
 #ifndef STORED_H
@@ -22,12 +26,14 @@
 #include "weir/span.h"
 
 #include "freshness.h"
+#include "http_coding.h"
 #include "purge.h"
 #include "reuse.h"
 
 struct http_field;
 struct http_head;
 struct stored_body;
+struct stored_response;
 struct weir_arena;
 
 /* ---- account: what a group of stored responses may cost together ---- */
@@ -55,6 +61,47 @@ struct stored_charge {
     _Atomic(struct stored_account *) account;
     size_t bytes; /* allocator rounding included */
 };
+
+/* ---- forms ---- */
+
+/* The content of a stored response in one more coding: immutable, counted. */
+struct stored_form {
+    atomic_uint refs;
+    enum coding coding;
+    uint32_t slice_count;
+    const struct weir_slice *slices;
+    uint64_t len;
+    size_t cost_bytes;           /* struct and body; exact */
+    struct stored_body *body;    /* private */
+    struct stored_charge charge; /* private; all of cost_bytes but the body */
+    /* tier.c's, under the lock of the shard */
+    struct stored_form *newer, *older;
+    struct stored_forms *in; /* NULL: in no tier */
+    bool used;               /* since the hand that drops forms came by */
+};
+
+/*
+ * All forms of one content, shared by the heads over it. Changes under the lock of the tier's shard
+ * of their key, whoever changes it: in a tier_match, or through tier.h.
+ */
+struct stored_forms {
+    atomic_uint refs;
+    struct stored_response *holder;    /* the head that is in the tier; NULL: none */
+    struct stored_form *form[CODINGS]; /* owned */
+    uint8_t useless;       /* bits: codings that were tried and gain nothing, or failed */
+    void *making[CODINGS]; /* recoder.c's, under its own lock */
+};
+
+/*
+ * Takes the slices as one coding of a content. Copies what would waste memory, as
+ * stored_response_new() does. NULL without memory (MEMORY); the slices are borrowed.
+ */
+struct stored_form *stored_form_new(enum coding c, const struct weir_slice *slices, size_t count,
+                                    struct weir_err *err);
+struct stored_form *stored_form_ref(struct stored_form *f);
+void stored_form_unref(struct stored_form *f); /* NULL does nothing */
+/* As stored_response_charge(). */
+bool stored_form_charge(struct stored_form *f, struct stored_account *a);
 
 /* ---- stored response ---- */
 
@@ -93,6 +140,12 @@ struct stored_response {
     uint32_t slice_count;
     const struct weir_slice *slices; /* body, in order */
     uint64_t body_len;               /* sum of the slices */
+    enum coding coding;              /* of the slices */
+    enum coding sent_coding;         /* as the origin sent it: what the head speaks of */
+    struct stored_forms *forms;      /* NULL: it goes out in the coding it has, and no other */
+    bool as_sent_only;               /* a 304 forbade other codings since: no-transform */
+    uint32_t head_common;            /* bytes of head before ETag and Content-Encoding, which come
+                                        last; 0: not known */
     struct weir_span etag;           /* value of ETag, inside head; ptr NULL if none */
     struct weir_span last_modified;  /* value of Last-Modified, inside head; ptr NULL if none */
     bool ranges_unsaid;              /* head has no Accept-Ranges */
@@ -121,6 +174,9 @@ struct stored_draft {
     const struct weir_slice *slices; /* body; empty slices are allowed */
     size_t slice_count;
     struct weir_span etag, last_modified; /* inside `head`, or ptr NULL */
+    uint32_t head_common;                 /* as in stored_response */
+    enum coding coding;                   /* of the slices, and what the head says */
+    bool recodable;                       /* may be sent in other codings: it gets forms */
     struct stored_facts facts;
     const char *why; /* of a marker: static, in a word; NULL */
 };
@@ -140,6 +196,13 @@ struct stored_response *stored_response_new(const struct stored_draft *d, struct
 struct stored_response *stored_response_freshened(const struct stored_response *old,
                                                   const struct stored_draft *d,
                                                   struct weir_err *err);
+
+/*
+ * The same response over its content in another coding: head, facts, key and forms are those of
+ * `old`, the body is the form's, by reference. old->forms must not be NULL.
+ */
+struct stored_response *stored_response_recoded(const struct stored_response *old,
+                                                const struct stored_form *f, struct weir_err *err);
 
 /* A marker for the draft's hash, key, vary and variant; the rest of the draft is ignored. */
 struct stored_response *stored_marker_new(const struct stored_draft *d, int64_t until_ms,

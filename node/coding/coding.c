@@ -8,31 +8,11 @@
 
 #define CHUNK_BYTES 16384
 
-static const struct weir_span names[CODINGS] = {
-    [CODING_IDENTITY] = WEIR_SPAN_LIT("identity"),
-    [CODING_GZIP] = WEIR_SPAN_LIT("gzip"),
-    [CODING_BR] = WEIR_SPAN_LIT("br"),
-    [CODING_ZSTD] = WEIR_SPAN_LIT("zstd"),
-};
-
 static const struct coding_kind *const kinds[CODINGS] = {
     [CODING_GZIP] = &coding_kind_gzip,
     [CODING_BR] = &coding_kind_br,
     [CODING_ZSTD] = &coding_kind_zstd,
 };
-
-struct weir_span coding_name(enum coding c)
-{
-    return names[c];
-}
-
-enum coding coding_by_name(struct weir_span name)
-{
-    for (int c = 0; c < CODINGS; c++)
-        if (weir_span_ieq(name, names[c]))
-            return (enum coding)c;
-    return weir_span_ieq(name, WEIR_SPAN_LIT("x-gzip")) ? CODING_GZIP : CODING_OTHER;
-}
 
 /* ---- what is made ---- */
 

@@ -22,19 +22,7 @@
 #include "weir/err.h"
 #include "weir/span.h"
 
-enum coding {
-    CODING_IDENTITY,
-    CODING_GZIP,
-    CODING_BR,
-    CODING_ZSTD,
-    CODINGS,
-    CODING_OTHER = CODINGS, /* one that weir can neither make nor undo */
-};
-
-/* "gzip" as it stands in Content-Encoding; "identity" too. Static. */
-struct weir_span coding_name(enum coding c);
-/* By name, any case, "x-gzip" included (RFC 9110 8.4.1.3); CODING_OTHER if it is not known. */
-enum coding coding_by_name(struct weir_span name);
+#include "http_coding.h"
 
 /* ---- what is made ---- */
 
@@ -61,7 +49,7 @@ struct coder;
 /*
  * level: as the coding counts them (gzip 1-9, br 1-11, zstd 1-19; a level beyond is the highest).
  * size: what will be fed in all, or CODING_SIZE_UNKNOWN: then the coder is one of many that live
- * long, takes at most some 400 KiB and works fast. NULL without memory, and for identity.
+ * long, takes at most some 600 KiB and works fast. NULL without memory, and for identity.
  */
 struct coder *coder_new_encoder(enum coding c, unsigned level, uint64_t size, struct weir_err *err);
 /* NULL without memory, and for identity. */

@@ -1,7 +1,11 @@
+#include <setjmp.h>
+#include <stddef.h>
+
 #include <brotli/decode.h>
 #include <brotli/encode.h>
 
 #include "weir/alloc.h"
+#include "weir/container.h"
 
 #include "coding_kinds.h"
 
@@ -22,6 +26,55 @@ static void br_free(void *opaque, void *block)
     weir_free(block);
 }
 
+/* ---- encoding ---- */
+
+/*
+ * An encoder of libbrotli that gets no memory calls exit(). So it is left by a jump instead, and
+ * what it had allocated is freed by our own list.
+ */
+struct block {
+    struct block *next, **at;
+    max_align_t bytes[];
+};
+
+struct br_encoder {
+    BrotliEncoderState *state;
+    struct block *blocks;
+    bool armed; /* inside a call that must not see NULL */
+    jmp_buf out_of_memory;
+};
+
+static void *encoder_alloc(void *opaque, size_t size)
+{
+    struct br_encoder *e = opaque;
+    struct block *b = size < SIZE_MAX - sizeof *b ? weir_malloc(sizeof *b + size) : NULL;
+
+    if (b == NULL && e->armed)
+        longjmp(e->out_of_memory, 1);
+    if (b == NULL)
+        return NULL;
+    b->next = e->blocks;
+    b->at = &e->blocks;
+    if (b->next != NULL)
+        b->next->at = &b->next;
+    e->blocks = b;
+    return b->bytes;
+}
+
+static void encoder_free(void *opaque, void *bytes)
+{
+    struct block *b;
+
+    (void)opaque;
+    if (bytes == NULL)
+        return;
+    b = WEIR_CONTAINER(bytes, struct block, bytes);
+    *b->at = b->next;
+    if (b->next != NULL)
+        b->next->at = b->at;
+    weir_free(b);
+}
+
 /* The smallest window that holds the body: it decides what encoder and decoder allocate. */
 static unsigned window_for(uint64_t size)
 {
@@ -32,19 +85,25 @@ static unsigned window_for(uint64_t size)
     return bits;
 }
 
-static void *br_encoder(unsigned level, uint64_t size)
+static void *br_encoder_new(unsigned level, uint64_t size)
 {
-    BrotliEncoderState *s = BrotliEncoderCreateInstance(br_alloc, br_free, NULL);
+    struct br_encoder *e = weir_calloc(1, sizeof *e);
     bool streamed = size == CODING_SIZE_UNKNOWN;
     unsigned top = streamed ? STREAM_QUALITY : BROTLI_MAX_QUALITY;
 
-    if (s == NULL)
+    if (e == NULL)
         return NULL;
-    BrotliEncoderSetParameter(s, BROTLI_PARAM_QUALITY, level < top ? level : top);
-    BrotliEncoderSetParameter(s, BROTLI_PARAM_LGWIN, streamed ? STREAM_WINDOW : window_for(size));
+    e->state = BrotliEncoderCreateInstance(encoder_alloc, encoder_free, e);
+    if (e->state == NULL) {
+        weir_free(e);
+        return NULL;
+    }
+    BrotliEncoderSetParameter(e->state, BROTLI_PARAM_QUALITY, level < top ? level : top);
+    BrotliEncoderSetParameter(e->state, BROTLI_PARAM_LGWIN,
+                              streamed ? STREAM_WINDOW : window_for(size));
     if (!streamed && size <= UINT32_MAX)
-        BrotliEncoderSetParameter(s, BROTLI_PARAM_SIZE_HINT, (uint32_t)size);
-    return s;
+        BrotliEncoderSetParameter(e->state, BROTLI_PARAM_SIZE_HINT, (uint32_t)size);
+    return e;
 }
 
 static enum coding_step br_encode(void *state, struct coding_io *io, enum coder_op op)
@@ -54,20 +113,36 @@ static enum coding_step br_encode(void *state, struct coding_io *io, enum coder_
         [CODER_FLUSH] = BROTLI_OPERATION_FLUSH,
         [CODER_END] = BROTLI_OPERATION_FINISH,
     };
+    struct br_encoder *e = state;
+    bool ok;
 
-    if (!BrotliEncoderCompressStream(state, operations[op], &io->in_len, &io->in, &io->out_room,
-                                     &io->out, NULL))
+    if (setjmp(e->out_of_memory) != 0) {
+        e->armed = false;
         return STEP_MEMORY;
-    if (io->in_len > 0 || BrotliEncoderHasMoreOutput(state) ||
-        (op == CODER_END && !BrotliEncoderIsFinished(state)))
+    }
+    e->armed = true;
+    ok = BrotliEncoderCompressStream(e->state, operations[op], &io->in_len, &io->in, &io->out_room,
+                                     &io->out, NULL);
+    e->armed = false;
+    if (!ok)
+        return STEP_MEMORY;
+    if (io->in_len > 0 || BrotliEncoderHasMoreOutput(e->state) ||
+        (op == CODER_END && !BrotliEncoderIsFinished(e->state)))
         return STEP_ROOM;
     return STEP_ON;
 }
 
+/* Without the library's own function: after a jump its state may be anything. */
 static void br_encoder_free(void *state)
 {
-    BrotliEncoderDestroyInstance(state);
+    struct br_encoder *e = state;
+
+    while (e->blocks != NULL)
+        encoder_free(e, e->blocks->bytes);
+    weir_free(e);
 }
+
+/* ---- decoding ---- */
 
 static void *br_decoder(void)
 {
@@ -105,6 +180,5 @@ static void br_decoder_free(void *state)
     BrotliDecoderDestroyInstance(state);
 }
 
-const struct coding_kind coding_kind_br = {br_encoder, br_encode, br_encoder_free,
-                                           br_decoder, br_decode, br_decoder_free,
-                                           NULL};
+const struct coding_kind coding_kind_br = {
+    br_encoder_new, br_encode, br_encoder_free, br_decoder, br_decode, br_decoder_free, NULL};

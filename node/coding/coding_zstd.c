@@ -8,7 +8,7 @@
 #define WINDOW_LOG_MAX 23 /* 8 MiB: RFC 9659 3 */
 #define STREAM_LEVEL   3  /* at most, for what is compressed on a loop */
 
-/* Tables of a streaming encoder: some 350 KiB with its buffers, where the usual 128 KiB blocks of
+/* Tables of a streaming encoder: some 600 KiB with its buffers, where the usual 128 KiB blocks of
  * level 3 would take two megabytes. */
 static const struct {
     ZSTD_cParameter name;

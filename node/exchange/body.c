@@ -38,11 +38,11 @@ struct exchange_body body_bytes(void)
 static enum exchange_pull pull_stored(struct weir_exchange *x, void *state,
                                       struct exchange_part *out, unsigned max, unsigned *n)
 {
-    const struct stored_response *s = x->stored;
+    const struct exchange_content c = exchange_content(x);
 
     (void)state;
-    while (*n < max && x->response.next_slice < s->slice_count) {
-        struct weir_slice slice = s->slices[x->response.next_slice++];
+    while (*n < max && x->response.next_slice < c.slice_count) {
+        struct weir_slice slice = c.slices[x->response.next_slice++];
 
         out[(*n)++] = (struct exchange_part){weir_slice_ptr(slice), slice.len, NULL};
     }
@@ -52,7 +52,7 @@ static enum exchange_pull pull_stored(struct weir_exchange *x, void *state,
 static bool pulled_all_stored(struct weir_exchange *x, const void *state)
 {
     (void)state;
-    return x->response.next_slice == x->stored->slice_count;
+    return x->response.next_slice == exchange_content(x).slice_count;
 }
 
 static const struct body_source stored_source = {

@@ -205,6 +205,18 @@ bool exchange_hold(struct weir_exchange *x)
 
 /* ---- the body ---- */
 
+struct exchange_content exchange_content(const struct weir_exchange *x)
+{
+    const struct stored_response *r = x->stored;
+    const struct stored_form *f = x->form;
+
+    if (f != NULL)
+        return (struct exchange_content){f->slices, f->slice_count, f->len,
+                                         f->coding == r->sent_coding};
+    return (struct exchange_content){r->slices, r->slice_count, r->body_len,
+                                     r->coding == r->sent_coding};
+}
+
 enum exchange_pull exchange_pull(struct weir_exchange *x, struct exchange_part *out, unsigned max,
                                  unsigned *n)
 {
@@ -252,6 +264,8 @@ void exchange_close(struct weir_exchange *x, bool complete)
     if ((x->started || x->responded) && x->parent == NULL)
         access_log_write(x, complete);
     count_lookup(x);
+    stored_form_unref(x->form);
+    x->form = NULL;
     stored_response_unref(x->stored);
     stored_response_unref(x->validating);
     x->stored = x->validating = NULL;

@@ -172,6 +172,8 @@ struct weir_exchange {
     struct cache_key key;
     char key_buf[CACHE_KEY_INLINE];
     struct stored_response *stored; /* the one being served; a reference */
+    struct stored_form *form;       /* what is sent instead of its own body; a reference; NULL: that
+                                       body */
     struct stored_response
         *validating; /* a stale one that may serve if all else fails; a reference */
     int64_t age, ttl;
@@ -236,6 +238,14 @@ void exchange_free(struct weir_exchange *x);
 /* ---- for the stages ---- */
 
 void exchange_resume(struct weir_exchange *x, enum exchange_verdict verdict);
+/* The content that x sends of its stored response: of its own body, or of a form of it. */
+struct exchange_content {
+    const struct weir_slice *slices;
+    uint32_t slice_count;
+    uint64_t len;
+    bool as_sent; /* in the coding the origin sent: ranges may be cut out of it */
+};
+struct exchange_content exchange_content(const struct weir_exchange *x);
 /* Values for templates of the route. */
 void exchange_template_values(struct weir_exchange *x, struct template_values *v,
                               char client[NET_TEXT_MAX]);

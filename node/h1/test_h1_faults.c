@@ -84,6 +84,15 @@ static void retries(struct test_node *t)
     t->upstream.retry_budget_percent = 100;
 }
 
+static void fragments(struct test_node *t)
+{
+    t->route.cache.esi =
+        (struct esi_settings){.enabled = true, .depth = 3, .includes = 64, .page_bytes = 1 << 20};
+}
+
+#define HTML   FRESH "Content-Type: text/html\r\n"
+#define CHUNKS "Transfer-Encoding: chunked\r\n\r\n"
+
 #define THRICE(...)                                                                                \
     {                                                                                              \
         {__VA_ARGS__}, {__VA_ARGS__}, {__VA_ARGS__},                                               \
@@ -286,6 +295,39 @@ static const struct scenario scenarios[] = {
      .body = BODY,
      .status = 200,
      .script = THRICE(.reply = FRESH "Content-Length: 36\r\n\r\n" BODY)},
+    {.name = "a page that is a fragment",
+     .request = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+     .answers = 1,
+     .body = BODY,
+     .status = 200,
+     .set = fragments,
+     .script = {{.reply = HTML CHUNKS "2a\r\n<!--esi<esi:include src=\"/f\" alt=\"/g\"/>-->"
+                                      "\r\n0\r\n\r\n",
+                 .one_by_one = 25},
+                {.reply = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"},
+                {.reply = FRESH "Content-Length: 36\r\n\r\n" BODY, .one_by_one = 30},
+                {.reply = FRESH "Content-Length: 36\r\n\r\n" BODY}}},
+    {.name = "a page of fragments within fragments",
+     .request = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+     .answers = 1,
+     .status = 200,
+     .set = fragments,
+     .script = {{.reply = HTML CHUNKS "36\r\na <es c<esi:include src=\"/b\"/>d"
+                                      "<esi:include src=\"/c\"/>\r\n0\r\n\r\n",
+                 .one_by_one = 25},
+                {.reply = HTML CHUNKS "1b\r\nb<esi:include src=\"?more\"/>\r\n0\r\n\r\n"},
+                {.reply = FRESH "Content-Length: 36\r\n\r\n" BODY, .one_by_one = 30},
+                {.reply = FRESH "Content-Length: 36\r\n\r\n" BODY}}},
+    {.name = "a stored page of a stored fragment",
+     .before = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+     .request = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+     .answers = 1,
+     .body = BODY,
+     .status = 200,
+     .set = fragments,
+     .script = {{.reply = HTML "Content-Length: 23\r\n\r\n<esi:include src=\"/f\"/>"},
+                {.reply = FRESH "Content-Length: 36\r\n\r\n" BODY},
+                {.reply = FRESH "Content-Length: 36\r\n\r\n" BODY}}},
     {.name = "a switch of protocols",
      .request = "GET /a HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
                 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",

@@ -446,8 +446,8 @@ static inline void node_stop(struct test_node *t)
     pattern_scratch_free(w->scratch);
     free(w->fields);
     inflight_free(w->inflight);
-    purge_free(w->purges);
     tier_free(w->tier);
+    purge_free(w->purges); /* after all that may watch it */
     net_peers_free(t->peers);
     origin_registry_free(t->registry);
     free(t->metrics);

@@ -375,6 +375,7 @@ static void its_memory_is_bounded_and_accounted(void **state)
     purge_free(t);
 }
 
+#ifdef WEIR_FAULTS
 /* Records that find no memory push others out, never themselves: nothing that was purged revives.
  */
 static void without_memory_more_is_purged_never_less(void **state)
@@ -396,6 +397,7 @@ static void without_memory_more_is_purged_never_less(void **state)
     for (n = 0; n < 600; n++)
         assert_int_equal(check(t, &s[n]), PURGE_DEAD);
 }
+#endif
 
 static void a_gap_in_the_log_raises_the_floor(void **state)
 {
@@ -712,8 +714,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(beyond_its_capacity_the_floor_rises_as_softly_as_what_left,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(its_memory_is_bounded_and_accounted, set_up, tear_down),
+#ifdef WEIR_FAULTS
         cmocka_unit_test_setup_teardown(without_memory_more_is_purged_never_less, set_up,
                                         tear_down),
+#endif
         cmocka_unit_test_setup_teardown(a_gap_in_the_log_raises_the_floor, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_record_is_applied_once_and_in_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_purge_of_something_else_is_looked_at_once, set_up,

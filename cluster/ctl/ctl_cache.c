@@ -98,9 +98,15 @@ static void title(const struct ctl_options *o, const char *text)
     ctl_paint(stdout, o->colours, CTL_BOLD, padded);
 }
 
+static void heading(const struct ctl_options *o, const char *text)
+{
+    ctl_paint(stdout, o->colours, CTL_BOLD, text);
+    putchar('\n');
+}
+
 static void row(const char *name, const char *value)
 {
-    printf("  %-26s%14s\n", name, value);
+    printf("  %-28s%14s\n", name, value);
 }
 
 static void count_row(const json_t *a, const char *name, const char *part, const char *member)
@@ -146,8 +152,7 @@ static void print_memory(const struct ctl_options *o, const json_t *a)
 
 static void print_stored(const struct ctl_options *o, const json_t *a)
 {
-    title(o, "stored");
-    putchar('\n');
+    heading(o, "stored");
     count_row(a, "responses", "stored", "responses");
     count_row(a, "markers (not worth waiting)", "stored", "markers");
     count_row(a, "fetches under way", "stored", "fills");
@@ -163,8 +168,7 @@ static void print_requests(const struct ctl_options *o, const json_t *a)
     const char *reason;
     json_t *n;
 
-    title(o, "requests");
-    putchar('\n');
+    heading(o, "requests");
     ratio_row(a, "hit ratio", "requests");
     ratio_row(a, "hit ratio of content", "content");
     count_row(a, "hits", "requests", "hits");
@@ -188,8 +192,7 @@ static void print_purges(const struct ctl_options *o, const json_t *a)
 {
     if (json_object_get(a, "purges") == NULL)
         return;
-    title(o, "purges");
-    putchar('\n');
+    heading(o, "purges");
     count_row(a, "newest", "purges", "sequence");
     count_row(a, "remembered", "purges", "records");
     bytes_row(a, "memory", "purges", "bytes");

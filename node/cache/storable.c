@@ -40,7 +40,8 @@ enum storable_verdict storable_request(const struct http_head *request, bool req
 {
     if (!route->enabled)
         return STORABLE_NO_ROUTE;
-    if (request->method_id != HTTP_M_GET && request->method_id != HTTP_M_HEAD)
+    if (request->method_id != HTTP_M_GET && request->method_id != HTTP_M_HEAD &&
+        (request->method_id != HTTP_M_QUERY || route->query_body_bytes == 0))
         return STORABLE_NO_METHOD;
     if (request_has_content)
         return STORABLE_NO_REQUEST_CONTENT;
@@ -150,7 +151,7 @@ enum storable_verdict storable_response(const struct storable_question *q)
 {
     enum storable_verdict v = storable_request(q->request, q->request_has_content, q->route);
 
-    if (v == STORABLE_YES && q->request->method_id != HTTP_M_GET)
+    if (v == STORABLE_YES && q->request->method_id == HTTP_M_HEAD)
         v = STORABLE_NO_METHOD;
     if (v == STORABLE_YES)
         v = judge_status(q->response->status, q->response_cc);

@@ -22,8 +22,9 @@ enum storable_verdict {
     STORABLE_YES = 0,
     /* the request's doing: says nothing of the key, so no hit-for-miss */
     STORABLE_NO_ROUTE,            /* the route does not cache */
-    STORABLE_NO_METHOD,           /* not GET (for a look-up: neither GET nor HEAD) */
-    STORABLE_NO_REQUEST_CONTENT,  /* a GET with content is neither stored nor served */
+    STORABLE_NO_METHOD,           /* not GET or QUERY (for a look-up: nor HEAD) */
+    STORABLE_NO_REQUEST_CONTENT,  /* content that is not in the key: of a GET, or of a QUERY that is
+                                     too large */
     STORABLE_NO_REQUEST_NO_STORE, /* the client asked so */
     STORABLE_NO_AUTHORIZATION,    /* Authorization, and nothing in the response permits sharing */
     /* the response's doing: the next response for the key will most likely be the same */
@@ -41,7 +42,7 @@ enum storable_verdict {
 };
 
 /* Of a request alone, before look-up and fill: YES, or why it must pass the cache by (fwd=bypass,
- * fwd=method). */
+ * fwd=method). request_has_content: some that the key does not hold. */
 enum storable_verdict storable_request(const struct http_head *request, bool request_has_content,
                                        const struct route_cache_settings *route);
 

@@ -11,7 +11,8 @@
 
 static const struct route_cache_settings plain = {.enabled = true};
 static const struct route_cache_settings guessing = {.enabled = true, .heuristic = true};
-static const struct route_cache_settings cookies = {.enabled = true, .set_cookie = SET_COOKIE_STORE};
+static const struct route_cache_settings cookies = {.enabled = true,
+                                                    .set_cookie = SET_COOKIE_STORE};
 static const struct route_cache_settings off = {.enabled = false};
 static const struct route_cache_settings stale_ok = {.enabled = true, .stale_if_error_s = 60};
 
@@ -203,6 +204,17 @@ static void only_a_get_without_content_is_stored(void **state)
     assert_int_equal(judge(&plain, "GET", "", true, 200, FRESH), STORABLE_NO_REQUEST_CONTENT);
 }
 
+static void a_query_is_stored_where_the_route_keeps_its_content(void **state)
+{
+    struct route_cache_settings queries = plain;
+
+    (void)state;
+    queries.query_body_bytes = 1;
+    assert_int_equal(judge(&queries, "QUERY", "", false, 200, FRESH), STORABLE_YES);
+    assert_int_equal(judge(&queries, "QUERY", "", true, 200, FRESH), STORABLE_NO_REQUEST_CONTENT);
+    assert_int_equal(judge(&queries, "SEARCH", "", false, 200, FRESH), STORABLE_NO_METHOD);
+}
+
 static void the_route_decides_about_caching_at_all_and_cookies(void **state)
 {
     (void)state;
@@ -263,6 +275,7 @@ int main(void)
         cmocka_unit_test(must_understand_beats_no_store_for_statuses_we_understand),
         cmocka_unit_test(authorization_needs_permission_to_share),
         cmocka_unit_test(only_a_get_without_content_is_stored),
+        cmocka_unit_test(a_query_is_stored_where_the_route_keeps_its_content),
         cmocka_unit_test(the_route_decides_about_caching_at_all_and_cookies),
         cmocka_unit_test(a_request_with_no_store_is_not_stored_even_if_directives_do_not_count),
         cmocka_unit_test(head_and_get_may_be_looked_up),

@@ -222,7 +222,8 @@ static bool deliver(struct weir_exchange *x, struct source *s)
 {
     struct exchange_response *r = &x->response;
     bool conditional = s->status == 200 &&
-                       (x->req.method_id == HTTP_M_GET || x->req.method_id == HTTP_M_HEAD) &&
+                       (x->req.method_id == HTTP_M_GET || x->req.method_id == HTTP_M_HEAD ||
+                        x->req.method_id == HTTP_M_QUERY) &&
                        !x->pass && validate_is_conditional(&x->req);
     bool ranged = maybe_range(x, s);
     bool changed = false;

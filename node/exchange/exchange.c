@@ -268,7 +268,9 @@ void exchange_close(struct weir_exchange *x, bool complete)
     x->form = NULL;
     stored_response_unref(x->stored);
     stored_response_unref(x->validating);
+    weir_blob_unref(x->content);
     x->stored = x->validating = NULL;
+    x->content = NULL;
     x->site = NULL;
     weir_arena_reset(&x->arena);
     weir_metric_add(x->w->metrics, WEIR_M_exchanges_open, -1);

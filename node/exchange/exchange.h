@@ -45,6 +45,7 @@
 #include "template.h"
 
 struct compose;
+struct content_gather;
 struct fetch;
 struct inflight;
 struct purge_table;
@@ -163,6 +164,11 @@ struct weir_exchange {
     const struct route *route;
     struct route_match match;
     char request_id[EXCHANGE_ID_MAX + 1];
+
+    /* CONTENT: of a QUERY */
+    struct content_gather *gathering; /* NULL: no longer, or not at all */
+    struct weir_blob *content;        /* all of it, or its beginning; NULL: nobody gathered it */
+    bool content_whole;
 
     /* LOOKUP: what the key's rules leave of the target */
     struct {

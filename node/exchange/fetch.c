@@ -5,6 +5,7 @@
 #include "weir/alloc.h"
 #include "weir/container.h"
 #include "weir/log.h"
+#include "content.h"
 #include "cookie.h"
 #include "http_cache_control.h"
 #include "inflight.h"
@@ -214,7 +215,7 @@ static bool start(struct fetch *f, struct weir_exchange *x)
     out.upstream = f->upstream->settings;
     f->request.method = x->req.method_id;
     if (f->pass) {
-        f->request.body = x->body;
+        f->request.body = content_stream(x);
         f->request.upgrade = x->framing.upgrade && f->route->settings->websocket;
         f->request.websocket_key = http_head_value(&x->req, HTTP_F_SEC_WEBSOCKET_KEY);
         out.upgrade = f->request.upgrade;

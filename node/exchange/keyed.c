@@ -156,6 +156,40 @@ static void put_selectors(struct pairs *p, const struct weir_exchange *x)
         put_cookie(p, x, weir_span_str(rules->cookies[i]));
 }
 
+/* ---- the content of a QUERY ---- */
+
+/* What tells how to read it (RFC 10008 2.7: the key holds the content and what describes it). */
+static void put_description(struct pairs *p, const struct weir_exchange *x)
+{
+    static const uint16_t ids[] = {HTTP_F_CONTENT_TYPE, HTTP_F_CONTENT_ENCODING,
+                                   HTTP_F_CONTENT_LANGUAGE, HTTP_F_CONTENT_LOCATION};
+    const struct http_field *f;
+
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
+        for (f = http_head_first(&x->req, ids[i]); f != NULL; f = http_head_next(&x->req, f))
+            put_pair(p, http_field_name(ids[i]), f->value);
+}
+
+/* The description, an end mark that no pair looks like, the content. */
+static bool content_part(struct weir_exchange *x, struct weir_span *out)
+{
+    struct pairs described = {NULL, CACHE_KEY_PAIR_BYTES}; /* the end mark: a pair without name */
+    uint32_t len = x->content != NULL ? x->content->len : 0;
+    char *buf;
+
+    put_description(&described, x);
+    buf = weir_arena_alloc(&x->arena, described.size + len);
+    if (buf == NULL)
+        return false;
+    *out = weir_span(buf, described.size + len);
+    described.at = buf;
+    put_description(&described, x);
+    described.at = cache_key_pair(described.at, WEIR_SPAN_NONE, WEIR_SPAN_NONE);
+    if (len > 0)
+        memcpy(described.at, x->content->bytes, len);
+    return true;
+}
+
 /* ---- all of it ---- */
 
 /* Routes that go by who asks rather than by what is asked may lead to different things under one
@@ -192,6 +226,11 @@ bool keyed_build(struct weir_exchange *x)
         .route = keyed_by_route(route) ? weir_span_str(route->name) : WEIR_SPAN_NONE,
     };
 
+    if (x->req.method_id == HTTP_M_QUERY) {
+        parts.class = CACHE_KEY_QUERY;
+        if (!content_part(x, &parts.content))
+            return weir_fail(&x->err, WEIR_E_MEMORY, "lookup: key", 0);
+    }
     x->keyed.authority = x->target.authority;
     x->keyed.query = x->target.query;
     if ((has_rules(&route->cache.key) && !apply_rules(x, &parts)) ||

@@ -5,6 +5,7 @@
 #include "weir/container.h"
 
 #include "compose.h"
+#include "content.h"
 #include "deliver.h"
 #include "deliver_range.h"
 #include "fetch.h"
@@ -135,7 +136,7 @@ static enum exchange_verdict ask_alone(struct weir_exchange *x)
     struct fill *fill;
 
     x->fwd = FWD_URI_MISS;
-    if (x->req.method_id != HTTP_M_GET || http_head_has(&x->req, HTTP_F_RANGE) ||
+    if (x->req.method_id == HTTP_M_HEAD || http_head_has(&x->req, HTTP_F_RANGE) ||
         validate_is_conditional(&x->req))
         return start_pass(x, FWD_URI_MISS, "hit-for-miss");
     x->cache_detail = "hit-for-miss";
@@ -313,7 +314,7 @@ static const char *bypass(const struct weir_exchange *x, enum cache_fwd *fwd)
     *fwd = FWD_BYPASS;
     if (x->w->tier == NULL)
         return "off";
-    v = storable_request(&x->req, x->body != NULL, &x->route->settings->cache);
+    v = storable_request(&x->req, content_unkeyed(x), &x->route->settings->cache);
     if (v == STORABLE_NO_METHOD)
         *fwd = FWD_METHOD;
     /* An upgrade is a GET that never yields a response to store. */

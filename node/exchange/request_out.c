@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "edits.h"
+#include "http_chunked.h"
 #include "http_text.h"
 #include "rewrite.h"
 #include "trace.h"
@@ -175,10 +176,14 @@ static void put_capability(struct http_text *t, const struct request_out *r,
 
 static void put_framing(struct http_text *t, const struct weir_exchange *x)
 {
-    if (x->body == NULL) {
+    if (x->content_whole) {
+        http_text_lit(t, "Content-Length: ");
+        http_text_u64(t, x->content->len);
+        http_text_lit(t, "\r\n");
+    } else if (x->body == NULL) {
         /* Says so where a method usually has content (RFC 9110 8.6). */
         if (x->req.method_id == HTTP_M_POST || x->req.method_id == HTTP_M_PUT ||
-            x->req.method_id == HTTP_M_PATCH)
+            x->req.method_id == HTTP_M_PATCH || x->req.method_id == HTTP_M_QUERY)
             http_text_lit(t, "Content-Length: 0\r\n");
     } else if (x->framing.has_length) {
         http_text_lit(t, "Content-Length: ");
@@ -196,7 +201,8 @@ static void put_own(struct http_text *t, const struct request_out *r, const stru
     const struct site *site = x->site->site;
     const char *id_field = site->source.forward->request_id_field;
     char accept[VARY_ACCEPT_ENCODING_MAX];
-    size_t accept_len = r->shared && !may_be_template(r) ? vary_accept_encoding(&x->req, accept) : 0;
+    size_t accept_len =
+        r->shared && !may_be_template(r) ? vary_accept_encoding(&x->req, accept) : 0;
 
     if (accept_len > 0)
         http_text_field(t, http_field_name(HTTP_F_ACCEPT_ENCODING), weir_span(accept, accept_len));
@@ -309,9 +315,25 @@ static size_t room_for(const struct request_out *r, const struct http_head *edit
 
     if (edited != NULL)
         room += http_fields_bytes(edited);
+    if (x->content != NULL)
+        room += x->content->len + HTTP_CHUNK_HEADER_MAX + 2;
     if (r->validating != NULL)
         room += r->validating->etag.len + r->validating->last_modified.len;
     return room;
+}
+
+/* What was gathered of the content: all of it, or the first chunk of what is being streamed. */
+static void put_content(struct http_text *t, const struct weir_exchange *x)
+{
+    char header[HTTP_CHUNK_HEADER_MAX];
+
+    if (x->content == NULL || x->content->len == 0)
+        return;
+    if (!x->content_whole)
+        http_text_bytes(t, header, http_chunk_header(header, x->content->len));
+    http_text_bytes(t, x->content->bytes, x->content->len);
+    if (!x->content_whole)
+        http_text_lit(t, "\r\n");
 }
 
 bool request_out_write(const struct request_out *r, struct weir_arena *arena, struct weir_span *out,
@@ -346,6 +368,7 @@ bool request_out_write(const struct request_out *r, struct weir_arena *arena, st
     put_fields(&t, r, &fwd, edited);
     put_own(&t, r, &fwd, edited);
     http_text_lit(&t, "\r\n");
+    put_content(&t, x);
     *out = http_text_span(&t);
     return http_text_ok(&t) || weir_fail(err, WEIR_E_INTERNAL, "request: head does not fit", 0);
 }

@@ -4,6 +4,7 @@
 
 #include "client_addr.h"
 #include "compose.h"
+#include "content.h"
 #include "guard_loop.h"
 #include "lookup.h"
 #include "purge_method.h"
@@ -131,6 +132,7 @@ const struct exchange_stage exchange_stages[] = {
     [STAGE_LOOP] = {"loop", stage_loop, NULL},
     [STAGE_PURGE] = {"purge", purge_method_run, NULL},
     [STAGE_ROUTE] = {"route", stage_route, NULL},
+    [STAGE_CONTENT] = {"content", content_run, content_cancel},
     [STAGE_LOOKUP] = {"lookup", lookup_run, lookup_cancel},
     [STAGE_COMPOSE] = {"compose", compose_run, NULL},
     {NULL, NULL, NULL},

@@ -12,6 +12,7 @@ enum exchange_stage_index {
     STAGE_LOOP,
     STAGE_PURGE,
     STAGE_ROUTE,
+    STAGE_CONTENT,
     STAGE_LOOKUP,
     STAGE_COMPOSE, /* only for a page made of fragments */
 };

@@ -463,6 +463,40 @@ static void what_was_keyed_is_what_is_sent(void **state)
     made_close(&m);
 }
 
+static void gathered_content_goes_with_the_head(void **state)
+{
+    static const char request[] =
+        "QUERY / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    struct request_out r = {0};
+    struct weir_span head;
+    struct weir_err err;
+    struct net_pipe pipe;
+    struct made m;
+
+    (void)state;
+    made_open(&m);
+    made_request(&m, request);
+    net_pipe_init(&pipe);
+    m.x.body = &pipe;
+    m.x.content = weir_blob_new(8);
+    memcpy(m.x.content->bytes, "content", 7);
+    m.x.content->len = 7;
+    r.x = &m.x;
+    r.upstream = &m.upstream;
+    r.route = &m.route;
+    m.x.content_whole = true;
+    assert_true(request_out_write(&r, &m.x.arena, &head, &err));
+    assert_non_null(memmem(head.ptr, head.len, "\r\nContent-Length: 7\r\n", 21));
+    assert_null(memmem(head.ptr, head.len, "chunked", 7));
+    assert_memory_equal(head.ptr + head.len - 11, "\r\n\r\ncontent", 11);
+    m.x.content_whole = false; /* the beginning of a stream */
+    assert_true(request_out_write(&r, &m.x.arena, &head, &err));
+    assert_non_null(memmem(head.ptr, head.len, "\r\nTransfer-Encoding: chunked\r\n", 30));
+    assert_memory_equal(head.ptr + head.len - 16, "\r\n\r\n7\r\ncontent\r\n", 16);
+    weir_blob_unref(m.x.content);
+    made_close(&m);
+}
+
 static void no_other_method_goes_with_what_was_looked_up(void **state)
 {
     static const char request[] =
@@ -527,6 +561,7 @@ int main(void)
         cmocka_unit_test(a_request_id_is_made_once_and_is_the_clients_only_if_trusted),
         cmocka_unit_test(the_longest_request_fits),
         cmocka_unit_test(what_was_keyed_is_what_is_sent),
+        cmocka_unit_test(gathered_content_goes_with_the_head),
         cmocka_unit_test(no_other_method_goes_with_what_was_looked_up),
 #ifdef WEIR_FAULTS
         cmocka_unit_test(without_memory_there_is_no_request),

@@ -78,6 +78,33 @@ static void stores_little(struct test_node *t)
     t->cache.object_max_bytes = 10;
 }
 
+static void queries(struct test_node *t)
+{
+    t->route.cache.query_body_bytes = 64;
+}
+
+static void short_queries(struct test_node *t)
+{
+    t->route.cache.query_body_bytes = 8;
+}
+
+/* All that a key can be made of. */
+static void keys(struct test_node *t)
+{
+    static const char *names[] = {"lang"};
+
+    t->route.cache.key = (struct cache_key_settings){.query = KEY_QUERY_EXCEPT,
+                                                     .parameters = names,
+                                                     .parameter_count = 1,
+                                                     .sort = true,
+                                                     .host = "y",
+                                                     .cookies = names,
+                                                     .cookie_count = 1,
+                                                     .fields = names,
+                                                     .field_count = 1,
+                                                     .no_vary_search = true};
+}
+
 static void retries(struct test_node *t)
 {
     t->upstream.retries = 1;
@@ -254,6 +281,40 @@ static const struct scenario scenarios[] = {
      .body = BODY,
      .status = 200,
      .script = THRICE(.reply = "HTTP/1.1 200 OK\r\nContent-Length: 36\r\n\r\n" BODY)},
+    {.name = "a QUERY whose content is gathered",
+     .request = "QUERY /a HTTP/1.1\r\nHost: x\r\nContent-Type: a/b\r\n"
+                "Transfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n5\r\nother\r\n0\r\n\r\n",
+     .answers = 1,
+     .body = BODY,
+     .status = 200,
+     .set = queries,
+     .script = THRICE(.reply = FRESH "Content-Length: 36\r\n\r\n" BODY)},
+    {.name = "a QUERY whose content turns out too large",
+     .request = "QUERY /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+                "5\r\nfirst\r\n5\r\nother\r\n0\r\n\r\n",
+     .answers = 1,
+     .body = BODY,
+     .status = 200,
+     .set = short_queries,
+     .script = THRICE(.reply = FRESH "Content-Length: 36\r\n\r\n" BODY)},
+    {.name = "a fill that moves to the key of its No-Vary-Search",
+     .request = "GET /a?b&lang&a HTTP/1.1\r\nHost: x\r\nCookie: lang=de\r\nLang: en\r\n\r\n",
+     .answers = 1,
+     .body = BODY,
+     .status = 200,
+     .set = keys,
+     .script = THRICE(.reply = FRESH "No-Vary-Search: params=(\"b\")\r\n"
+                                     "Content-Length: 36\r\n\r\n" BODY)},
+    {.name = "a look-up by a rule of No-Vary-Search",
+     .before = "GET /a?b HTTP/1.1\r\nHost: x\r\n\r\n",
+     .request = "GET /a?b&c HTTP/1.1\r\nHost: x\r\n\r\n",
+     .answers = 1,
+     .body = BODY,
+     .status = 200,
+     .set = keys,
+     .script = {{.reply = FRESH "No-Vary-Search: params=(\"b\")\r\n"
+                                "Content-Length: 36\r\n\r\n" BODY},
+                {.reply = FRESH "Content-Length: 36\r\n\r\n" BODY}}},
     {.name = "interim responses",
      .request = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
      .answers = 1,

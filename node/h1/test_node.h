@@ -32,6 +32,7 @@
 #include "fetch.h"
 #include "h1_server.h"
 #include "inflight.h"
+#include "search_rules.h"
 #include "purge.h"
 #include "net_peers.h"
 #include "origin_state.h"
@@ -371,11 +372,12 @@ static inline bool node_start(struct test_node *t)
     w->fields = malloc(t->head_settings.fields * sizeof *w->fields);
     w->field_cap = t->head_settings.fields;
     w->inflight = inflight_new(&err);
+    w->search_rules = search_rules_new(&err);
     w->purges = tier.purges = purge_new(&t->secret, 0, &err);
     w->tier = t->cache.memory_bytes > 0 ? tier_new(&tier, &err) : NULL;
     w->scratch = pattern_scratch_new(&err);
-    if (t->registry == NULL || t->peers == NULL || w->inflight == NULL || w->purges == NULL ||
-        w->scratch == NULL || (w->tier == NULL && t->cache.memory_bytes > 0) ||
+    if (t->registry == NULL || t->peers == NULL || w->inflight == NULL || w->search_rules == NULL ||
+        w->purges == NULL || w->scratch == NULL || (w->tier == NULL && t->cache.memory_bytes > 0) ||
         !origin_client_init(&w->origins, &t->loop, t->metrics, 1, &err) ||
         !h1_server_init(&t->server, w, t->peers, &err))
         return false;
@@ -446,6 +448,7 @@ static inline void node_stop(struct test_node *t)
     pattern_scratch_free(w->scratch);
     free(w->fields);
     inflight_free(w->inflight);
+    search_rules_free(w->search_rules);
     tier_free(w->tier);
     purge_free(w->purges); /* after all that may watch it */
     net_peers_free(t->peers);

@@ -92,7 +92,7 @@ static void of_several_max_age_the_smaller_counts_and_an_invalid_one_is_stale(vo
     (void)state;
     assert_int_equal(lifetime("Cache-Control: max-age=60, max-age=5"), 5);
     assert_int_equal(lifetime("Cache-Control: max-age=5\nCache-Control: max-age=60"), 5);
-    assert_int_equal(lifetime("Cache-Control: max-age=\"60\""), 0);
+    assert_int_equal(lifetime("Cache-Control: max-age=\"60\""), 60);
     assert_int_equal(lifetime("Cache-Control: max-age=-1\nExpires: " DATE_P1H), 0);
 }
 

@@ -3,15 +3,15 @@
 #include "http_list.h"
 
 /*
- * An argument that must be delta-seconds. Quoted, spaced, signed, empty or missing ones are invalid
- * (value.ptr NULL: no "="): they read as `if_invalid`.
+ * An argument that must be delta-seconds, as a token or a quoted string (RFC 9111 5.2). Spaced,
+ * signed, empty or missing ones are invalid (value.ptr NULL: no "="): they read as `if_invalid`.
  */
 static int64_t delta_seconds(struct weir_span value, int64_t if_invalid, bool *valid)
 {
     unsigned long long seconds;
 
     *valid = false;
-    if (value.ptr == NULL || value.len == 0)
+    if (value.ptr == NULL || !http_unquote(value, NULL, &value) || value.len == 0)
         return if_invalid;
     for (size_t i = 0; i < value.len; i++)
         if (value.ptr[i] < '0' || value.ptr[i] > '9')

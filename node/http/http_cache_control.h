@@ -2,8 +2,8 @@
  * http_cache_control.h - the directives of Cache-Control, of a request or a response.
  *
  * Where lines or directives disagree the stricter reading counts: of two max-age the smaller; an
- * argument that is not plain digits (quoted, spaced, signed, missing) reads as 0, so stale; one too
- * large as 2^31 (RFC 9111 1.2.2). For what a client is willing to accept (max-stale,
+ * argument that is not plain digits, quoted or not (spaced, signed, missing), reads as 0, so stale;
+ * one too large as 2^31 (RFC 9111 1.2.2). For what a client is willing to accept (max-stale,
  * stale-if-error) smaller is stricter as well, so an invalid one reads as 0; min-fresh demands, so
  * there the larger counts and an invalid one reads as 2^31. An argument with an unclosed quote may
  * hide anything, so it sets no_cache. Directives match without case; unknown ones are ignored.

@@ -65,12 +65,20 @@ static void all_lines_count(void **state)
     expect_span(cc.private_fields, "set-cookie, x");
 }
 
+static void a_number_may_be_quoted(void **state)
+{
+    (void)state;
+    read_value("max-age=\"60\", s-maxage=\"007\"");
+    assert_int_equal(cc.max_age, 60);
+    assert_int_equal(cc.s_maxage, 7);
+}
+
 static void invalid_numbers_are_stale(void **state)
 {
     static const char *const invalid[] = {
-        "max-age=\"60\"", "max-age= 60", "max-age =60",  "max-age=-1",
-        "max-age=+1",     "max-age=1.5", "max-age=",     "max-age",
-        "max-age=6 0",    "max-age=60s", "max-age='60'",
+        "max-age=\"60", "max-age=\"\"", "max-age=\"6\\0\"", "max-age=\" 60\"", "max-age= 60",
+        "max-age =60",  "max-age=-1",   "max-age=+1",       "max-age=1.5",     "max-age=",
+        "max-age",      "max-age=6 0",  "max-age=60s",      "max-age='60'",
     };
 
     (void)state;
@@ -168,6 +176,7 @@ int main(void)
         cmocka_unit_test(nothing_said_is_nothing_known),
         cmocka_unit_test(directives_are_read_without_regard_to_case),
         cmocka_unit_test(all_lines_count),
+        cmocka_unit_test(a_number_may_be_quoted),
         cmocka_unit_test(invalid_numbers_are_stale),
         cmocka_unit_test(large_numbers_saturate),
         cmocka_unit_test(of_two_max_ages_the_smaller_counts),

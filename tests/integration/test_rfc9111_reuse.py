@@ -58,6 +58,7 @@ class Never(RowsCase):
         "stale without a validator is asked for": twice(FRESH + "\nAge: 90", MISS),
         "stale with must-revalidate is validated (5_2_2_2)": twice('Cache-Control: max-age=60, must-revalidate\nAge: 90\nETag: "a"', VALIDATED),
         "stale with proxy-revalidate is validated (5_2_2_8)": twice('Cache-Control: max-age=60, proxy-revalidate\nAge: 90\nETag: "a"', VALIDATED),
+        "an argument of must-revalidate changes nothing": twice('Cache-Control: max-age=60, must-revalidate="x"\nAge: 90\nETag: "a"', VALIDATED),
         "fresh with must-revalidate is not (5_2_2_2)": twice("Cache-Control: max-age=60, must-revalidate", HIT),
         "fresh with proxy-revalidate is not (5_2_2_8)": twice("Cache-Control: max-age=60, proxy-revalidate", HIT),
         "no-cache is validated though fresh (5_2_2_4)": twice('Cache-Control: max-age=60, no-cache\nETag: "a"', VALIDATED),

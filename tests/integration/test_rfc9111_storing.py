@@ -68,6 +68,12 @@ class Directives(RowsCase):
         "no-cache with a field name is validated or served without it (5_2_2_4)":
             [get('Cache-Control: no-cache="x-secret", max-age=60\nX-Secret: 1', MISS),
              get(None, check=lambda t, r: t.assertFalse(r.hit and "x-secret" in r.fields))],
+        "private with a field name without quotes (5_2)":
+            [get("Cache-Control: private=x-secret, max-age=60\nX-Secret: 1", MISS),
+             get(None, check=lambda t, r: t.assertFalse(r.hit and "x-secret" in r.fields))],
+        "no-cache with a field name without quotes (5_2)":
+            [get("Cache-Control: no-cache=x-secret, max-age=60\nX-Secret: 1", MISS),
+             get(None, check=lambda t, r: t.assertFalse(r.hit and "x-secret" in r.fields))],
         "no-cache without a validator is asked each time (5_2_2_4)": twice("Cache-Control: no-cache, max-age=60", MISS),
         "no-cache with a validator is validated each time (5_2_2_4)":
             [get('Cache-Control: no-cache, max-age=60\nETag: "a"', MISS), get(None, VALIDATED), get(None, VALIDATED)],

@@ -35,6 +35,12 @@ struct exchange_body body_bytes(void)
 
 /* ---- a stored response ---- */
 
+/* x holds what it sends until its bytes are out, but for a sub-exchange, which is over before. */
+static struct weir_blob *keep(const struct weir_exchange *x, struct weir_slice s)
+{
+    return x->parent != NULL ? weir_blob_ref(s.blob) : NULL;
+}
+
 static enum exchange_pull pull_stored(struct weir_exchange *x, void *state,
                                       struct exchange_part *out, unsigned max, unsigned *n)
 {
@@ -44,7 +50,7 @@ static enum exchange_pull pull_stored(struct weir_exchange *x, void *state,
     while (*n < max && x->response.next_slice < c.slice_count) {
         struct weir_slice slice = c.slices[x->response.next_slice++];
 
-        out[(*n)++] = (struct exchange_part){weir_slice_ptr(slice), slice.len, NULL};
+        out[(*n)++] = (struct exchange_part){weir_slice_ptr(slice), slice.len, keep(x, slice)};
     }
     return *n > 0 ? PULL_DATA : PULL_END;
 }

@@ -23,7 +23,8 @@
 struct weir_exchange;
 
 /* One piece of the body to send. blob is set where the receiver must drop a reference after
- * sending; else the bytes live as long as the exchange. */
+ * sending; else the bytes live as long as the exchange a client asked for: what comes from a
+ * sub-exchange has a blob, for it may be over before its bytes are out. */
 struct exchange_part {
     const char *ptr;
     size_t len;

@@ -613,6 +613,22 @@ class Streaming(EsiCase):
         wait_until(lambda: self.server.open_connections <= 1 or sum(sent) > 32 << 20, 15, "the origin is held back")
         self.assertLess(sum(sent), 32 << 20)
 
+    def test_stored_fragments_that_are_removed_while_they_are_sent(self):
+        node = self.esi()
+        paths = ["/f%d" % n for n in range(32)]
+        blocks = [bytes([n]) * 200000 for n in range(32)]
+        self.serve(page="".join(map(include, paths)))
+        for path, block in zip(paths, blocks):
+            self.server.on(path, lambda x, b=block: x.reply(200, FRESH if x.request.method == "GET" else PRIVATE, b))
+            node.get(path)
+        client = self.client(node, receive_buffer=4096)
+        client.send(request(path="/page"))
+        head = client.head()
+        for path in paths:
+            node.ask("POST", path, {}, b"x")
+            self.assertFalse(node.get(path).hit)
+        self.assertEqual(client.content(head).body, b"".join(blocks))
+
     def test_many_clients_at_once(self):
         node = self.esi()
         self.serve(page="<%s|%s|%s>" % tuple(map(include, ("/a", "/b", "/c"))), a="a" * 5000, b="b" + include("/c"), c="c")

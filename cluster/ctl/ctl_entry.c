@@ -28,12 +28,16 @@ static enum ctl_colour colour_of(const char *state)
 
 static void print_state(const struct ctl_options *o, const json_t *s)
 {
-    const char *state = ctl_str(s, "state");
+    const char *state = ctl_str(s, "state"), *purged = ctl_str(s, "purged");
     int64_t ttl = ctl_int(s, "ttl_s", NULL);
     char text[CTL_TEXT_MAX];
 
     printf("%" PRId64 "  ", ctl_int(s, "status", NULL));
     ctl_paint(stdout, o->colours, colour_of(state), state);
+    if (strcmp(state, "purged") == 0)
+        return;
+    if (purged[0] != '\0')
+        printf(" (purged softly)");
     if (ttl > 0)
         printf(", %s left", ctl_seconds(text, ttl));
     else

@@ -8,7 +8,10 @@
 #include "http_head.h"
 #include "net_loop.h"
 #include "probe.h"
+#include "purge.h"
+#include "purging.h"
 #include "stored.h"
+#include "tags.h"
 #include "tier.h"
 #include "vary.h"
 
@@ -50,11 +53,9 @@ static bool gather_fields(struct admin_request *r, struct http_field *out, size_
 
 static struct probe *make_probe(struct admin_request *r)
 {
-    const struct admin_source *s = r->source;
     const char *url = admin_query(r, "url");
     struct http_field fields[PROBE_FIELDS_MAX];
-    struct probe_place place = {s->site(s->arg), s->loop,         r->metrics,
-                                s->secret,       s->search_rules, r->scratch};
+    struct probe_place place = admin_place(r);
     struct weir_err err = {0};
     struct probe *p;
     size_t count;
@@ -132,7 +133,17 @@ static void put_variant(struct admin_request *r, json_t *o, struct weir_span key
     }
 }
 
-static void put_reuse(struct admin_request *r, json_t *o, const struct reuse_facts *f, int64_t now)
+/* "soft", "hard" or null. */
+static void put_purged(struct admin_request *r, json_t *o, enum purge_verdict v)
+{
+    static const char *const words[] = {
+        [PURGE_VALID] = NULL, [PURGE_STALE] = "soft", [PURGE_DEAD] = "hard"};
+
+    admin_put_text(r, o, "purged", words[v]);
+}
+
+static void put_reuse(struct admin_request *r, json_t *o, const struct reuse_facts *f, bool dead,
+                      int64_t now)
 {
     static const char *const words[] = {[REUSE_FRESH] = "fresh",
                                         [REUSE_STALE] = "stale",
@@ -141,14 +152,14 @@ static void put_reuse(struct admin_request *r, json_t *o, const struct reuse_fac
                                         [REUSE_GATEWAY_TIMEOUT] = "stale"};
     struct reuse reuse = reuse_check(f, NULL, now);
 
-    admin_put_text(r, o, "state", words[reuse.verdict]);
+    admin_put_text(r, o, "state", dead ? "purged" : words[reuse.verdict]);
     admin_put_int(r, o, "age_s", reuse.age);
     admin_put_int(r, o, "ttl_s", reuse.ttl);
     admin_put_int(r, o, "lifetime_s", f->lifetime);
     admin_put_int(r, o, "since_s", now > f->response_time ? now - f->response_time : 0);
     admin_put_int(r, o, "stale_while_revalidate_s", f->stale_while_revalidate);
     admin_put_int(r, o, "stale_if_error_s", f->stale_if_error);
-    admin_put_bool(r, o, "usable_on_error", reuse_on_error(f, now));
+    admin_put_bool(r, o, "usable_on_error", !dead && reuse_on_error(f, now));
     admin_put_bool(r, o, "always_validated", f->no_cache);
     admin_put_bool(r, o, "never_stale", f->never_stale);
     admin_put_bool(r, o, "immutable", f->immutable);
@@ -166,9 +177,10 @@ static void put_forms(struct admin_request *r, json_t *o, const struct stored_re
 {
     json_t *forms = admin_put_array(r, o, "forms");
     json_t *form = json_object();
-    struct weir_span coding = field_value(s, HTTP_F_CONTENT_ENCODING);
+    struct weir_span coding = s->coding != CODING_OTHER ? coding_name(s->coding)
+                                                        : field_value(s, HTTP_F_CONTENT_ENCODING);
 
-    admin_put_span(r, form, "coding", coding.ptr != NULL ? coding : WEIR_SPAN_LIT("identity"));
+    admin_put_span(r, form, "coding", coding);
     admin_put_int(r, form, "bytes", (int64_t)s->body_len);
     admin_append(r, forms, form);
 }
@@ -186,25 +198,39 @@ static void put_fields(struct admin_request *r, json_t *o, const struct stored_r
     }
 }
 
-static void put_stored(struct admin_request *r, json_t *o, const struct stored_response *s)
+/* A space between two, as tags.h keeps them. */
+static void put_tags(struct admin_request *r, json_t *o, struct weir_span text)
 {
-    int64_t now = r->source->loop->clock.wall_s;
+    json_t *tags = admin_put_array(r, o, "tags");
+    struct weir_span tag;
 
+    while (tags_next(&text, false, &tag))
+        admin_append(r, tags, admin_string(tag));
+}
+
+static void put_stored(struct admin_request *r, json_t *o, const struct probe *p,
+                       struct stored_response *s, enum purge_verdict purged)
+{
+    struct reuse_facts facts;
+
+    purging_reuse(p->x.w, s, &facts);
     admin_put_int(r, o, "status", s->status);
-    put_reuse(r, o, &s->facts.reuse, now);
+    put_reuse(r, o, &facts, purged == PURGE_DEAD, r->source->loop->clock.wall_s);
     admin_put_int(r, o, "body_bytes", (int64_t)s->body_len);
     admin_put_int(r, o, "cost_bytes", (int64_t)s->cost_bytes);
     admin_put_span(r, o, "etag", s->etag);
     admin_put_span(r, o, "last_modified", s->last_modified);
     put_forms(r, o, s);
+    put_tags(r, o, s->tags);
     put_fields(r, o, s);
 }
 
-static void put_marker(struct admin_request *r, json_t *o, const struct stored_response *s)
+static void put_marker(struct admin_request *r, json_t *o, const struct stored_response *s,
+                       enum purge_verdict purged)
 {
     int64_t left = s->marker_until_ms - r->source->loop->clock.mono_ms;
 
-    admin_put_text(r, o, "state", left > 0 ? "in-force" : "over");
+    admin_put_text(r, o, "state", left > 0 && purged == PURGE_VALID ? "in-force" : "over");
     admin_put_text(r, o, "why", s->why);
     admin_put_int(r, o, "ttl_s", left > 0 ? (left + 999) / 1000 : 0);
     admin_put_int(r, o, "cost_bytes", (int64_t)s->cost_bytes);
@@ -219,24 +245,34 @@ static bool matches(const struct admin_request *r, const struct probe *p,
     return s->variant.len == 0 || vary_matches(s->variant, &p->x.req);
 }
 
+static enum purge_verdict purged(const struct admin_request *r, struct stored_response *s)
+{
+    int64_t since_s;
+
+    return r->source->purges != NULL ? purge_check(r->source->purges, &s->purge, &since_s)
+                                     : PURGE_VALID;
+}
+
 static json_t *seen_json(struct admin_request *r, const struct probe *p,
                          const struct tier_seen *seen, bool *chosen)
 {
-    const struct stored_response *s = seen->response;
+    struct stored_response *s = seen->response;
+    enum purge_verdict v = purged(r, s);
     json_t *o = json_object();
-    bool first = !*chosen && matches(r, p, s);
+    bool first = !*chosen && v != PURGE_DEAD && matches(r, p, s);
 
     *chosen = *chosen || first;
     admin_put_text(r, o, "kind", s->kind == STORED_MARKER ? "marker" : "response");
     admin_put_text(r, o, "scheme", p->x.target.https ? "https" : "http");
     admin_put_bool(r, o, "chosen", first);
+    put_purged(r, o, v);
     put_variant(r, o, s->variant);
     admin_put_text(r, o, "queue", seen->main ? "main" : "small");
     admin_put_int(r, o, "uses", seen->uses);
     if (s->kind == STORED_MARKER)
-        put_marker(r, o, s);
+        put_marker(r, o, s, v);
     else
-        put_stored(r, o, s);
+        put_stored(r, o, p, s, v);
     return o;
 }
 

@@ -26,9 +26,7 @@ struct scope {
 
 static uint64_t purge_url(struct asking *a, struct weir_span url)
 {
-    const struct admin_source *s = a->r->source;
-    struct probe_place place = {s->site(s->arg), s->loop,         a->r->metrics,
-                                s->secret,       s->search_rules, a->r->scratch};
+    struct probe_place place = admin_place(a->r);
     struct probe *p = probe_new(&place, url, NULL, 0, &a->err);
     uint64_t number = p != NULL ? purge_ask_url(&a->asked, &p->x, &a->err) : 0;
 

@@ -7,10 +7,26 @@
 
 #include "weir/alloc.h"
 #include "weir/log.h"
+#include "admin.h"
 
 #define DEPTH_SPACES 1
 
 /* ---- asking ---- */
+
+struct probe_place admin_place(const struct admin_request *r)
+{
+    const struct admin_source *s = r->source;
+
+    return (struct probe_place){
+        .site = s->site(s->arg),
+        .loop = s->loop,
+        .metrics = r->metrics,
+        .secret = s->secret,
+        .purges = s->purges,
+        .search_rules = s->search_rules,
+        .scratch = r->scratch,
+    };
+}
 
 const char *admin_query(const struct admin_request *r, const char *name)
 {

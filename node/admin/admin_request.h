@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include "weir/span.h"
+#include "probe.h"
 
 struct admin_source;
 struct pattern_scratch;
@@ -34,6 +35,9 @@ struct admin_request {
 };
 
 /* ---- asking ---- */
+
+/* For probes: the newest site, and what belongs to the control thread. */
+struct probe_place admin_place(const struct admin_request *r);
 
 /* The first parameter of that name, or NULL. */
 const char *admin_query(const struct admin_request *r, const char *name);

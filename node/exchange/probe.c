@@ -13,6 +13,7 @@ static void set_up(struct probe *p, const struct probe_place *place)
         .metrics = place->metrics,
         .site = &p->binding,
         .secret = place->secret,
+        .purges = place->purges,
         .search_rules = place->search_rules,
         .scratch = place->scratch,
     };

@@ -18,6 +18,7 @@ struct probe_place {
     struct net_loop *loop;
     struct weir_metrics *metrics;
     const struct weir_hash_secret *secret;
+    struct purge_table *purges;        /* NULL: none */
     struct search_rules *search_rules; /* NULL: none */
     struct pattern_scratch *scratch;
 };

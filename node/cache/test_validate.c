@@ -190,6 +190,41 @@ static const char *lines_of(const struct http_head *h, char *buf, size_t size)
     return buf;
 }
 
+static void a_head_vouches_for_content_by_validators_alone(void **state)
+{
+    static const struct {
+        const char *answer, *stored;
+        enum validate_head verdict;
+    } rows[] = {
+        {"", "ETag: \"a\"", VALIDATE_HEAD_SILENT},
+        {"Content-Length: 5", "ETag: \"a\"", VALIDATE_HEAD_SILENT},
+        {"Content-Length: 6", "ETag: \"a\"", VALIDATE_HEAD_DIFFERS},
+        {"Content-Length: x", "ETag: \"a\"", VALIDATE_HEAD_DIFFERS},
+        {"ETag: \"a\"", "ETag: \"a\"", VALIDATE_HEAD_SAME},
+        {"ETag: \"a\"\nContent-Length: 5", "ETag: \"a\"", VALIDATE_HEAD_SAME},
+        {"ETag: \"a\"\nContent-Length: 6", "ETag: \"a\"", VALIDATE_HEAD_DIFFERS},
+        {"ETag: \"b\"", "ETag: \"a\"", VALIDATE_HEAD_DIFFERS},
+        {"ETag: W/\"a\"", "ETag: \"a\"", VALIDATE_HEAD_DIFFERS},
+        {"ETag: \"a\"", "", VALIDATE_HEAD_DIFFERS},
+        {"Last-Modified: " DATE_AT, "Last-Modified: " DATE_AT, VALIDATE_HEAD_SAME},
+        {"Last-Modified: " DATE_M60, "Last-Modified: " DATE_AT, VALIDATE_HEAD_DIFFERS},
+        {"ETag: \"a\"\nLast-Modified: " DATE_M60, "ETag: \"a\"\nLast-Modified: " DATE_AT,
+         VALIDATE_HEAD_DIFFERS},
+        {"ETag: \"a\"", "ETag: \"a\"\nLast-Modified: " DATE_AT, VALIDATE_HEAD_SAME},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct policy_head fresh, old;
+
+        policy_response(&fresh, 200, rows[i].answer);
+        policy_response(&old, 200, rows[i].stored);
+        if (validate_head(&fresh.head, &old.head, 5) != rows[i].verdict)
+            print_error("%s / %s\n", rows[i].answer, rows[i].stored);
+        assert_int_equal(validate_head(&fresh.head, &old.head, 5), rows[i].verdict);
+    }
+}
+
 static void a_304_updates_what_it_carries(void **state)
 {
 #define DATED "Date: " DATE_AT "\n"
@@ -261,6 +296,7 @@ int main(void)
         cmocka_unit_test(only_a_successful_response_turns_into_304),
         cmocka_unit_test(other_conditions_are_not_for_a_cache),
         cmocka_unit_test(a_304_must_speak_of_the_stored_response),
+        cmocka_unit_test(a_head_vouches_for_content_by_validators_alone),
         cmocka_unit_test(a_304_updates_what_it_carries),
         cmocka_unit_test(a_merge_without_memory_leaves_the_head_alone),
     };

@@ -102,6 +102,27 @@ bool validate_names(const struct http_head *not_modified, const struct http_head
     return true;
 }
 
+enum validate_head validate_head(const struct http_head *answer, const struct http_head *stored,
+                                 uint64_t stored_len)
+{
+    static const uint16_t validators[] = {HTTP_F_ETAG, HTTP_F_LAST_MODIFIED};
+    struct weir_span length = http_head_value(answer, HTTP_F_CONTENT_LENGTH);
+    unsigned long long bytes;
+    bool same = false;
+
+    if (length.ptr != NULL && (!weir_span_u64(length, UINT64_MAX, &bytes) || bytes != stored_len))
+        return VALIDATE_HEAD_DIFFERS;
+    for (size_t i = 0; i < 2; i++) {
+        if (!http_head_has(answer, validators[i]))
+            continue;
+        if (!weir_span_eq(http_head_value(answer, validators[i]),
+                          http_head_value(stored, validators[i])))
+            return VALIDATE_HEAD_DIFFERS;
+        same = true;
+    }
+    return same ? VALIDATE_HEAD_SAME : VALIDATE_HEAD_SILENT;
+}
+
 /* May a 304 bring this field into a stored head (RFC 9111 3.2)? */
 static bool updates(const struct http_head *not_modified, const struct http_field *f)
 {

@@ -50,6 +50,20 @@ bool validate_client(const struct http_head *request, const struct http_head *st
 bool validate_names(const struct http_head *not_modified, const struct http_head *stored);
 
 /*
+ * What a 200 to HEAD says of a stored GET response that could have been chosen for it (RFC 9111
+ * 4.3.5). Here a length that is the same is no validator: it cannot vouch for the content, which is
+ * not there; a page that is checked by HEAD now and then would never change again.
+ */
+enum validate_head {
+    VALIDATE_HEAD_SAME,    /* a validator it carries is the stored one, and nothing speaks against
+                              it: updates it */
+    VALIDATE_HEAD_DIFFERS, /* a validator or the length is another: it must count as stale */
+    VALIDATE_HEAD_SILENT,  /* says nothing either way */
+};
+enum validate_head validate_head(const struct http_head *answer, const struct http_head *stored,
+                                 uint64_t stored_len);
+
+/*
  * *out becomes the stored head as a 304 updates it: its own status and fields, each field that the
  * 304 carries replaced (all lines of it), save Content-Length, Content-Encoding, Content-Range,
  * hop-by-hop fields and those named by the 304's Connection. The stored Date and Age are dropped,

@@ -516,8 +516,8 @@ static void store(struct fetch *f)
 
 /* ---- validation ---- */
 
-static enum storable_verdict judge(struct fetch *f, const struct http_head *head,
-                                   const struct fill_head *h);
+static enum storable_verdict judge_as_get(struct fetch *f, const struct http_head *head,
+                                          const struct fill_head *h);
 
 static bool read_search(struct fetch *f, const struct http_head *head, struct search_key *k);
 
@@ -552,7 +552,7 @@ static struct stored_response *freshen(struct fetch *f, const struct http_head *
     if (!response_in_build(&h, &merged, NULL, f->site->site, &f->route->settings->cache,
                            f->request_time_s, now_s(f), &err))
         return NULL;
-    *storable = judge(f, &merged, &h) == STORABLE_YES && keeps_key(f, &merged);
+    *storable = judge_as_get(f, &merged, &h) == STORABLE_YES && keeps_key(f, &merged);
     key_draft(f, &d);
     d.variant = old->variant;
     d.status = old->status;
@@ -576,7 +576,7 @@ static void give_up(struct fetch *f, const struct weir_err *err)
     finish(f);
 }
 
-/* A 304 for what we hold: everyone who waits is answered from it. */
+/* A 304 for what we hold, or what says as much: everyone who waits is answered from it. */
 static void on_not_modified(struct fetch *f, const struct http_head *head)
 {
     struct stored_response *old = f->validating;
@@ -599,7 +599,7 @@ static void on_not_modified(struct fetch *f, const struct http_head *head)
         fill_disband(f->fill, f->leader != NULL ? f->leader->reader : NULL);
     }
     weir_metric_add(f->w->metrics, WEIR_M_cache_validated, 1);
-    fill_answer(f->fill, r, true, stored, 304, NULL);
+    fill_answer(f->fill, r, true, stored, head->status, NULL);
     stored_response_unref(r);
 }
 
@@ -636,12 +636,12 @@ static void note_origin(struct fetch *f, const struct http_head *head)
     x->origin_url = f->upstream->settings->origins[f->origin.index].url;
 }
 
-static enum storable_verdict judge(struct fetch *f, const struct http_head *head,
-                                   const struct fill_head *h)
+static enum storable_verdict judge_for(struct fetch *f, const struct http_head *request,
+                                       const struct http_head *head, const struct fill_head *h)
 {
     struct http_cache_control request_cc, response_cc;
     struct storable_question q = {
-        .request = &f->req,
+        .request = request,
         .request_cc = &request_cc,
         .request_has_content = false,
         .response = head,
@@ -653,6 +653,47 @@ static enum storable_verdict judge(struct fetch *f, const struct http_head *head
     http_cache_control_parse(&f->req, HTTP_F_CACHE_CONTROL, &request_cc);
     http_cache_control_parse(head, HTTP_F_CACHE_CONTROL, &response_cc);
     return storable_response(&q);
+}
+
+static enum storable_verdict judge(struct fetch *f, const struct http_head *head,
+                                   const struct fill_head *h)
+{
+    return judge_for(f, &f->req, head, h);
+}
+
+/* The head of a stored GET response as it will be: a HEAD may have asked for it. */
+static enum storable_verdict judge_as_get(struct fetch *f, const struct http_head *head,
+                                          const struct fill_head *h)
+{
+    struct http_head get = f->req;
+
+    get.method_id = HTTP_M_GET;
+    return judge_for(f, &get, head, h);
+}
+
+/*
+ * A HEAD that was to validate, and was answered 200: does it validate all the same (RFC 9111
+ * 4.3.5)? If it tells that what we hold is another thing, that is no longer fresh.
+ */
+static bool head_validates(struct fetch *f, const struct http_head *head)
+{
+    struct stored_response *old = f->validating;
+    struct http_head view;
+
+    if (f->request.method != HTTP_M_HEAD || head->status != 200 || old->status != 200 ||
+        !response_in_view(&view, old->fields, old->field_count, old->status, &f->arena))
+        return false;
+    switch (validate_head(head, &view, old->body_len)) {
+    case VALIDATE_HEAD_SAME:
+        return true;
+    case VALIDATE_HEAD_DIFFERS:
+        if (reuse_check(&old->facts.reuse, NULL, now_s(f)).verdict == REUSE_FRESH)
+            tier_drop(f->w->tier, old); /* only the client wanted the origin asked */
+        return false;
+    case VALIDATE_HEAD_SILENT:
+        break;
+    }
+    return false;
 }
 
 /* Tells the table which variant this is; false: it cannot be shared. */
@@ -737,7 +778,7 @@ static void on_head(void *arg, const struct http_head *head, const struct http_f
     note_origin(f, head);
     if (f->leader != NULL)
         purging_by(f->leader, head);
-    if (f->validating != NULL && head->status == 304) {
+    if (f->validating != NULL && (head->status == 304 || head_validates(f, head))) {
         on_not_modified(f, head);
         return;
     }

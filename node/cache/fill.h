@@ -59,7 +59,6 @@ struct fill_head {
     struct weir_span etag, last_modified; /* into bytes */
     struct stored_facts facts;
     bool storable;
-    bool purged;                /* it was, since the fetch began, and its tags tell only now */
     const char *detail;         /* why not stored; static; NULL */
     struct weir_blob *trailers; /* field lines let through, set before DONE; owned; NULL none */
 };
@@ -76,6 +75,7 @@ struct fill {
     enum fill_state state;
     bool retain;
     bool disbanded; /* the leader's alone: nobody else reads it */
+    bool purged;    /* it was disbanded for that: who asks again finds something better */
     bool paused;    /* fill_append() said so; space() will be called */
     bool space_mailed, abandon_mailed;
 

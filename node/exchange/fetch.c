@@ -748,7 +748,11 @@ static void judge_sharing(struct fetch *f, const struct http_head *head, struct 
     h->detail = too_large ? "too-large" : v == STORABLE_YES ? NULL : storable_text(v);
     h->storable = v == STORABLE_YES && !too_large && settled &&
                   note_tags(f, head, WEIR_SPAN_NONE) && settle_variant(f, head);
-    h->purged = h->storable && is_purged(f);
+    if (h->storable && is_purged(f)) { /* some may have joined after that: its tags tell only now */
+        h->storable = false;
+        h->detail = "purged";
+        f->fill->purged = true; /* read once it is disbanded */
+    }
     if (h->storable)
         search_key_learn(f->w->search_rules, &search, f->fill->key, f->w->secret);
     search_key_release(&search);

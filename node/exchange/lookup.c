@@ -202,7 +202,7 @@ static enum exchange_verdict ask_for_part(struct weir_exchange *x, const struct 
 
 static enum exchange_verdict use_stream(struct weir_exchange *x, struct fill *f)
 {
-    if (x->collapsed && (f->head.purged || !search_key_serves(x, f) ||
+    if (x->collapsed && (!search_key_serves(x, f) ||
                          (f->variant.ptr != NULL && !vary_matches(f->variant, &x->req))))
         return ask_again(x, NULL);
     if (asks_for_part_of_much(x, &f->head))
@@ -221,7 +221,7 @@ static enum exchange_verdict settle(struct weir_exchange *x)
     net_timer_stop(x->loop, &x->collapse_timer);
     switch (state) {
     case FILL_DISBANDED:
-        return ask_again(x, "hit-for-miss");
+        return ask_again(x, f->purged ? NULL : "hit-for-miss");
     case FILL_ANSWERED:
         return use_answer(x, f);
     case FILL_FAILED:

@@ -58,11 +58,15 @@ struct fill *fill_new(const struct cache_key *key, bool retain, struct weir_mail
     return f;
 }
 
-void fill_set_subject(struct fill *f, struct purge_table *t, uint64_t url, uint64_t host)
+void fill_set_subject(struct fill *f, struct purge_table *t, uint64_t url, uint64_t host,
+                      uint64_t also)
 {
     struct cache_key_parts parts;
 
     purge_watch(t, url); /* before the stamp is taken: see purge_watch() */
+    if (also != 0)
+        purge_watch(t, also);
+    f->watch_also = also;
     f->purges = t;
     f->purge.stamp = purge_stamp(t);
     f->purge.url = url;
@@ -89,6 +93,8 @@ static void destroy(struct fill *f)
     weir_free(f->vary);
     if (f->purges != NULL)
         purge_unwatch(f->purges, f->purge.url);
+    if (f->watch_also != 0)
+        purge_unwatch(f->purges, f->watch_also);
     weir_free(f->moved);
     pthread_mutex_destroy(&f->lock);
     weir_free(f);

@@ -84,6 +84,7 @@ struct fill {
     struct weir_hash128 hash;
     struct purge_table *purges; /* where it is watched; NULL: nowhere */
     struct purge_subject purge; /* its tags are inflight.c's too, and the producer's memory */
+    uint64_t watch_also;        /* a further URL it is watched under; 0: none */
     /* Its key became another when the head was there (No-Vary-Search): set by inflight_move(), once
      * and before the fill is opened. */
     char *moved;            /* bytes of the new key, then of `asked`; owned; NULL: did not move */
@@ -139,8 +140,10 @@ struct fill *fill_new(const struct cache_key *key, bool retain, struct weir_mail
 struct fill *fill_ref(struct fill *f);
 void fill_unref(struct fill *f);
 /* Before it is shared and before the request goes out: what purges may name the response by. From
- * now on a purge of it is known to be later. */
-void fill_set_subject(struct fill *f, struct purge_table *t, uint64_t url, uint64_t host);
+ * now on a purge of it is known to be later. also: the URL it may get by inflight_move(); 0: none.
+ */
+void fill_set_subject(struct fill *f, struct purge_table *t, uint64_t url, uint64_t host,
+                      uint64_t also);
 /* Before it is shared: the variant this fetch is for, when that is known. Copies. */
 bool fill_set_variant(struct fill *f, const struct vary_spec *vary, struct weir_span variant);
 

@@ -742,13 +742,14 @@ static void judge_sharing(struct fetch *f, const struct http_head *head, struct 
     enum storable_verdict v = judge(f, head, h);
     uint64_t max = f->site->site->source.cache->object_max_bytes;
     bool too_large = h->length > 0 && (uint64_t)h->length > max;
+    bool purged = is_purged(f); /* under the key it has, or below, by its tags */
     struct search_key search = {.moved = false};
     bool settled = read_search(f, head, &search) && settle_key(f, &search);
 
     h->detail = too_large ? "too-large" : v == STORABLE_YES ? NULL : storable_text(v);
     h->storable = v == STORABLE_YES && !too_large && settled &&
                   note_tags(f, head, WEIR_SPAN_NONE) && settle_variant(f, head);
-    if (h->storable && is_purged(f)) { /* some may have joined after that: its tags tell only now */
+    if (h->storable && (purged || is_purged(f))) { /* some who joined came after that */
         h->storable = false;
         h->detail = "purged";
         f->fill->purged = true; /* read once it is disbanded */

@@ -20,15 +20,21 @@ void purging_name(struct weir_exchange *x, struct fill *fill)
 {
     struct purge_table *t = x->w->purges;
     struct cache_key_parts parts;
-    uint64_t url;
+    uint64_t exact, loose = 0, host;
 
     if (t == NULL || !cache_key_read(x->key.bytes, &parts))
         return;
-    url = query_is_loose(x, &parts)
-              ? purge_loose_hash(t, parts.authority, parts.path)
-              : purge_url_hash(t, parts.authority, parts.path,
-                               parts.has_query ? parts.query : WEIR_SPAN_NONE);
-    fill_set_subject(fill, t, url, purge_host_hash(t, parts.authority));
+    host = purge_host_hash(t, parts.authority);
+    if (query_is_loose(x, &parts)) {
+        fill_set_subject(fill, t, purge_loose_hash(t, parts.authority, parts.path), host, 0);
+        return;
+    }
+    /* That it is loose may show only when its response comes. */
+    if (parts.has_query && x->route->settings->cache.key.no_vary_search)
+        loose = purge_loose_hash(t, parts.authority, parts.path);
+    exact = purge_url_hash(t, parts.authority, parts.path,
+                           parts.has_query ? parts.query : WEIR_SPAN_NONE);
+    fill_set_subject(fill, t, exact, host, loose);
 }
 
 uint64_t purging_url(const struct fill *fill, struct weir_span key)

@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 import unittest
 
+from lib.ctl import weirctl
 from lib.node import binary
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -93,7 +94,8 @@ class Pages(unittest.TestCase):
                     self.assertIn(fragment or "", [anchor(t) for t in titles] + [""])
 
     def test_the_stages_are_named(self):
-        stages = re.findall(r'^    \{"(\w+)", ', read("node/exchange/stages.c"), re.MULTILINE)
+        stages = re.findall(r'^    \[STAGE_\w+\] = \{"(\w+)", ', read("node/exchange/stages.c"), re.MULTILINE)
+        self.assertGreater(len(stages), 4)
         table = section(read("docs/architecture.md"), "The path of a request")
         self.assertEqual(re.findall(r"^\| (\w+) \|", table, re.MULTILINE), ["stage"] + stages)
 
@@ -103,6 +105,22 @@ class Pages(unittest.TestCase):
             self.assertIn("--" + option, page)
         version = subprocess.run([binary(), "--version"], capture_output=True, text=True, check=True).stdout.strip()
         self.assertIn('"%s"' % version, page)
+
+    def test_the_manual_of_weirctl_knows_every_option_and_the_version(self):
+        page = read("docs/weirctl.1").replace("\\-", "-")
+        completion = read("conf/completion/weirctl")
+        for option in re.findall(r'\{"(\w+)", \w+_argument', read("cluster/ctl/ctl_main.c")):
+            self.assertIn("--" + option, page)
+            self.assertIn("--" + option, completion)
+        version = weirctl("--version").stdout.strip().split()[1]
+        self.assertIn('"weir %s"' % version, page)
+
+    def test_every_endpoint_is_explained(self):
+        page = section(read("docs/operations.md"), "weirctl and the admin socket")
+        endpoints = re.findall(r'\{"(/[\w/]+)", EVHTTP_REQ_(\w+)', read("node/admin/admin.c"))
+        self.assertGreater(len(endpoints), 3)
+        for path, method in endpoints:
+            self.assertIn("| `%s %s" % (method, path), page)
 
     def test_whole_configurations_shown_are_good(self):
         """Every indented block that holds the three sections a configuration needs."""

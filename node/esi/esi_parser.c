@@ -93,9 +93,19 @@ static enum mark try_row(const struct mark_row *m, const char *at, size_t len)
     return m->mark;
 }
 
+/* Nearly every '<' of a page begins a tag that is not ours. */
+static bool other_tag(const char *at, size_t len)
+{
+    if (at[0] != '<' || len < 3)
+        return false;
+    return at[1] == '/' ? at[2] != 'e' : at[1] != 'e' && at[1] != '!';
+}
+
 /* Which mark begins at `at`; *word: its length. The first row that may fit decides. */
 static enum mark mark_at(const struct esi_parser *p, const char *at, size_t len, size_t *word)
 {
+    if (other_tag(at, len))
+        return MARK_NONE;
     for (size_t i = 0; i < MARKS; i++) {
         const struct mark_row *m = &marks[i];
         enum mark found;

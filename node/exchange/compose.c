@@ -477,7 +477,7 @@ static enum exchange_pull compose_pull(struct weir_exchange *x, void *state,
     c->busy = true;
     s = pull_pieces(c, out, max, n);
     count_bytes(c, out, *n);
-    if (!c->failed)
+    if (*n > 0 && !c->failed)
         look_ahead(c); /* what comes next is fetched while this is sent */
     c->busy = false;
     if (*n > 0)

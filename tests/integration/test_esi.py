@@ -1,4 +1,5 @@
 """Edge Side Includes: pages put together from a template and fragments, each with its own freshness."""
+import gzip
 import threading
 
 from lib import http1
@@ -193,6 +194,20 @@ class Heads(EsiCase):
             fields = self.server.last(path).fields
             self.assertEqual(fields.all("surrogate-capability"), ['weir="ESI/1.0"'])
             self.assertEqual(fields.all("accept-encoding"), ["identity"])
+
+    def test_clients_that_like_codings_get_pages_too(self):
+        node = self.esi()
+        text = "<p>much the same</p>" * 500
+        self.serve(page=text + include("/f") + text, f="<b>F</b>" * 500)
+        client = self.client(node)
+        for coding in ("zstd", "gzip", "br", "identity;q=0, gzip", "gzip, br, zstd"):
+            for _ in range(2):
+                answer = client.ask(path="/page", fields={"Accept-Encoding": coding})
+                if "content-encoding" not in answer.fields:
+                    self.assertEqual(answer.text, text + "<b>F</b>" * 500 + text)
+                else:
+                    self.assertEqual(gzip.decompress(answer.body).decode(), text + "<b>F</b>" * 500 + text)
+        self.assertEqual(self.server.count(), 2)
 
     def test_other_routes_pass_no_capability_on(self):
         origin = self.origin()

@@ -192,10 +192,10 @@ static void write_text(struct search_rule *rule, char *at)
 {
     char *start = at;
 
-    at = put_word(at, rule->any_order ? "key-order " : "");
+    at = put_word(at, rule->any_order ? "key-order;" : "");
     at = put_word(at, rule->wildcard ? "except" : "params");
     for (unsigned i = 0; i < rule->name_count; i++) {
-        *at++ = ' ';
+        *at++ = i == 0 ? '=' : ',';
         at = encode(at, rule->names[i]);
     }
     rule->text = weir_span(start, (size_t)(at - start));

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "cache_report.h"
 #include "cache_status.h"
 #include "compose.h"
 #include "deliver_range.h"
@@ -39,30 +40,6 @@ static void put_age(struct http_text *t, int64_t age)
     http_text_lit(t, "\r\n");
 }
 
-static void put_cache_status(struct http_text *t, const struct weir_exchange *x, bool stored,
-                             bool has_ttl)
-{
-    char value[CACHE_STATUS_MAX];
-    struct cache_status s = {
-        .fwd = x->hit ? FWD_NONE : x->fwd,
-        .hit = x->hit,
-        .stored = stored,
-        .collapsed = x->collapsed,
-        .has_ttl = has_ttl,
-        .ttl = x->ttl,
-        .fwd_status = x->origin_status != x->response.status ? (uint16_t)x->origin_status : 0,
-        .detail = x->cache_detail,
-    };
-    struct weir_span name = x->site->site->pseudonym;
-    size_t len = cache_status_write(value, &s);
-
-    /* The value begins with the cache's name; ours may be another than "weir". */
-    http_text_lit(t, "Cache-Status: ");
-    http_text_add(t, name);
-    http_text_bytes(t, value + 4, len - 4);
-    http_text_lit(t, "\r\n");
-}
-
 static void put_sticky(struct http_text *t, const struct weir_exchange *x)
 {
     const struct site_upstream *u = &x->site->site->upstreams[x->upstream_index];
@@ -85,19 +62,31 @@ static void put_sticky(struct http_text *t, const struct weir_exchange *x)
     http_text_lit(t, "\r\n");
 }
 
+/* A key takes more room than is put by for the others. */
+static void begin_extra(struct weir_exchange *x, struct http_text *t)
+{
+    size_t room = sizeof x->extra + CACHE_REPORT_MAX_KEY;
+    char *buf = cache_report_tells_key(x) ? weir_arena_alloc(&x->arena, room) : NULL;
+
+    if (buf != NULL)
+        http_text_init(t, buf, room);
+    else
+        http_text_init(t, x->extra, sizeof x->extra);
+}
+
 static void put_extra(struct weir_exchange *x, const struct source *s, bool has_age, bool stored,
                       bool has_ttl)
 {
     const struct site *site = x->site->site;
     struct http_text t;
 
-    http_text_init(&t, x->extra, sizeof x->extra);
+    begin_extra(x, &t);
     if (has_age && !s->page)
         put_age(&t, x->age);
     if (site->source.forward->via)
         http_text_bytes(&t, site->via, site->via_len);
     if (site->source.cache->status_field)
-        put_cache_status(&t, x, stored, has_ttl);
+        cache_report_put(&t, x, stored, has_ttl);
     if (s->announce)
         http_text_lit(&t, "Accept-Ranges: bytes\r\n");
     put_sticky(&t, x);

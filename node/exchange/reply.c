@@ -3,12 +3,13 @@
 #include <string.h>
 
 #include "weir/log.h"
+#include "cache_report.h"
 #include "edits.h"
 #include "http_list.h"
 #include "http_text.h"
 #include "trace.h"
 
-#define HEAD_MAX 512
+#define HEAD_MAX (512 + CACHE_REPORT_MAX_KEY)
 #define BODY_MAX 640
 
 /* ---- heads ---- */
@@ -139,6 +140,8 @@ static void put_error_fields(struct http_text *t, const struct weir_exchange *x,
         http_text_add(t, weir_span_str(type));
         http_text_lit(t, "\r\n");
     }
+    if (x->site->site->source.cache->status_field)
+        cache_report_put_error(t, x);
     if (status == 503)
         http_text_lit(t, "Retry-After: 5\r\n");
     if (x->err.code == WEIR_E_METHOD_NOT_ALLOWED)

@@ -81,7 +81,10 @@ static bool build_words(struct site *site, struct weir_err *err)
         return false;
     if (c->purge_client_count > 0)
         site->purge_clients = netset_compile(c->purge_clients, c->purge_client_count, err);
-    return c->purge_client_count == 0 || site->purge_clients != NULL;
+    if (c->debug_client_count > 0)
+        site->debug_clients = netset_compile(c->debug_clients, c->debug_client_count, err);
+    return (c->purge_client_count == 0 || site->purge_clients != NULL) &&
+           (c->debug_client_count == 0 || site->debug_clients != NULL);
 }
 
 struct site *site_new(const struct site_source *source, const struct site_tools *tools,
@@ -132,6 +135,7 @@ void site_unref(struct site *s)
     weir_free(s->upstreams);
     router_free(s->router);
     netset_free(s->trusted);
+    netset_free(s->debug_clients);
     netset_free(s->purge_clients);
     access_format_free(s->log);
     weir_free(s->via);

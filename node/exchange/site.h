@@ -61,6 +61,7 @@ struct site {
     struct http_parse_limits limits;
     struct router *router;
     struct netset *trusted;
+    struct netset *debug_clients; /* NULL: nobody is told keys */
     struct netset *purge_clients; /* NULL: PURGE is a method as any */
     struct site_upstream *upstreams;
     size_t upstream_count;

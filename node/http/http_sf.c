@@ -32,14 +32,12 @@ static bool join(struct weir_span *text, const struct http_head *h, const struct
     if (out == NULL)
         return false;
     for (; f != NULL; f = http_head_next(h, f)) {
-        if (at != out) {
-            *at++ = ',';
-            *at++ = ' ';
-        }
         memcpy(at, f->value.ptr, f->value.len);
         at += f->value.len;
+        *at++ = ',';
+        *at++ = ' ';
     }
-    *text = weir_span(out, (size_t)(at - out));
+    *text = weir_span(out, (size_t)(at - out) - 2);
     return true;
 }
 

@@ -484,6 +484,11 @@ static void lines_are_joined_before_they_are_read(void **state)
     http_head_add(&h, NULL, LIT("Cache-Control"), LIT("")); /* leaves a comma at the end */
     assert_true(http_sf_lines(&text, &h, HTTP_F_CACHE_CONTROL, &arena));
     assert_false(show(&o, DICT, text));
+    http_head_reset(&h);
+    http_head_add(&h, NULL, LIT("X-Groups"), LIT("")); /* and one at the front */
+    http_head_add(&h, NULL, LIT("X-Groups"), LIT("a"));
+    assert_true(http_sf_lines_name(&text, &h, LIT("X-Groups"), &arena));
+    expect_span(text, ", a");
     weir_arena_free(&arena);
 }
 

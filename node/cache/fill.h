@@ -55,6 +55,8 @@ struct fill_head {
     struct weir_blob *bytes;   /* status line and field lines, each with CRLF; owned */
     struct http_field *fields; /* into bytes; owned */
     uint32_t field_count;
+    /* Behind those, in both: fields that are stored but not sent. */
+    uint32_t hidden_count, hidden_len;
     int64_t length;                       /* of the content; -1 unknown */
     struct weir_span etag, last_modified; /* into bytes */
     struct stored_facts facts;

@@ -2,6 +2,7 @@
 
 #include "weir/span.h"
 
+#include "control.h"
 #include "http_cache_control.h"
 #include "http_date.h"
 #include "http_head.h"
@@ -33,6 +34,8 @@ static int64_t heuristic_lifetime(const struct freshness_facts *f)
 
 int64_t freshness_lifetime(const struct freshness_facts *f)
 {
+    if (f->route_says)
+        return f->route_lifetime;
     /* The first one present wins, even when shorter: RFC 9111 4.2.1 is an ordered list. */
     if (f->s_maxage != FRESHNESS_ABSENT)
         return f->s_maxage;
@@ -45,7 +48,7 @@ int64_t freshness_lifetime(const struct freshness_facts *f)
 
 bool freshness_explicit(const struct freshness_facts *f)
 {
-    return f->s_maxage != FRESHNESS_ABSENT || f->max_age != FRESHNESS_ABSENT ||
+    return f->route_says || f->s_maxage != FRESHNESS_ABSENT || f->max_age != FRESHNESS_ABSENT ||
            f->expires != FRESHNESS_ABSENT;
 }
 
@@ -121,16 +124,21 @@ static int64_t directive(int64_t seconds)
 }
 
 void freshness_facts_from(struct freshness_facts *f, const struct http_head *response,
-                          const struct http_cache_control *cc, bool heuristic, int64_t request_time,
+                          const struct control *control, bool heuristic, int64_t request_time,
                           int64_t response_time)
 {
+    const struct http_cache_control *cc = &control->cc;
+
     f->request_time = request_time;
     f->response_time = response_time;
     f->date = single_date(response, HTTP_F_DATE, response_time, response_time);
     f->age = received_age(response);
     f->s_maxage = directive(cc->s_maxage);
     f->max_age = directive(cc->max_age);
-    f->expires = earliest_expires(response, response_time);
+    f->expires =
+        control->expires_counts ? earliest_expires(response, response_time) : FRESHNESS_ABSENT;
     f->last_modified = single_date(response, HTTP_F_LAST_MODIFIED, response_time, FRESHNESS_ABSENT);
+    f->route_says = false;
+    f->route_lifetime = 0;
     f->heuristic_ok = heuristic && (cc->public_ || http_status_heuristic(response->status));
 }

@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct http_cache_control;
+struct control;
 struct http_head;
 
 #define FRESHNESS_ABSENT    INT64_MIN          /* the response carried no such field or directive */
@@ -30,23 +30,26 @@ struct freshness_facts {
     int64_t max_age;
     int64_t expires; /* a date that does not parse reads as 0, long past (RFC 9111 5.3) */
     int64_t last_modified;
+    bool route_says; /* the lifetime below counts, whatever the response names */
+    int64_t route_lifetime;
     bool heuristic_ok; /* the route allows guessing, and status code or `public` permits it (RFC
                           9111 4.2.2) */
 };
 
 /*
- * Fills *f from a response. `cc` is the parsed Cache-Control that counts for this cache;
- * `heuristic` is the route's switch. Borrows both. Of several Age the first counts, of several
- * Expires the earliest; a directive given without a usable value reads as 0 (stale).
+ * Fills *f from a response and what in it counts for this cache (control.h); `heuristic` is the
+ * route's switch. Borrows both. Of several Age the first counts, of several Expires the earliest; a
+ * directive given without a usable value reads as 0 (stale). route_lifetime.h may add the route's.
  */
 void freshness_facts_from(struct freshness_facts *f, const struct http_head *response,
-                          const struct http_cache_control *cc, bool heuristic, int64_t request_time,
+                          const struct control *control, bool heuristic, int64_t request_time,
                           int64_t response_time);
 
 /* Freshness lifetime for a shared cache, >= 0; 0 means stale on arrival. */
 int64_t freshness_lifetime(const struct freshness_facts *f);
 
-/* True if the response itself names a lifetime (s-maxage, max-age, Expires), be it 0. */
+/* True if the response itself names a lifetime (s-maxage, max-age, Expires), be it 0, or the route
+ * gives it one. */
 bool freshness_explicit(const struct freshness_facts *f);
 
 /* Age the response had on arrival (corrected_initial_age), >= 0. */

@@ -7,6 +7,9 @@
 #include <assert.h>
 #include <string.h>
 
+#include "weir/arena.h"
+#include "cache_settings.h"
+#include "control.h"
 #include "http_cache_control.h"
 #include "http_head.h"
 
@@ -26,6 +29,7 @@ struct policy_head {
     struct http_head head;
     struct http_field fields[POLICY_FIELDS];
     struct http_cache_control cc;
+    struct control control; /* policy_control() */
 };
 
 static inline void policy_lines(struct policy_head *p, const char *lines)
@@ -60,6 +64,20 @@ static inline struct http_head *policy_request(struct policy_head *p, const char
     p->head.method_id = http_method_parse(p->head.method);
     policy_lines(p, lines);
     return &p->head;
+}
+
+/* What controls the cache of a node without targeted fields, on this route (NULL: a plain one). */
+static inline const struct control *policy_control(struct policy_head *p,
+                                                   const struct route_cache_settings *route)
+{
+    static const struct route_cache_settings plain_route = {.enabled = true};
+    static const struct cache_settings plain_node = {.targets_forward = true};
+    const struct control_rules rules = {.node = &plain_node,
+                                        .route = route != NULL ? route : &plain_route,
+                                        .surrogate = WEIR_SPAN_LIT("weir")};
+
+    control_of(&p->control, &p->head, &rules, NULL);
+    return &p->control;
 }
 
 #endif

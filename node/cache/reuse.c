@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "cache_settings.h"
+#include "control.h"
 #include "http_cache_control.h"
 
 static int64_t window(int64_t named, int64_t otherwise)
@@ -10,19 +11,26 @@ static int64_t window(int64_t named, int64_t otherwise)
     return named != HTTP_CC_ABSENT ? named : otherwise;
 }
 
-void reuse_facts_from(struct reuse_facts *r, const struct freshness_facts *f,
-                      const struct http_cache_control *cc, const struct route_cache_settings *route)
+/* Where the last `percent` of the lifetime begin. */
+static int64_t refresh_age(int64_t lifetime, uint32_t percent)
 {
+    return percent > 0 ? lifetime - lifetime * percent / 100 : INT64_MAX;
+}
+
+void reuse_facts_from(struct reuse_facts *r, const struct freshness_facts *f,
+                      const struct control *control, const struct route_cache_settings *route)
+{
+    const struct http_cache_control *cc = &control->cc;
+
     r->response_time = f->response_time;
     r->initial_age = freshness_initial_age(f);
     r->lifetime = freshness_lifetime(f);
     r->stale_while_revalidate = window(cc->stale_while_revalidate, route->stale_while_revalidate_s);
     r->stale_if_error = window(cc->stale_if_error, route->stale_if_error_s);
     r->no_cache = cc->no_cache;
-    /* s-maxage includes proxy-revalidate for a shared cache (RFC 9111 5.2.2.10). */
-    r->never_stale = cc->no_cache || cc->must_revalidate || cc->proxy_revalidate ||
-                     cc->s_maxage != HTTP_CC_ABSENT;
+    r->never_stale = control->never_stale;
     r->immutable = cc->immutable;
+    r->refresh_age = refresh_age(r->lifetime, route->refresh_ahead_percent);
 }
 
 void reuse_soften(struct reuse_facts *out, const struct reuse_facts *r, int64_t since)
@@ -54,11 +62,17 @@ static bool client_objects(const struct reuse_facts *r, const struct http_cache_
 }
 
 /* max-stale, which also lifts max-age (RFC 9111 5.2.1.1), but not no-cache. */
-static bool client_accepts_stale(const struct http_cache_control *c, int64_t staleness)
+static bool client_accepts_stale(const struct http_cache_control *c, const struct reuse *now)
 {
     if (c->no_cache || c->min_fresh != HTTP_CC_ABSENT)
         return false;
-    return c->max_stale_any || (c->max_stale != HTTP_CC_ABSENT && staleness <= c->max_stale);
+    return c->max_stale_any || (c->max_stale != HTTP_CC_ABSENT && -now->ttl <= c->max_stale);
+}
+
+/* How long it has been stale; 0 for what is fresh but must be validated all the same. */
+static int64_t staleness(int64_t ttl)
+{
+    return ttl < 0 ? -ttl : 0;
 }
 
 static enum reuse_verdict judge_stale(const struct reuse_facts *r,
@@ -66,11 +80,11 @@ static enum reuse_verdict judge_stale(const struct reuse_facts *r,
 {
     if (r->never_stale)
         return REUSE_VALIDATE;
-    if (c != NULL && client_accepts_stale(c, -now->ttl))
+    if (c != NULL && client_accepts_stale(c, now))
         return REUSE_STALE;
     if (c != NULL && client_objects(r, c, now))
         return REUSE_VALIDATE;
-    if (-now->ttl < r->stale_while_revalidate)
+    if (staleness(now->ttl) < r->stale_while_revalidate)
         return REUSE_STALE_WHILE_REVALIDATE;
     return REUSE_VALIDATE;
 }
@@ -101,7 +115,7 @@ bool reuse_on_error(const struct reuse_facts *r, int64_t now)
 
     if (ttl > 0 && !r->no_cache) /* only the client wanted the origin asked */
         return true;
-    return !r->never_stale && -ttl < r->stale_if_error;
+    return !r->never_stale && staleness(ttl) < r->stale_if_error;
 }
 
 bool reuse_status_is_error(int status)

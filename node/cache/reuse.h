@@ -15,6 +15,7 @@
 #include "cache_status.h"
 #include "freshness.h"
 
+struct control;
 struct http_cache_control;
 struct route_cache_settings;
 
@@ -26,17 +27,17 @@ struct reuse_facts {
     int64_t stale_while_revalidate; /* seconds past the lifetime; 0 = none */
     int64_t stale_if_error;         /* likewise */
     bool no_cache;                  /* ask the origin every time */
-    bool never_stale; /* must-revalidate, proxy-revalidate, s-maxage or no-cache (9111 4.2.4) */
+    bool never_stale;    /* must-revalidate, proxy-revalidate, s-maxage or no-cache (9111 4.2.4) */
+    int64_t refresh_age; /* from this age on a hit fetches a new one behind the client's back */
     bool immutable;
 };
 
 /*
- * From the facts and the Cache-Control that counts of one response. A stale window that it does not
- * name is the route's.
+ * From the facts of one response and what in it counts for this cache. A stale window that it does
+ * not name is the route's.
  */
 void reuse_facts_from(struct reuse_facts *r, const struct freshness_facts *f,
-                      const struct http_cache_control *cc,
-                      const struct route_cache_settings *route);
+                      const struct control *control, const struct route_cache_settings *route);
 
 /* *out is *r as of a response that counts as stale from `since` on, if it was not before: its stale
  * windows begin then. */

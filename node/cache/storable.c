@@ -1,6 +1,7 @@
 #include "storable.h"
 
 #include "cache_settings.h"
+#include "control.h"
 #include "http_cache_control.h"
 #include "http_head.h"
 #include "http_status.h"
@@ -62,7 +63,7 @@ static bool status_understood(int status)
 
 static enum storable_verdict judge_status(int status, const struct http_cache_control *cc)
 {
-    if (status < 200 || status > 599)
+    if (status < 200 || status > 999)
         return STORABLE_NO_STATUS;
     switch (status) {
     case 206: /* stored parts come with range support; a fill never asks for one */
@@ -82,31 +83,40 @@ static enum storable_verdict judge_status(int status, const struct http_cache_co
     }
 }
 
+void storable_vary(const struct http_head *response, const struct route_cache_settings *route,
+                   struct vary_spec *spec)
+{
+    struct vary_despite despite = {
+        .star = (route->despite.store & DESPITE_VARY_STAR) != 0,
+        .names = route->despite.ignore_vary,
+        .name_count = route->despite.ignore_vary_count,
+    };
+
+    vary_parse_despite(response, &despite, spec);
+}
+
 static enum storable_verdict judge_fields(const struct storable_question *q)
 {
-    const struct http_cache_control *cc = q->response_cc;
+    const struct http_cache_control *cc = &q->control->cc;
     struct vary_spec vary;
 
     if (cc->no_store && !cc->must_understand) /* an unknown status has been refused already */
         return STORABLE_NO_STORE;
-    /* The field-list form would only need those fields left out; weir never does that (security
-     * 5). */
     if (cc->private_)
         return STORABLE_NO_PRIVATE;
-    if (cc->no_cache_fields.ptr != NULL)
-        return STORABLE_NO_NO_CACHE;
-    if (http_head_has(q->response, HTTP_F_SET_COOKIE) && q->route->set_cookie != SET_COOKIE_STORE)
+    if (http_head_has(q->response, HTTP_F_SET_COOKIE) && q->route->set_cookie == SET_COOKIE_PASS &&
+        !control_withholds(q->control, http_head_first(q->response, HTTP_F_SET_COOKIE)))
         return STORABLE_NO_SET_COOKIE;
-    vary_parse(q->response, &vary);
+    storable_vary(q->response, q->route, &vary);
     return vary.star ? STORABLE_NO_VARY_STAR : STORABLE_YES;
 }
 
 static bool has_stale_window(const struct storable_question *q, int64_t staleness)
 {
-    const struct http_cache_control *cc = q->response_cc;
+    const struct http_cache_control *cc = &q->control->cc;
     int64_t revalidate = cc->stale_while_revalidate, error = cc->stale_if_error;
 
-    if (cc->must_revalidate || cc->proxy_revalidate || cc->s_maxage != HTTP_CC_ABSENT)
+    if (q->control->never_stale)
         return false;
     if (revalidate == HTTP_CC_ABSENT)
         revalidate = q->route->stale_while_revalidate_s;
@@ -121,10 +131,12 @@ static enum storable_verdict judge_freshness(const struct storable_question *q)
     int64_t age = freshness_initial_age(q->facts);
     bool named = freshness_explicit(q->facts);
 
-    if (q->response_cc->no_cache) {
+    if (q->control->cc.no_cache) {
         /* It is not reused without validation, but must be cacheable at all (RFC 9111 3). */
-        named = named || q->response_cc->public_ || http_status_heuristic(q->response->status);
-        return named && validate_possible(q->response) ? STORABLE_YES : STORABLE_NO_NO_CACHE;
+        named = named || q->control->cc.public_ || http_status_heuristic(q->response->status);
+        return named && (validate_possible(q->response) || has_stale_window(q, 0))
+                   ? STORABLE_YES
+                   : STORABLE_NO_NO_CACHE;
     }
     if (!named && lifetime == 0)
         return STORABLE_NO_FRESHNESS;
@@ -139,8 +151,9 @@ static enum storable_verdict judge_freshness(const struct storable_question *q)
  */
 static enum storable_verdict judge_client(const struct storable_question *q)
 {
-    const struct http_cache_control *cc = q->response_cc;
-    bool shareable = cc->public_ || cc->must_revalidate || cc->s_maxage != HTTP_CC_ABSENT;
+    const struct http_cache_control *cc = &q->control->cc;
+    bool shareable = cc->public_ || cc->must_revalidate || cc->s_maxage != HTTP_CC_ABSENT ||
+                     (q->route->despite.store & DESPITE_AUTHORIZATION) != 0;
 
     if (http_head_has(q->request, HTTP_F_AUTHORIZATION) && !shareable)
         return STORABLE_NO_AUTHORIZATION;
@@ -154,7 +167,7 @@ enum storable_verdict storable_response(const struct storable_question *q)
     if (v == STORABLE_YES && q->request->method_id == HTTP_M_HEAD)
         v = STORABLE_NO_METHOD;
     if (v == STORABLE_YES)
-        v = judge_status(q->response->status, q->response_cc);
+        v = judge_status(q->response->status, &q->control->cc);
     if (v == STORABLE_YES)
         v = judge_fields(q);
     if (v == STORABLE_YES)

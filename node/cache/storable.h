@@ -14,9 +14,11 @@
 
 #include "freshness.h"
 
+struct control;
 struct http_cache_control;
 struct http_head;
 struct route_cache_settings;
+struct vary_spec;
 
 enum storable_verdict {
     STORABLE_YES = 0,
@@ -28,11 +30,12 @@ enum storable_verdict {
     STORABLE_NO_REQUEST_NO_STORE, /* the client asked so */
     STORABLE_NO_AUTHORIZATION,    /* Authorization, and nothing in the response permits sharing */
     /* the response's doing: the next response for the key will most likely be the same */
-    STORABLE_NO_STATUS, /* 1xx, 304, 428, 429, 431 and others that must never be stored */
+    STORABLE_NO_STATUS, /* 1xx, 304, 428, 429, 431 and others that must never be stored; with
+                           must-understand, those nobody here understands */
     STORABLE_NO_RANGE,  /* 206 or 416: an answer to a part */
     STORABLE_NO_STORE,
-    STORABLE_NO_PRIVATE,    /* also with a field list */
-    STORABLE_NO_NO_CACHE,   /* with a field list, or with nothing to validate it by */
+    STORABLE_NO_PRIVATE,
+    STORABLE_NO_NO_CACHE,   /* with nothing to validate it by */
     STORABLE_NO_SET_COOKIE, /* and the route does not allow it */
     STORABLE_NO_VARY_STAR,  /* `*` in any Vary line, a Vary that does not parse or names too many
                                fields */
@@ -47,13 +50,13 @@ enum storable_verdict storable_request(const struct http_head *request, bool req
                                        const struct route_cache_settings *route);
 
 /* The whole question. Every pointer is required; `facts` were made from the response and its
- * `response_cc`. */
+ * `control`. */
 struct storable_question {
     const struct http_head *request;
     const struct http_cache_control *request_cc;
     bool request_has_content;
     const struct http_head *response;
-    const struct http_cache_control *response_cc;
+    const struct control *control;
     const struct freshness_facts *facts;
     const struct route_cache_settings *route;
 };
@@ -61,6 +64,10 @@ struct storable_question {
 /* YES may also be a response that is always stale, to be validated each time (no-cache or max-age=0
  * with a validator). */
 enum storable_verdict storable_response(const struct storable_question *q);
+
+/* The fields that select among responses for this key, as far as the route heeds Vary. */
+void storable_vary(const struct http_head *response, const struct route_cache_settings *route,
+                   struct vary_spec *spec);
 
 /* True if the verdict lies in the response, so that the key deserves a hit-for-miss marker. */
 bool storable_marks_key(enum storable_verdict v);

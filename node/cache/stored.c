@@ -370,22 +370,25 @@ static struct weir_span move_span(struct weir_span s, struct weir_span from, con
 static bool copy_head(struct stored_response *r, struct http_field *fields,
                       const struct stored_draft *d)
 {
-    r->head = weir_blob_new(d->head.len);
+    struct weir_span all = {d->head.ptr, d->head.len + d->hidden_len};
+
+    r->head = weir_blob_new(all.len);
     if (r->head == NULL)
         return false;
-    if (d->head.len > 0)
-        memcpy(r->head->bytes, d->head.ptr, d->head.len);
-    r->head->len = (uint32_t)d->head.len;
+    if (all.len > 0)
+        memcpy(r->head->bytes, all.ptr, all.len);
+    r->head->len = (uint32_t)d->head.len; /* what is hidden lies behind it */
     r->ranges_unsaid = true;
-    for (size_t i = 0; i < d->field_count; i++) {
+    for (size_t i = 0; i < d->field_count + d->hidden_count; i++) {
         if (d->fields[i].id == HTTP_F_ACCEPT_RANGES)
             r->ranges_unsaid = false;
         fields[i] = d->fields[i];
-        fields[i].name = move_span(d->fields[i].name, d->head, r->head->bytes);
-        fields[i].value = move_span(d->fields[i].value, d->head, r->head->bytes);
+        fields[i].name = move_span(d->fields[i].name, all, r->head->bytes);
+        fields[i].value = move_span(d->fields[i].value, all, r->head->bytes);
     }
     r->fields = fields;
     r->field_count = (uint32_t)d->field_count;
+    r->hidden_count = (uint32_t)d->hidden_count;
     r->etag = move_span(d->etag, d->head, r->head->bytes);
     r->last_modified = move_span(d->last_modified, d->head, r->head->bytes);
     r->head_common = d->head_common;
@@ -447,7 +450,8 @@ static void adopt_content(struct stored_response *r, struct content c)
 static struct stored_response *make(enum stored_kind kind, const struct stored_draft *d,
                                     struct content content, struct weir_err *err)
 {
-    size_t table = kind == STORED_RESPONSE ? d->field_count * sizeof(struct http_field) : 0;
+    size_t rows = d->field_count + d->hidden_count;
+    size_t table = kind == STORED_RESPONSE ? rows * sizeof(struct http_field) : 0;
     size_t hashes = d->purge != NULL ? d->purge->tag_count * sizeof(uint64_t) : 0;
     size_t names = d->key.len + d->vary.len + d->variant.len + d->tags.len;
     struct stored_response *r = weir_malloc(sizeof(*r) + table + hashes + names);

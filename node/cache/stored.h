@@ -137,6 +137,7 @@ struct stored_response {
     struct weir_blob *head;
     const struct http_field *fields; /* in the order of the head; name and value point into it */
     uint32_t field_count;
+    uint32_t hidden_count; /* rows behind those, for this cache alone: never sent */
     uint32_t slice_count;
     const struct weir_slice *slices; /* body, in order */
     uint64_t body_len;               /* sum of the slices */
@@ -171,6 +172,8 @@ struct stored_draft {
     struct weir_span head;           /* as stored_response.head; at most 4 GiB - 1 */
     const struct http_field *fields; /* names and values must lie inside `head` */
     size_t field_count;
+    /* Behind `head` so many bytes, and behind `fields` so many rows: kept, but not sent. */
+    size_t hidden_len, hidden_count;
     const struct weir_slice *slices; /* body; empty slices are allowed */
     size_t slice_count;
     struct weir_span etag, last_modified; /* inside `head`, or ptr NULL */

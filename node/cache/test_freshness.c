@@ -16,7 +16,7 @@ static struct freshness_facts facts(int status, bool heuristic, const char *line
     struct freshness_facts f;
 
     policy_response(&p, status, lines);
-    freshness_facts_from(&f, &p.head, &p.cc, heuristic, AT, AT);
+    freshness_facts_from(&f, &p.head, policy_control(&p, NULL), heuristic, AT, AT);
     return f;
 }
 
@@ -174,15 +174,14 @@ static void age_is_the_larger_of_what_dates_and_caches_say(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct freshness_facts f = {rows[i].request_time,
-                                    rows[i].response_time,
-                                    rows[i].date,
-                                    rows[i].age,
-                                    N,
-                                    N,
-                                    N,
-                                    N,
-                                    false};
+        struct freshness_facts f = {.request_time = rows[i].request_time,
+                                    .response_time = rows[i].response_time,
+                                    .date = rows[i].date,
+                                    .age = rows[i].age,
+                                    .s_maxage = N,
+                                    .max_age = N,
+                                    .expires = N,
+                                    .last_modified = N};
 
         assert_int_equal(freshness_age(&f, rows[i].now), rows[i].expected);
     }

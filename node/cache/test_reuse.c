@@ -21,8 +21,8 @@ static struct reuse_facts facts(const struct route_cache_settings *route, const 
     struct reuse_facts r;
 
     policy_response(&p, 200, lines);
-    freshness_facts_from(&f, &p.head, &p.cc, false, AT, AT);
-    reuse_facts_from(&r, &f, &p.cc, route);
+    freshness_facts_from(&f, &p.head, policy_control(&p, route), false, AT, AT);
+    reuse_facts_from(&r, &f, &p.control, route);
     return r;
 }
 

@@ -8,6 +8,7 @@
 
 #include "cache_settings.h"
 #include "policy_heads.h"
+#include "route_lifetime.h"
 
 static const struct route_cache_settings plain = {.enabled = true};
 static const struct route_cache_settings guessing = {.enabled = true, .heuristic = true};
@@ -22,11 +23,12 @@ static enum storable_verdict judge(const struct route_cache_settings *route, con
 {
     struct policy_head req, res;
     struct freshness_facts f;
-    struct storable_question q = {&req.head, &req.cc, content, &res.head, &res.cc, &f, route};
+    struct storable_question q = {&req.head, &req.cc, content, &res.head, &res.control, &f, route};
 
     policy_request(&req, method, request);
     policy_response(&res, status, response);
-    freshness_facts_from(&f, &res.head, &res.cc, route->heuristic, AT, AT);
+    freshness_facts_from(&f, &res.head, policy_control(&res, route), route->heuristic, AT, AT);
+    route_lifetime_apply(&f, &res.control, status, route);
     return storable_response(&q);
 }
 
@@ -85,9 +87,11 @@ static void directives_that_forbid_are_obeyed(void **state)
         {"Cache-Control: max-age=60, no-store", STORABLE_NO_STORE},
         {FRESH "\nCache-Control: NO-STORE", STORABLE_NO_STORE},
         {"Cache-Control: max-age=60, private", STORABLE_NO_PRIVATE},
-        {"Cache-Control: max-age=60, private=\"x-user\"", STORABLE_NO_PRIVATE},
+        {"Cache-Control: max-age=60, private=\"x-user\"", STORABLE_YES}, /* without that field */
+        {"Cache-Control: max-age=60, private=\"\"", STORABLE_NO_PRIVATE},
         {"Cache-Control: s-maxage=60, private", STORABLE_NO_PRIVATE},
-        {"Cache-Control: max-age=60, no-cache=\"set-cookie\"\nETag: \"a\"", STORABLE_NO_NO_CACHE},
+        {"Cache-Control: max-age=60, no-cache=\"set-cookie\"\nSet-Cookie: a=b", STORABLE_YES},
+        {"Cache-Control: max-age=60, no-cache=\"a b\"", STORABLE_NO_NO_CACHE},
         {FRESH "\nSet-Cookie: a=b", STORABLE_NO_SET_COOKIE},
         {FRESH "\nVary: *", STORABLE_NO_VARY_STAR},
         {FRESH "\nVary: Accept\nVary: x, *", STORABLE_NO_VARY_STAR},
@@ -147,8 +151,7 @@ static void any_final_status_with_freshness_is_stored_but_for_a_few(void **state
 
     (void)state;
     for (int status = 100; status < 1000; status++) {
-        enum storable_verdict expected =
-            status < 200 || status > 599 ? STORABLE_NO_STATUS : STORABLE_YES;
+        enum storable_verdict expected = status < 200 ? STORABLE_NO_STATUS : STORABLE_YES;
 
         for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
             if (status == refused[i])

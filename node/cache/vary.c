@@ -306,7 +306,24 @@ static bool coded_otherwise(const struct http_head *response)
     return false;
 }
 
+/* Need this name not be heeded? */
+static bool disregarded(const struct vary_despite *despite, struct weir_span name)
+{
+    if (despite->star && weir_span_eq(name, WEIR_SPAN_LIT("*")))
+        return true;
+    for (size_t i = 0; i < despite->name_count; i++)
+        if (weir_span_ieq(name, weir_span_str(despite->names[i])))
+            return true;
+    return false;
+}
+
 void vary_parse(const struct http_head *response, struct vary_spec *spec)
+{
+    vary_parse_despite(response, &(struct vary_despite){.star = false}, spec);
+}
+
+void vary_parse_despite(const struct http_head *response, const struct vary_despite *despite,
+                        struct vary_spec *spec)
 {
     struct http_list list;
     struct weir_span name;
@@ -318,10 +335,13 @@ void vary_parse(const struct http_head *response, struct vary_spec *spec)
     if (!http_head_has(response, HTTP_F_VARY))
         return;
     http_list_begin(&list, response, HTTP_F_VARY);
-    while (!spec->star && http_list_next(&list, &name))
+    while (!spec->star && http_list_next(&list, &name)) {
+        if (disregarded(despite, name))
+            continue;
         /* "*" is a token too; what is none cannot be matched either (RFC 9111 4.1) */
         spec->star =
             weir_span_eq(name, WEIR_SPAN_LIT("*")) || !http_is_token(name) || !add_name(spec, name);
+    }
     if (spec->star)
         spec->fields = 0;
     spec->coded = coded_otherwise(response);

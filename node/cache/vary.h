@@ -47,6 +47,16 @@ struct vary_spec {
 /* Reads all Vary lines (and Content-Encoding) of a response. The result borrows nothing. */
 void vary_parse(const struct http_head *response, struct vary_spec *spec);
 
+/* The same, but for what the operator does not heed (routes[].cache.despite): `*`, and some names.
+ * It costs correctness wherever the origin meant what it said. */
+struct vary_despite {
+    bool star;
+    const char *const *names;
+    size_t name_count;
+};
+void vary_parse_despite(const struct http_head *response, const struct vary_despite *despite,
+                        struct vary_spec *spec);
+
 /*
  * The variant key of a request, written to `buf` if it fits into `size`, else into `arena` (may be
  * NULL). ptr is NULL when there is room in neither, and for a spec with `star`. Empty (ptr not

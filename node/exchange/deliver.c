@@ -206,6 +206,15 @@ static bool deliver_page(struct weir_exchange *x, struct source *s, struct http_
     return compose_begin(x) && edit(x, view) && serialize(x, view);
 }
 
+/* What was kept apart from others joins what they get too. */
+static bool add_own(struct weir_exchange *x, struct http_head *head)
+{
+    for (uint32_t i = 0; x->own != NULL && i < x->own->count; i++)
+        if (!http_head_add(head, &x->arena, x->own->fields[i].name, x->own->fields[i].value))
+            return weir_fail(&x->err, WEIR_E_MEMORY, "deliver: head", 0);
+    return true;
+}
+
 /* The common end: as it stands if nothing has to change, the usual case. */
 static bool deliver(struct weir_exchange *x, struct source *s)
 {
@@ -216,6 +225,7 @@ static bool deliver(struct weir_exchange *x, struct source *s)
                        !x->pass && validate_is_conditional(&x->req);
     bool ranged = maybe_range(x, s);
     bool changed = false;
+    bool rewritten = x->route->response_edits != NULL || x->own != NULL;
     struct http_head view;
 
     r->status = s->status;
@@ -225,16 +235,17 @@ static bool deliver(struct weir_exchange *x, struct source *s)
     r->bodiless = x->req.method_id == HTTP_M_HEAD || http_status_bodiless(s->status);
     if (r->bodiless)
         r->body = BODY_EMPTY;
-    if (!conditional && !ranged && x->route->response_edits == NULL &&
-        !x->route->settings->cache.esi.enabled)
+    if (!conditional && !ranged && !rewritten && !x->route->settings->cache.esi.enabled)
         return true;
     if (!response_in_view(&view, s->fields, s->field_count, s->status, &x->arena))
         return weir_fail(&x->err, WEIR_E_MEMORY, "deliver: head", 0);
+    if (!add_own(x, &view))
+        return false;
     if (x->route->settings->cache.esi.enabled && compose_applies(x, &view))
         return deliver_page(x, s, &view);
     if (!judge(x, s, &view, conditional, ranged, &changed))
         return false;
-    if (!changed && x->route->response_edits == NULL)
+    if (!changed && !rewritten)
         return true;
     r->status = view.status;
     if (r->bodiless || r->status == 416)
@@ -286,7 +297,9 @@ bool deliver_fill(struct weir_exchange *x)
     if (!x->pass) {
         x->age = reuse_age(&h->facts.reuse, x->loop->clock.wall_s);
         x->ttl = h->facts.reuse.lifetime - x->age;
-        has_age = x->age > 0 || x->collapsed;
+        /* Of a response that was made for this request Age would say that it was not, unless it
+         * says so itself (RFC 9111 5.1). */
+        has_age = x->collapsed || h->facts.freshness.age > 0;
     }
     if (!deliver(x, &source))
         return false;

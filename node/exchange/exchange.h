@@ -187,6 +187,9 @@ struct weir_exchange {
     bool hit, collapsed, pass;
     const char *cache_detail; /* static */
     struct fill_reader *reader;
+    /* Fields of the response that are for this client alone, whose request caused it: not stored,
+     * not for those who share the fetch. In the arena; NULL: none. */
+    const struct http_head *own;
     struct fetch *fetch; /* only while x leads a pass and must be told of interims and upgrades */
     struct net_timer collapse_timer;
     uint8_t dispatches;        /* times LOOKUP ran: others' fetches turned out not to be for us */

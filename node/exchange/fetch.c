@@ -7,7 +7,6 @@
 #include "weir/log.h"
 #include "content.h"
 #include "cookie.h"
-#include "http_cache_control.h"
 #include "inflight.h"
 #include "origin_state.h"
 #include "purging.h"
@@ -15,6 +14,7 @@
 #include "response_in.h"
 #include "search_key.h"
 #include "resume.h"
+#include "response_policy.h"
 #include "sticky.h"
 #include "storable.h"
 #include "stored.h"
@@ -464,7 +464,7 @@ static void put_marker(struct fetch *f, const struct http_head *head, const char
     d.variant = WEIR_SPAN_NONE; /* whatever the variant */
     d.why = why;
     if (head != NULL) {
-        vary_parse(head, &f->vary);
+        storable_vary(head, &f->route->settings->cache, &f->vary);
         d.variant = vary_key(&f->vary, &f->req, buf, sizeof buf, &f->arena);
     }
     marker =
@@ -501,6 +501,8 @@ static void store(struct fetch *f)
     d.head = weir_span(h->bytes->bytes, h->bytes->len);
     d.fields = h->fields;
     d.field_count = h->field_count;
+    d.hidden_len = h->hidden_len;
+    d.hidden_count = h->hidden_count;
     d.slices = f->fill->parts;
     d.slice_count = f->fill->part_count;
     d.etag = h->etag;
@@ -516,8 +518,43 @@ static void store(struct fetch *f)
 
 /* ---- validation ---- */
 
-static enum storable_verdict judge_as_get(struct fetch *f, const struct http_head *head,
-                                          const struct fill_head *h);
+static void judge_for(struct fetch *f, const struct http_head *request,
+                      const struct http_head *head, struct response_policy *policy)
+{
+    const struct response_question q = {
+        .request = request,
+        .response = head,
+        .site = f->site->site,
+        .route = &f->route->settings->cache,
+        .request_time_s = f->request_time_s,
+        .response_time_s = now_s(f),
+    };
+
+    response_policy_of(policy, &q, &f->arena);
+}
+
+static void judge(struct fetch *f, const struct http_head *head, struct response_policy *policy)
+{
+    judge_for(f, &f->req, head, policy);
+}
+
+/* The head of a stored GET response as it will be: a HEAD may have asked for it. */
+static void judge_as_get(struct fetch *f, const struct http_head *head,
+                         struct response_policy *policy)
+{
+    struct http_head get = f->req;
+
+    get.method_id = HTTP_M_GET;
+    judge_for(f, &get, head, policy);
+}
+
+/* What is for the client alone whose request this is does not go where others take it from. */
+static bool give_own(struct fetch *f, const struct http_head *head,
+                     const struct response_policy *policy, struct weir_err *err)
+{
+    return f->leader == NULL || response_in_own(&f->leader->own, head, policy, &f->leader->arena) ||
+           weir_fail(err, WEIR_E_MEMORY, "fetch: fields of one client", 0);
+}
 
 static bool read_search(struct fetch *f, const struct http_head *head, struct search_key *k);
 
@@ -538,27 +575,32 @@ static bool keeps_key(struct fetch *f, const struct http_head *merged)
 static struct stored_response *freshen(struct fetch *f, const struct http_head *not_modified,
                                        struct stored_response *old, bool *storable)
 {
+    struct response_policy policy;
     struct http_head view, merged;
     struct fill_head h;
     struct stored_draft d;
     struct stored_response *r = NULL;
     struct weir_err err;
 
-    if (!response_in_view(&view, old->fields, old->field_count, old->status, &f->arena) ||
+    if (!response_in_view(&view, old->fields, old->field_count + old->hidden_count, old->status,
+                          &f->arena) ||
         !validate_names(not_modified, &view) ||
         !validate_merge(&merged, &view, not_modified, &f->arena) ||
         !note_tags(f, &merged, old->tags))
         return NULL;
-    if (!response_in_build(&h, &merged, NULL, f->site->site, &f->route->settings->cache,
-                           f->request_time_s, now_s(f), &err))
+    judge_as_get(f, &merged, &policy);
+    if (!give_own(f, &merged, &policy, &err) ||
+        !response_in_build(&h, &merged, NULL, f->site->site, &policy, now_s(f), &err))
         return NULL;
-    *storable = judge_as_get(f, &merged, &h) == STORABLE_YES && keeps_key(f, &merged);
+    *storable = policy.verdict == STORABLE_YES && keeps_key(f, &merged);
     key_draft(f, &d);
     d.variant = old->variant;
     d.status = old->status;
     d.head = weir_span(h.bytes->bytes, h.bytes->len);
     d.fields = h.fields;
     d.field_count = h.field_count;
+    d.hidden_len = h.hidden_len;
+    d.hidden_count = h.hidden_count;
     d.etag = h.etag;
     d.last_modified = h.last_modified;
     d.facts = h.facts;
@@ -636,41 +678,6 @@ static void note_origin(struct fetch *f, const struct http_head *head)
     x->origin_url = f->upstream->settings->origins[f->origin.index].url;
 }
 
-static enum storable_verdict judge_for(struct fetch *f, const struct http_head *request,
-                                       const struct http_head *head, const struct fill_head *h)
-{
-    struct http_cache_control request_cc, response_cc;
-    struct storable_question q = {
-        .request = request,
-        .request_cc = &request_cc,
-        .request_has_content = false,
-        .response = head,
-        .response_cc = &response_cc,
-        .facts = &h->facts.freshness,
-        .route = &f->route->settings->cache,
-    };
-
-    http_cache_control_parse(&f->req, HTTP_F_CACHE_CONTROL, &request_cc);
-    http_cache_control_parse(head, HTTP_F_CACHE_CONTROL, &response_cc);
-    return storable_response(&q);
-}
-
-static enum storable_verdict judge(struct fetch *f, const struct http_head *head,
-                                   const struct fill_head *h)
-{
-    return judge_for(f, &f->req, head, h);
-}
-
-/* The head of a stored GET response as it will be: a HEAD may have asked for it. */
-static enum storable_verdict judge_as_get(struct fetch *f, const struct http_head *head,
-                                          const struct fill_head *h)
-{
-    struct http_head get = f->req;
-
-    get.method_id = HTTP_M_GET;
-    return judge_for(f, &get, head, h);
-}
-
 /*
  * A HEAD that was to validate, and was answered 200: does it validate all the same (RFC 9111
  * 4.3.5)? If it tells that what we hold is another thing, that is no longer fresh.
@@ -702,7 +709,7 @@ static bool settle_variant(struct fetch *f, const struct http_head *head)
     char buf[VARY_KEY_INLINE];
     struct weir_span variant;
 
-    vary_parse(head, &f->vary);
+    storable_vary(head, &f->route->settings->cache, &f->vary);
     variant = vary_key(&f->vary, &f->req, buf, sizeof buf, &f->arena);
     return variant.ptr != NULL && inflight_variant(f->w->inflight, f->fill, &f->vary, variant);
 }
@@ -737,9 +744,9 @@ static bool leaves_marker(const struct fetch *f, const struct http_head *head)
 }
 
 /* Decides whether the response is for all or for the leader alone. */
-static void judge_sharing(struct fetch *f, const struct http_head *head, struct fill_head *h)
+static void judge_sharing(struct fetch *f, const struct http_head *head, struct fill_head *h,
+                          enum storable_verdict v)
 {
-    enum storable_verdict v = judge(f, head, h);
     uint64_t max = f->site->site->source.cache->object_max_bytes;
     bool too_large = h->length > 0 && (uint64_t)h->length > max;
     bool purged = is_purged(f); /* under the key it has, or below, by its tags */
@@ -777,6 +784,7 @@ static void wake_readers(struct net_deferred *d)
 static void on_head(void *arg, const struct http_head *head, const struct http_framing *framing)
 {
     struct fetch *f = arg;
+    struct response_policy policy;
     struct fill_head h;
     struct weir_err err = {0};
 
@@ -792,14 +800,16 @@ static void on_head(void *arg, const struct http_head *head, const struct http_f
         finish(f);
         return;
     }
-    if (!response_in_build(&h, head, framing, f->site->site,
-                           f->pass ? NULL : &f->route->settings->cache, f->request_time_s, now_s(f),
+    if (!f->pass)
+        judge(f, head, &policy);
+    if ((!f->pass && !give_own(f, head, &policy, &err)) ||
+        !response_in_build(&h, head, framing, f->site->site, f->pass ? NULL : &policy, now_s(f),
                            &err)) {
         give_up(f, &err);
         return;
     }
     if (!f->pass)
-        judge_sharing(f, head, &h);
+        judge_sharing(f, head, &h, policy.verdict);
     if (!f->pass && !h.storable && f->leader == NULL) {
         response_in_clear(&h); /* for nobody */
         origin_fetch_cancel(&f->origin);
@@ -927,9 +937,24 @@ static void on_rest_end(void *arg)
         give_up_rest(f);
 }
 
+/*
+ * What must not be used stale was to be validated, and nobody could be asked: that is 504
+ * rather than 502 (RFC 9111 5.2.2.2). What happened to us (memory, overload) stays what it is.
+ */
+static struct weir_err not_validated(const struct fetch *f, const struct weir_err *err)
+{
+    struct weir_err e = *err;
+
+    if (f->fill->state == FILL_WAITING && f->validating != NULL &&
+        f->validating->facts.reuse.never_stale && weir_code_status(err->code) == 502)
+        e.code = WEIR_E_NOT_VALIDATED;
+    return e;
+}
+
 static void on_fail(void *arg, const struct weir_err *err)
 {
     struct fetch *f = arg;
+    struct weir_err answer = not_validated(f, err);
 
     if (ask_for_rest(f, err))
         return;
@@ -938,7 +963,7 @@ static void on_fail(void *arg, const struct weir_err *err)
                      err); /* readers may end f, and its site */
     if (f->fill->state != FILL_WAITING || !answer_stale(f, 0, "stale-if-error")) {
         inflight_remove(f->w->inflight, f->fill); /* first: nobody shall join what has failed */
-        fill_fail(f->fill, err);
+        fill_fail(f->fill, &answer);
     }
     finish(f);
 }

@@ -32,7 +32,7 @@
 #define DISPATCHES_MAX 4 /* then this request asks for itself */
 
 static void on_wake(void *arg);
-static enum exchange_verdict settle(struct weir_exchange *x);
+static enum exchange_verdict settle(struct weir_exchange *x, bool late);
 
 struct wanted {
     const struct http_head *request;
@@ -51,6 +51,16 @@ static bool serves(const struct stored_response *r, void *arg)
 static int64_t now_s(const struct weir_exchange *x)
 {
     return x->loop->clock.wall_s;
+}
+
+/* What the client asks of caches, where the route lets that count; else NULL. */
+static const struct http_cache_control *client_directives(const struct weir_exchange *x,
+                                                          struct http_cache_control *cc)
+{
+    if (!x->route->settings->cache.client_directives)
+        return NULL;
+    http_cache_control_request(&x->req, cc);
+    return cc;
 }
 
 /* ---- asking for oneself ---- */
@@ -123,7 +133,7 @@ static enum exchange_verdict join_or_lead(struct weir_exchange *x)
     if (other == NULL)
         return fetch_lead(x, fresh, on_wake) ? EXCHANGE_WAIT : EXCHANGE_FAIL;
     fetch_drop_fill(fresh);
-    return follow(x, other) ? settle(x) : EXCHANGE_FAIL;
+    return follow(x, other) ? settle(x, true) : EXCHANGE_FAIL;
 }
 
 /*
@@ -155,6 +165,7 @@ static enum exchange_verdict ask_again(struct weir_exchange *x, const char *alon
 {
     fill_reader_close(x->reader);
     x->reader = NULL;
+    x->own = NULL;
     x->collapsed = false;
     if (alone == NULL && ++x->dispatches < DISPATCHES_MAX)
         return lookup_run(x);
@@ -200,8 +211,22 @@ static enum exchange_verdict ask_for_part(struct weir_exchange *x, const struct 
     return ask_again(x, why);
 }
 
-static enum exchange_verdict use_stream(struct weir_exchange *x, struct fill *f)
+/*
+ * A response that had come before this request did must be fresh, as if it were stored already.
+ * Who waited for it has had it validated, whatever its lifetime (RFC 9111 4).
+ */
+static bool usable_late(const struct weir_exchange *x, const struct fill *f)
 {
+    struct http_cache_control cc;
+    struct reuse reuse = reuse_check(&f->head.facts.reuse, client_directives(x, &cc), now_s(x));
+
+    return reuse.verdict == REUSE_FRESH || reuse.verdict == REUSE_STALE;
+}
+
+static enum exchange_verdict use_stream(struct weir_exchange *x, struct fill *f, bool late)
+{
+    if (late && !usable_late(x, f))
+        return ask_again(x, "stale");
     if (x->collapsed && (!search_key_serves(x, f) ||
                          (f->variant.ptr != NULL && !vary_matches(f->variant, &x->req))))
         return ask_again(x, NULL);
@@ -210,8 +235,9 @@ static enum exchange_verdict use_stream(struct weir_exchange *x, struct fill *f)
     return deliver_fill(x) ? EXCHANGE_REPLY : EXCHANGE_FAIL;
 }
 
-/* What the fill has come to means for this request; WAIT: nothing yet. */
-static enum exchange_verdict settle(struct weir_exchange *x)
+/* What the fill has come to means for this request; WAIT: nothing yet. late: it had come to that
+ * before this request joined. */
+static enum exchange_verdict settle(struct weir_exchange *x, bool late)
 {
     struct fill *f = x->reader->fill;
     enum fill_state state = fill_reader_state(x->reader);
@@ -229,9 +255,9 @@ static enum exchange_verdict settle(struct weir_exchange *x)
             x->err = f->err;
             return EXCHANGE_FAIL;
         }
-        return use_stream(x, f); /* the head is there, the body will break off */
+        return use_stream(x, f, late); /* the head is there, the body will break off */
     default:
-        return use_stream(x, f);
+        return use_stream(x, f, late);
     }
 }
 
@@ -248,7 +274,7 @@ static void on_wake(void *arg)
         compose_wake(x);
         return;
     }
-    v = settle(x);
+    v = settle(x, false);
     if (v != EXCHANGE_WAIT)
         exchange_resume(x, v);
 }
@@ -281,6 +307,8 @@ static enum exchange_verdict use_stored(struct weir_exchange *x, struct stored_r
         weir_metric_add(x->w->metrics, WEIR_M_cache_stale_hits, 1);
         break;
     case REUSE_FRESH:
+        if (reuse.age >= r->facts.reuse.refresh_age)
+            fetch_refresh(x, r);
         weir_metric_add(x->w->metrics, WEIR_M_cache_hits, 1);
         break;
     }
@@ -341,7 +369,8 @@ static bool asks_for_itself(const struct weir_exchange *x)
 
 enum exchange_verdict lookup_run(struct weir_exchange *x)
 {
-    struct http_cache_control cc, *request_cc = NULL;
+    const struct http_cache_control *request_cc;
+    struct http_cache_control cc;
     struct stored_response *r;
     struct wanted wanted = {&x->req, net_now_ms(x->loop)};
     struct reuse_facts facts;
@@ -354,10 +383,7 @@ enum exchange_verdict lookup_run(struct weir_exchange *x)
     if (why != NULL)
         return start_pass(x, x->fwd, x->fwd == FWD_METHOD ? NULL : why);
     x->keyed.sent = true;
-    if (x->route->settings->cache.client_directives) {
-        http_cache_control_parse(&x->req, HTTP_F_CACHE_CONTROL, &cc);
-        request_cc = &cc;
-    }
+    request_cc = client_directives(x, &cc);
     r = find(x, &wanted, &variants);
     if (r != NULL && r->kind == STORED_MARKER) {
         stored_response_unref(r);

@@ -3,11 +3,9 @@
 #include <string.h>
 
 #include "weir/alloc.h"
-#include "freshness.h"
-#include "http_cache_control.h"
+#include "control.h"
 #include "http_date.h"
 #include "http_text.h"
-#include "reuse.h"
 #include "tags.h"
 
 struct filter {
@@ -16,9 +14,18 @@ struct filter {
     bool connection_names;       /* Connection names fields, not only options */
     bool drop_server, drop_age;
     const struct cache_settings *tags; /* whose tag fields are dropped; NULL: none are */
+    bool hides;                        /* some fields may be for this cache alone */
+    const struct cache_settings *node;
+    const struct control *withholding; /* NULL: nothing is withheld */
 };
 
-static bool goes_on(const struct filter *f, const struct http_field *field)
+enum destiny {
+    GOES_ON,
+    STAYS, /* stored, but not sent */
+    ENDS,
+};
+
+static bool end_to_end(const struct filter *f, const struct http_field *field)
 {
     if (field->flags & (HTTP_FF_HOP | HTTP_FF_FRAMING))
         return false;
@@ -35,6 +42,15 @@ static bool goes_on(const struct filter *f, const struct http_field *field)
              http_connection_names(f->head, field->name));
 }
 
+static enum destiny destiny_of(const struct filter *f, const struct http_field *field)
+{
+    if (!end_to_end(f, field))
+        return ENDS;
+    if (f->withholding != NULL && control_withholds(f->withholding, field))
+        return ENDS;
+    return f->hides && control_hides(f->node, field) ? STAYS : GOES_ON;
+}
+
 static struct weir_span line_part(const struct http_text *t, size_t back, size_t len)
 {
     return weir_span(t->at - back, len);
@@ -44,7 +60,7 @@ static struct weir_span line_part(const struct http_text *t, size_t back, size_t
 static void put_field(struct http_text *t, struct fill_head *out, const struct http_field *field)
 {
     size_t nl = field->name.len, vl = field->value.len;
-    struct http_field *row = &out->fields[out->field_count++];
+    struct http_field *row = &out->fields[out->field_count + out->hidden_count];
 
     http_text_field(t, field->name, field->value);
     *row = *field;
@@ -56,6 +72,19 @@ static void put_field(struct http_text *t, struct fill_head *out, const struct h
         out->last_modified = row->value;
 }
 
+static void put_fields(struct http_text *t, struct fill_head *out, const struct filter *filter,
+                       enum destiny destiny, uint32_t *count)
+{
+    for (uint32_t i = 0; i < filter->head->count; i++) {
+        const struct http_field *field = &filter->head->fields[i];
+
+        if (destiny_of(filter, field) != destiny)
+            continue;
+        put_field(t, out, field);
+        ++*count;
+    }
+}
+
 static void put_date(struct http_text *t, struct fill_head *out, int64_t now_s)
 {
     char date[HTTP_DATE_LEN + 1];
@@ -64,30 +93,24 @@ static void put_date(struct http_text *t, struct fill_head *out, int64_t now_s)
 
     http_date_format(date, now_s);
     put_field(t, out, &field);
-}
-
-static void fill_facts(struct fill_head *out, const struct http_head *head,
-                       const struct route_cache_settings *cache, int64_t request_time_s,
-                       int64_t now_s)
-{
-    struct http_cache_control cc;
-
-    http_cache_control_parse(head, HTTP_F_CACHE_CONTROL, &cc);
-    freshness_facts_from(&out->facts.freshness, head, &cc, cache->heuristic, request_time_s, now_s);
-    reuse_facts_from(&out->facts.reuse, &out->facts.freshness, &cc, cache);
+    out->field_count++;
 }
 
 bool response_in_build(struct fill_head *out, const struct http_head *head,
                        const struct http_framing *framing, const struct site *site,
-                       const struct route_cache_settings *cache, int64_t request_time_s,
-                       int64_t now_s, struct weir_err *err)
+                       const struct response_policy *policy, int64_t now_s, struct weir_err *err)
 {
-    struct filter filter = {head,
-                            weir_span_str(site->source.forward->request_id_field),
-                            http_head_has(head, HTTP_F_CONNECTION),
-                            !site->source.forward->server_field,
-                            cache != NULL,
-                            site->source.cache->tag_fields_forward ? NULL : site->source.cache};
+    struct filter filter = {
+        .head = head,
+        .request_id = weir_span_str(site->source.forward->request_id_field),
+        .connection_names = http_head_has(head, HTTP_F_CONNECTION),
+        .drop_server = !site->source.forward->server_field,
+        .drop_age = policy != NULL,
+        .hides = site->source.cache->surrogate_control || !site->source.cache->targets_forward,
+        .node = site->source.cache,
+        .withholding = policy != NULL && policy->verdict == STORABLE_YES ? &policy->control : NULL,
+        .tags = site->source.cache->tag_fields_forward ? NULL : site->source.cache,
+    };
     /* Reasons are for people and are written anew; 64 covers the status line, 48 a Date. */
     size_t room = http_fields_bytes(head) + 64 + 48;
     struct http_text t;
@@ -103,18 +126,41 @@ bool response_in_build(struct fill_head *out, const struct http_head *head,
     http_text_status_line(&t, head->status, WEIR_SPAN_NONE);
     if (!http_head_has(head, HTTP_F_DATE))
         put_date(&t, out, now_s);
-    for (uint32_t i = 0; i < head->count; i++)
-        if (goes_on(&filter, &head->fields[i]))
-            put_field(&t, out, &head->fields[i]);
+    put_fields(&t, out, &filter, GOES_ON, &out->field_count);
     out->bytes->len = (uint32_t)http_text_len(&t);
+    if (filter.hides && policy != NULL)
+        put_fields(&t, out, &filter, STAYS, &out->hidden_count);
+    out->hidden_len = (uint32_t)http_text_len(&t) - out->bytes->len;
     out->status = head->status;
     out->length = -1;
     if (framing != NULL && framing->has_length)
         out->length = (int64_t)framing->length;
     else if (framing != NULL && framing->kind == HTTP_BODY_NONE)
         out->length = http_status_bodiless(head->status) ? -1 : 0;
-    if (cache != NULL)
-        fill_facts(out, head, cache, request_time_s, now_s);
+    if (policy != NULL)
+        out->facts = policy->facts;
+    return true;
+}
+
+bool response_in_own(const struct http_head **own, const struct http_head *head,
+                     const struct response_policy *policy, struct weir_arena *arena)
+{
+    struct http_head *copy, picked;
+
+    *own = NULL;
+    if (policy->verdict != STORABLE_YES || !policy->control.withholds)
+        return true;
+    http_head_init(&picked, NULL, 0);
+    for (uint32_t i = 0; i < head->count; i++)
+        if (control_withholds(&policy->control, &head->fields[i]) &&
+            !http_head_add(&picked, arena, head->fields[i].name, head->fields[i].value))
+            return false;
+    if (picked.count == 0)
+        return true;
+    copy = weir_arena_alloc(arena, sizeof *copy);
+    if (copy == NULL || !http_head_copy(copy, &picked, arena))
+        return false;
+    *own = copy;
     return true;
 }
 

@@ -12,6 +12,7 @@ static struct weir_span build(struct made *m, const char *text,
     struct http_head head;
     struct http_framing framing;
     struct weir_err err = {0};
+    struct response_policy policy;
 
     http_parser_init(&parser);
     http_head_init(&head, m->fields, MADE_FIELDS);
@@ -19,8 +20,15 @@ static struct weir_span build(struct made *m, const char *text,
             HTTP_PARSED ||
         !http_response_framing(&head, HTTP_M_GET, &framing, &err))
         fail_msg("%s", err.detail);
-    assert_true(
-        response_in_build(out, &head, &framing, &m->site, cache, 784111777, 784111777, &err));
+    if (cache != NULL) {
+        const struct response_question q = {&m->x.req, &head,     &m->site,
+                                            cache,     784111777, 784111777};
+
+        response_policy_of(&policy, &q, &m->x.arena);
+        assert_true(response_in_own(&m->x.own, &head, &policy, &m->x.arena));
+    }
+    assert_true(response_in_build(out, &head, &framing, &m->site, cache != NULL ? &policy : NULL,
+                                  784111777, &err));
     return weir_span(out->bytes->bytes, out->bytes->len);
 }
 
@@ -123,6 +131,71 @@ static void what_may_be_stored_has_facts_and_validators(void **state)
     made_close(&m);
 }
 
+static void one_client_s_fields_are_kept_apart_from_what_is_stored(void **state)
+{
+    struct route_cache_settings cache = {.enabled = true, .set_cookie = SET_COOKIE_STRIP};
+    struct fill_head h;
+    struct weir_span head;
+    struct made m;
+
+    (void)state;
+    made_open(&m);
+    m.x.req.method_id = HTTP_M_GET;
+    head = build(&m,
+                 "HTTP/1.1 200 OK\r\n" DATE "Set-Cookie: a=b\r\nX-User: 7\r\nX-All: 1\r\n"
+                 "set-cookie: c=d\r\nCache-Control: max-age=60, private=\"x-user\"\r\n\r\n",
+                 &cache, &h);
+    assert_null(memmem(head.ptr, head.len, "a=b", 3));
+    assert_null(memmem(head.ptr, head.len, "c=d", 3));
+    assert_null(memmem(head.ptr, head.len, "X-User", 6));
+    assert_non_null(memmem(head.ptr, head.len, "X-All", 5));
+    assert_int_equal(h.field_count, 3);
+    assert_non_null(m.x.own);
+    assert_int_equal(m.x.own->count, 3);
+    assert_true(weir_span_eq(m.x.own->fields[1].value, WEIR_SPAN_LIT("7")));
+    response_in_clear(&h);
+    /* where it is not stored nobody else gets it: all goes on */
+    head = build(&m, "HTTP/1.1 200 OK\r\n" DATE "Set-Cookie: a=b\r\n\r\n", &cache, &h);
+    assert_non_null(memmem(head.ptr, head.len, "a=b", 3));
+    assert_null(m.x.own);
+    response_in_clear(&h);
+    made_close(&m);
+}
+
+static void what_only_caches_need_lies_behind_the_head(void **state)
+{
+    struct route_cache_settings cache = {.enabled = true};
+    const char *target = "CDN-Cache-Control";
+    struct fill_head h;
+    struct weir_span head;
+    struct made m;
+
+    (void)state;
+    made_open(&m);
+    m.cache.targets = &target;
+    m.cache.target_count = 1;
+    m.cache.surrogate_control = true;
+    head = build(&m,
+                 "HTTP/1.1 200 OK\r\nSurrogate-Control: max-age=9\r\n" DATE
+                 "CDN-Cache-Control: max-age=5\r\nX: 1\r\n\r\n",
+                 &cache, &h);
+    assert_int_equal(head.len, strlen("HTTP/1.1 200 OK\r\n" DATE "X: 1\r\n"));
+    assert_int_equal(h.field_count, 2);
+    assert_int_equal(h.hidden_count, 2);
+    assert_true(weir_span_eq(h.fields[2].value, WEIR_SPAN_LIT("max-age=9")));
+    assert_true(weir_span_eq(h.fields[3].name, WEIR_SPAN_LIT("CDN-Cache-Control")));
+    assert_ptr_equal(h.fields[3].value.ptr + h.fields[3].value.len + 2,
+                     head.ptr + head.len + h.hidden_len);
+    assert_int_equal(h.facts.freshness.max_age, 9);
+    response_in_clear(&h);
+    /* a pass drops them: nobody will ask for them again */
+    head = build(&m, "HTTP/1.1 200 OK\r\n" DATE "Surrogate-Control: no-store\r\n\r\n", NULL, &h);
+    assert_int_equal(h.field_count, 1);
+    assert_int_equal(h.hidden_len, 0);
+    response_in_clear(&h);
+    made_close(&m);
+}
+
 static void an_origins_request_id_does_not_stand_in_for_ours(void **state)
 {
     struct made m;
@@ -148,7 +221,7 @@ static void without_memory_nothing_is_owned(void **state)
     head.status = 200;
     for (unsigned long n = 1; n <= 2; n++) {
         weir_alloc_fail_at(n);
-        assert_false(response_in_build(&h, &head, NULL, &m.site, NULL, 0, 0, &err));
+        assert_false(response_in_build(&h, &head, NULL, &m.site, NULL, 0, &err));
         weir_alloc_fail_at(0);
         assert_int_equal(err.code, WEIR_E_MEMORY);
         assert_null(h.bytes);
@@ -165,6 +238,8 @@ int main(void)
         cmocka_unit_test(a_response_without_date_gets_one),
         cmocka_unit_test(the_length_is_that_of_the_content),
         cmocka_unit_test(what_may_be_stored_has_facts_and_validators),
+        cmocka_unit_test(one_client_s_fields_are_kept_apart_from_what_is_stored),
+        cmocka_unit_test(what_only_caches_need_lies_behind_the_head),
         cmocka_unit_test(an_origins_request_id_does_not_stand_in_for_ours),
 #ifdef WEIR_FAULTS
         cmocka_unit_test(without_memory_nothing_is_owned),

@@ -63,14 +63,17 @@ static void set_max_stale(struct http_cache_control *cc, struct weir_span value)
         set_smaller(&cc->max_stale, value);
 }
 
-/* The inside of private="a, b"; a bare token is taken for a list of one (RFC 9111 5.2.2.4 allows
- * senders that). */
-static void set_names(struct weir_span *field, struct weir_span value)
+/*
+ * private="a, b" and no-cache="a, b"; a bare token is taken for a list of one (RFC 9111 5.2.2.4
+ * knows of senders that write it). Said twice, or once without names, it stands for the whole.
+ */
+static void set_qualified(bool *directive, struct weir_span *names, struct weir_span value)
 {
-    struct weir_span names;
+    bool first = !*directive;
 
-    if (field->ptr == NULL && http_unquote(value, NULL, &names))
-        *field = names;
+    *directive = true;
+    if (!first || value.ptr == NULL || !http_unquote(value, NULL, names))
+        *names = WEIR_SPAN_NONE;
 }
 
 static bool is(struct weir_span name, struct weir_span want)
@@ -111,11 +114,9 @@ static void set_argument(struct http_cache_control *cc, const struct http_param 
     } else if (IS(d->name, "s-maxage")) {
         set_lifetime(cc, &cc->s_maxage, d->value);
     } else if (IS(d->name, "no-cache")) {
-        cc->no_cache = true;
-        set_names(&cc->no_cache_fields, d->value);
+        set_qualified(&cc->no_cache, &cc->no_cache_fields, d->value);
     } else if (IS(d->name, "private")) {
-        cc->private_ = true;
-        set_names(&cc->private_fields, d->value);
+        set_qualified(&cc->private_, &cc->private_fields, d->value);
     } else if (IS(d->name, "stale-while-revalidate")) {
         set_smaller(&cc->stale_while_revalidate, d->value);
     } else if (IS(d->name, "stale-if-error")) {
@@ -125,6 +126,12 @@ static void set_argument(struct http_cache_control *cc, const struct http_param 
     } else if (IS(d->name, "max-stale")) {
         set_max_stale(cc, d->value);
     }
+}
+
+/* A quote that is never closed hides whatever followed it, a no-store perhaps. */
+static bool hides_the_rest(struct weir_span value)
+{
+    return value.ptr != NULL && value.len > 0 && value.ptr[0] == '"' && !http_is_quoted(value);
 }
 
 static void directive(struct http_cache_control *cc, struct weir_span member)
@@ -141,11 +148,10 @@ static void directive(struct http_cache_control *cc, struct weir_span member)
         d.name = trimmed;
         d.value.len = 0;
     }
-    /* A quote that is never closed hides whatever followed it, a no-store perhaps. */
-    if (d.value.ptr != NULL && d.value.len > 0 && d.value.ptr[0] == '"' && !http_is_quoted(d.value))
-        cc->no_cache = true;
     if (!set_flag(cc, d.name))
         set_argument(cc, &d);
+    if (hides_the_rest(d.value))
+        set_qualified(&cc->no_cache, &cc->no_cache_fields, WEIR_SPAN_NONE);
 }
 
 static void clear(struct http_cache_control *out)
@@ -179,6 +185,13 @@ void http_cache_control_parse(const struct http_head *h, uint16_t id,
     out->any = true;
     http_list_begin(&l, h, id);
     read_list(&l, out);
+}
+
+void http_cache_control_request(const struct http_head *h, struct http_cache_control *out)
+{
+    http_cache_control_parse(h, HTTP_F_CACHE_CONTROL, out);
+    if (!out->any && http_list_has(h, HTTP_F_PRAGMA, WEIR_SPAN_LIT("no-cache")))
+        out->no_cache = true;
 }
 
 void http_cache_control_parse_value(struct weir_span value, struct http_cache_control *out)

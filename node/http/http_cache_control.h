@@ -43,8 +43,8 @@ struct http_cache_control {
     int64_t max_stale;
     int64_t stale_while_revalidate;
     int64_t stale_if_error;
-    /* Inside of the first private="..." and no-cache="..."; ptr NULL if none. Iterate with
-     * http_list.h. */
+    /* Inside of private="..." and no-cache="..."; ptr NULL if the directive stands for the whole
+     * response, be it because it came twice. Iterate with http_list.h. */
     struct weir_span private_fields;
     struct weir_span no_cache_fields;
 };
@@ -53,6 +53,8 @@ struct http_cache_control {
  * fail. */
 void http_cache_control_parse(const struct http_head *h, uint16_t id,
                               struct http_cache_control *out);
+/* Cache-Control of a request; where there is none, `Pragma: no-cache` counts (RFC 9111 5.4). */
+void http_cache_control_request(const struct http_head *h, struct http_cache_control *out);
 /* The same for one value. */
 void http_cache_control_parse_value(struct weir_span value, struct http_cache_control *out);
 

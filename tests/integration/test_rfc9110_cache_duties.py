@@ -55,8 +55,8 @@ class Statuses(RowsCase):
     rows = {}
     for _status in (200, 201, 202, 203, 205, 207, 208, 226, 299, 305, 306, 399, 420, 425, 450, 499, 506, 507, 508, 510, 520, 526, 530, 598, 599, 600, 999):
         rows["%d passes (15)" % _status] = [get("Cache-Control: no-store", MISS, answer=_status)]
-    for _status in (600, 999):
-        rows["%d is not stored (15)" % _status] = twice(FRESH, MISS, answer=_status)
+    for _status in (299, 399, 499, 599, 600, 999):  # RFC 9111 3: final, and explicit freshness
+        rows["%d is stored with freshness (15)" % _status] = twice(FRESH, HIT, answer=_status)
 
 
 class Ejection(RowsCase):

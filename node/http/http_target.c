@@ -284,6 +284,7 @@ static bool write_origin_form(struct weir_span path, struct weir_span query, str
     if (!remove_dot_segments(text, &len))
         return bad_target(err, "path climbs above the root");
     out->path = weir_span(text, len);
+    out->query = query;
     if (query.ptr != NULL) {
         text[len] = '?';
         memcpy(text + len + 1, query.ptr, query.len);

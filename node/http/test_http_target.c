@@ -101,6 +101,20 @@ static void no_query_and_an_empty_query_are_two_things(void **state)
     expect_span(t.origin_form, "/a?");
 }
 
+static void no_query_is_said_whatever_was_there_before(void **state)
+{
+    static const char *const paths[] = {"/a", "/a/../b", "/%7e"};
+    struct http_target t;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        memset(&t, 0x5a, sizeof t);
+        assert_true(http_origin_form_parse(weir_span_str(paths[i]), &arena, &t, &err));
+        assert_null(t.query.ptr);
+        assert_int_equal(t.query.len, 0);
+    }
+}
+
 static void escapes_are_brought_to_one_form(void **state)
 {
     (void)state;
@@ -343,6 +357,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_normal_target_is_not_copied),
         cmocka_unit_test(no_query_and_an_empty_query_are_two_things),
+        cmocka_unit_test(no_query_is_said_whatever_was_there_before),
         cmocka_unit_test(escapes_are_brought_to_one_form),
         cmocka_unit_test(dot_segments_are_removed),
         cmocka_unit_test(dots_in_names_stay),

@@ -1,5 +1,6 @@
 """Edge Side Includes: pages put together from a template and fragments, each with its own freshness."""
 import gzip
+import random
 import threading
 
 from lib import http1
@@ -680,3 +681,89 @@ class Streaming(EsiCase):
         for t in threads:
             t.join()
         self.assertEqual(wrong, [])
+
+
+class Anything(EsiCase):
+    """Pages made at random, known from how they were made; sent in pieces cut at random; read by clients of whom
+    some leave."""
+    NOISE = ("<p>text</p>", "<", "-->", "<esi:", "</esi:remove>", "<!--esindex-->", "<esi:try/>", "&amp;", "x" * 3000,
+             "<esi:include/>", "]]>", "<![CDATA[<esi:include src='/f0'/>]]>", "<!--<esi:remove>-->", "\n")
+    LEFT_OUT = ("<esi:remove><p>%s</esi:remove>", "<esi:comment text='%s'/>", "<esi:remove/>")
+
+    def make(self, rng, depth):
+        """A page: what the origin sends, and what a client must get."""
+        sent, wanted = "", ""
+        for _ in range(rng.randrange(1, 12)):
+            kind = rng.random()
+            if kind < 0.4:
+                text = rng.choice(self.NOISE) + " "
+                sent, wanted = sent + text, wanted + text
+            elif kind < 0.5:
+                left_out = rng.choice(self.LEFT_OUT)
+                sent += left_out % "gone" if "%" in left_out else left_out
+            elif kind < 0.6:
+                sent, wanted = sent + "<!--esi <b>-->", wanted + " <b>"
+            elif kind < 0.7:
+                sent += include("/none", " onerror='continue'")
+            elif depth < 3:
+                path = "/f%d" % len(self.pages)
+                self.pages[path] = None
+                self.pages[path] = self.make(rng, depth + 1)
+                more = " alt='%s'" % path if rng.random() < 0.2 else ""
+                sent += include("/none" if more else path, more)
+                wanted += self.pages[path][1]
+        return sent, wanted
+
+    def reply(self, x):
+        rng = random.Random(hash((x.request.path, x.request.connection)))
+        page = self.pages.get(x.request.path)
+        fields = rng.choice((FRESH, PRIVATE, dict(HTML, ETag='"t"', **{"Cache-Control": "max-age=0"})))
+        if page is None:
+            x.reply(404, fields, b"none")
+            return
+        drip(x, fields)
+        body = page[0].encode()
+        while body:
+            n = rng.choice((1, 7, 100, 5000))
+            x.chunk(body[:n])
+            body = body[n:]
+        x.last_chunk()
+
+    def run_seed(self, seed):
+        rng = random.Random(seed)
+        self.pages = {}
+        node = self.esi(includes=10000)
+        self.server.default = self.reply
+        for n in range(12):
+            self.pages["/page%d" % n] = self.make(rng, 0)
+        wrong = []
+
+        def ask(seed):
+            rng = random.Random(seed)
+            for _ in range(25):
+                path = "/page%d" % rng.randrange(12)
+                with node.client() as client:
+                    client.send(request(path=path))
+                    if rng.random() < 0.2:
+                        continue  # leaves
+                    answer = client.response()
+                    if (answer.status, answer.text) != (200, self.pages[path][1]):
+                        wrong.append((path, answer.status, answer.text, self.pages[path][1]))
+        threads = [threading.Thread(target=ask, args=(seed * 100 + n,)) for n in range(6)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        self.assertEqual(wrong[:1], [])
+
+    def test_seed_1(self):
+        self.run_seed(1)
+
+    def test_seed_2(self):
+        self.run_seed(2)
+
+    def test_seed_3(self):
+        self.run_seed(3)
+
+    def test_seed_4(self):
+        self.run_seed(4)

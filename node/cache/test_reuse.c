@@ -232,6 +232,37 @@ static void on_error_the_fresh_is_served_though_the_client_wanted_validation(voi
     assert_true(on_error(&plain, "Cache-Control: s-maxage=60", 5));
 }
 
+/* As of a response that arrived at AT, purged softly `purged` seconds later, asked `later`. */
+static struct reuse ask_purged(const char *lines, int64_t purged, int64_t later)
+{
+    struct reuse_facts r = facts(&windows, lines), soft;
+
+    reuse_soften(&soft, &r, AT + purged);
+    return reuse_check(&soft, NULL, AT + later);
+}
+
+static void a_soft_purge_makes_stale_and_begins_the_windows(void **state)
+{
+    const char *lines = "Cache-Control: max-age=60\nAge: 5";
+    struct reuse_facts r = facts(&windows, lines), soft;
+
+    (void)state;
+    assert_int_equal(ask_purged(lines, 20, 20).verdict, REUSE_STALE_WHILE_REVALIDATE);
+    assert_int_equal(ask_purged(lines, 20, 20).ttl, 0);
+    assert_int_equal(ask_purged(lines, 20, 20).age, 25); /* the age is what it is */
+    assert_int_equal(ask_purged(lines, 20, 29).verdict, REUSE_STALE_WHILE_REVALIDATE);
+    assert_int_equal(ask_purged(lines, 20, 29).ttl, -9);
+    assert_int_equal(ask_purged(lines, 20, 30).verdict, REUSE_VALIDATE);
+    assert_int_equal(ask_purged(lines, -3, 0).verdict, REUSE_STALE_WHILE_REVALIDATE);
+    assert_int_equal(ask_purged(lines, -3, 0).ttl, -3);
+    /* It was stale before: that counts. */
+    assert_int_equal(ask_purged(lines, 60, 61).ttl, -6);
+    reuse_soften(&soft, &r, AT + 20);
+    assert_true(reuse_on_error(&soft, AT + 39));
+    assert_false(reuse_on_error(&soft, AT + 40));
+    assert_int_equal(ask_purged("Cache-Control: s-maxage=60", 20, 20).verdict, REUSE_VALIDATE);
+}
+
 static void four_statuses_are_errors(void **state)
 {
     (void)state;
@@ -254,6 +285,7 @@ int main(void)
         cmocka_unit_test(on_error_stale_is_served_within_its_window_only),
         cmocka_unit_test(on_error_nothing_passes_a_directive_that_forbids),
         cmocka_unit_test(on_error_the_fresh_is_served_though_the_client_wanted_validation),
+        cmocka_unit_test(a_soft_purge_makes_stale_and_begins_the_windows),
         cmocka_unit_test(four_statuses_are_errors),
     };
 

@@ -4,6 +4,7 @@
 #include "admin.h"
 #include "admin_endpoints.h"
 #include "inflight.h"
+#include "purge.h"
 #include "tier.h"
 
 #define PROMETHEUS_TYPE "text/plain; version=0.0.4; charset=utf-8"
@@ -54,6 +55,22 @@ static void put_tier(struct admin_request *r, struct evbuffer *out)
         (long long)s.ghost_hits);
 }
 
+static void put_purges(struct admin_request *r, struct evbuffer *out)
+{
+    struct purge_stats s;
+    long long applied = 0;
+
+    if (r->source->purges == NULL)
+        return;
+    purge_stats(r->source->purges, &s);
+    for (int i = 0; i < PURGE_SCOPES; i++)
+        applied += (long long)s.applied[i];
+    put(r, out, "cache_purges", "Purges and invalidations applied", false, applied);
+    put(r, out, "cache_purges_remembered", "Purges in the table", true, (long long)s.records);
+    put(r, out, "cache_purge_table_bytes", "Memory of the table of purges", true,
+        (long long)s.bytes);
+}
+
 void admin_metrics(struct admin_request *r)
 {
     struct evbuffer *out = evbuffer_new();
@@ -70,6 +87,7 @@ void admin_metrics(struct admin_request *r)
         r->failed = true;
     put_counters(r, out);
     put_tier(r, out);
+    put_purges(r, out);
     put(r, out, "cache_fills", "Shared fetches under way", true,
         (long long)inflight_count(r->source->inflight));
     if (r->failed)

@@ -77,7 +77,7 @@ struct fill {
     enum fill_state state;
     bool retain;
     bool disbanded; /* the leader's alone: nobody else reads it */
-    bool purged;    /* it was disbanded for that: who asks again finds something better */
+    bool outdated;  /* it was disbanded for that: who asks again finds something better */
     bool paused;    /* fill_append() said so; space() will be called */
     bool space_mailed, abandon_mailed;
 

@@ -568,24 +568,36 @@ static bool keeps_key(struct fetch *f, const struct http_head *merged)
     return keeps;
 }
 
+/* The variant that a 304 makes of what it freshens: it may bring another Vary. */
+static struct weir_span freshened_variant(struct fetch *f, const struct http_head *not_modified,
+                                          const struct http_head *merged,
+                                          const struct stored_response *old)
+{
+    struct weir_span variant = WEIR_SPAN_NONE;
+
+    if (http_head_has(not_modified, HTTP_F_VARY)) {
+        storable_vary(merged, &f->route->settings->cache, &f->vary);
+        variant = vary_key(&f->vary, &f->req, NULL, 0, &f->arena);
+    }
+    return variant.ptr != NULL ? variant : old->variant;
+}
+
 /*
- * The stored response under its new head (RFC 9111 4.3.4); NULL if the 304 is not about it, or
- * without memory. *storable: the new head still permits storing.
+ * The stored response, seen as `view`, under its new head (RFC 9111 4.3.4); NULL without memory.
+ * *storable: the new head still permits storing.
  */
 static struct stored_response *freshen(struct fetch *f, const struct http_head *not_modified,
-                                       struct stored_response *old, bool *storable)
+                                       struct stored_response *old, const struct http_head *view,
+                                       bool *storable)
 {
     struct response_policy policy;
-    struct http_head view, merged;
+    struct http_head merged;
     struct fill_head h;
     struct stored_draft d;
     struct stored_response *r = NULL;
     struct weir_err err;
 
-    if (!response_in_view(&view, old->fields, old->field_count + old->hidden_count, old->status,
-                          &f->arena) ||
-        !validate_names(not_modified, &view) ||
-        !validate_merge(&merged, &view, not_modified, &f->arena) ||
+    if (!validate_merge(&merged, view, not_modified, &f->arena) ||
         !note_tags(f, &merged, old->tags))
         return NULL;
     judge_as_get(f, &merged, &policy);
@@ -594,7 +606,7 @@ static struct stored_response *freshen(struct fetch *f, const struct http_head *
         return NULL;
     *storable = policy.verdict == STORABLE_YES && keeps_key(f, &merged);
     key_draft(f, &d);
-    d.variant = old->variant;
+    d.variant = freshened_variant(f, not_modified, &merged, old);
     d.status = old->status;
     d.head = weir_span(h.bytes->bytes, h.bytes->len);
     d.fields = h.fields;
@@ -618,23 +630,43 @@ static void give_up(struct fetch *f, const struct weir_err *err)
     finish(f);
 }
 
+/* The 304 speaks of something that we do not hold, so what we hold is of no use (RFC 9111 4.3.4):
+ * everyone who waits looks again, and finds nothing to make a condition from. */
+static void ask_without_condition(struct fetch *f)
+{
+    tier_drop(f->w->tier, f->validating);
+    inflight_remove(f->w->inflight, f->fill);
+    origin_fetch_cancel(&f->origin);
+    f->fill->outdated = true;
+    fill_disband(f->fill, NULL);
+    finish(f);
+}
+
 /* A 304 for what we hold, or what says as much: everyone who waits is answered from it. */
 static void on_not_modified(struct fetch *f, const struct http_head *head)
 {
-    struct stored_response *old = f->validating;
-    bool storable = false;
-    struct stored_response *r = freshen(f, head, old, &storable);
+    struct stored_response *old = f->validating, *r = NULL;
+    struct http_head view;
+    bool storable = false, stored = false;
     struct weir_err err = {0};
-    bool stored = false;
 
+    if (response_in_view(&view, old->fields, old->field_count + old->hidden_count, old->status,
+                         &f->arena)) {
+        if (!validate_names(head, &view)) {
+            ask_without_condition(f);
+            return;
+        }
+        r = freshen(f, head, old, &view, &storable);
+    }
     if (r == NULL) {
-        weir_fail(&err, WEIR_E_RESPONSE_MALFORMED, "fetch: a 304 for another representation", 0);
-        tier_drop(f->w->tier, old); /* the next request asks without a condition */
+        weir_fail(&err, WEIR_E_MEMORY, "fetch: freshen", 0);
         give_up(f, &err);
         return;
     }
     if (storable) {
         stored = keep(f, r);
+        if (stored && !weir_span_eq(r->variant, old->variant))
+            tier_drop(f->w->tier, old); /* it would go on answering whom the new Vary excludes */
     } else { /* it has become private or the like: for the one who asked, not for others any more */
         inflight_remove(f->w->inflight, f->fill);
         tier_drop(f->w->tier, old);
@@ -759,7 +791,7 @@ static void judge_sharing(struct fetch *f, const struct http_head *head, struct 
     if (h->storable && (purged || is_purged(f))) { /* some who joined came after that */
         h->storable = false;
         h->detail = "purged";
-        f->fill->purged = true; /* read once it is disbanded */
+        f->fill->outdated = true; /* read once it is disbanded */
     }
     if (h->storable)
         search_key_learn(f->w->search_rules, &search, f->fill->key, f->w->secret);

@@ -167,6 +167,9 @@ static enum exchange_verdict ask_again(struct weir_exchange *x, const char *alon
     x->reader = NULL;
     x->own = NULL;
     x->collapsed = false;
+    stored_response_unref(
+        x->validating); /* may be why: looking again finds it if it still counts */
+    x->validating = NULL;
     if (alone == NULL && ++x->dispatches < DISPATCHES_MAX)
         return lookup_run(x);
     return start_pass(x, x->fwd, alone);
@@ -247,7 +250,7 @@ static enum exchange_verdict settle(struct weir_exchange *x, bool late)
     net_timer_stop(x->loop, &x->collapse_timer);
     switch (state) {
     case FILL_DISBANDED:
-        return ask_again(x, f->purged ? NULL : "hit-for-miss");
+        return ask_again(x, f->outdated ? NULL : "hit-for-miss");
     case FILL_ANSWERED:
         return use_answer(x, f);
     case FILL_FAILED:

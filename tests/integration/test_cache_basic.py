@@ -177,7 +177,7 @@ class Storability(SharedNodeCase):
         "Cookie in the request alone": (True, {"Cache-Control": "max-age=60"}, 200, {"Cookie": "a=b"}),
         "POST": (False, {"Cache-Control": "max-age=60"}, 200, (), "POST"),
         "an unknown method": (False, {"Cache-Control": "max-age=60"}, 200, (), "PROPFIND"),
-        "QUERY": (False, {"Cache-Control": "max-age=60"}, 200, (), "QUERY"),
+        "QUERY": (True, {"Cache-Control": "max-age=60"}, 200, (), "QUERY"),
     }
 
 

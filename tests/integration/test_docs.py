@@ -1,4 +1,5 @@
 """What the documentation names is what there is: log fields, errors, statuses, links, the examples."""
+import glob
 import os
 import re
 import subprocess
@@ -78,6 +79,40 @@ class Words(unittest.TestCase):
         page = section(read("docs/operations.md"), "What Cache-Status says")
         missing = [word for name, word in words.items() if name in used and "| `%s` |" % word not in page]
         self.assertEqual(missing, [])
+
+
+class Requirements(unittest.TestCase):
+    """docs/cache.md: tables whose last column is called "test" name the tests that prove what they say."""
+    def named(self):
+        proving = False
+        for line in read("docs/cache.md").splitlines():
+            cells = [c.strip() for c in line.strip("|").split("|")]
+            if not line.startswith("|"):
+                proving = False
+            elif cells[-1] in ("test", "tests", "proof"):
+                proving = True
+            elif proving and not cells[0].startswith("---"):
+                names = re.findall(r"`([\w.]+)`", cells[-1])
+                self.assertTrue(names, "no test in: " + line)
+                yield from names
+
+    def test_every_requirement_is_proved_by_tests_that_exist(self):
+        units = set()
+        for path in glob.glob(ROOT + "/node/**/test_*.c", recursive=True):
+            units.update(re.findall(r"cmocka_unit_test\w*\((\w+)", read(path)))
+        here = os.path.dirname(os.path.abspath(__file__))
+        modules = [f[:-3] for f in os.listdir(here) if re.fullmatch(r"test_\w+\.py", f)]
+        suites, tests = [unittest.defaultTestLoader.loadTestsFromNames(modules)], set()
+        while suites:
+            suite = suites.pop()
+            if isinstance(suite, unittest.TestSuite):
+                suites.extend(suite)
+            else:
+                words = suite.id().split(".")
+                tests.update(".".join(words[:n]) for n in range(1, len(words) + 1))
+        named = list(self.named())
+        self.assertGreater(len(named), 40)
+        self.assertEqual([n for n in named if n not in tests and n not in units], [])
 
 
 class Pages(unittest.TestCase):

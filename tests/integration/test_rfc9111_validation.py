@@ -1,5 +1,5 @@
 """RFC 9111 4.3 and 3.2: asking the origin whether a stored response still holds, and what its answer changes."""
-from lib.rows import ASKED, HIT, MISS, VALIDATED, RowsCase, ask, get, rows, twice
+from lib.rows import ANY, ASKED, HIT, MISS, VALIDATED, RowsCase, ask, get, rows, twice
 
 STALE = "Cache-Control: max-age=0"
 FRESH = "Cache-Control: max-age=60"
@@ -37,6 +37,7 @@ class Asking(RowsCase):
         "the client's own fields go along": [stale(), get(None, VALIDATED, request="X-Own: 1", sent={"x-own": "1"})],
         "a Range is not asked for with it": [stale(), get(None, ASKED, request="Range: bytes=0-2", status=0, sent={"range": None},
                                                          check=lambda t, r: t.assertIn(r.status, (200, 206)))],
+        "a validation by HEAD does not lose the content": [stale(), ask("HEAD", ASKED, FRESH + TAG, body=b""), get(None, ANY, body=b"answer 1")],
     }
 
 
@@ -76,6 +77,11 @@ class Confirmed(RowsCase):
                                                  get(None, HIT, fields={"cache-control": "max-age=60"})],
         "a no-store in the 304 ends storing": [stale(), confirmed("Cache-Control: no-store" + TAG, body=b"answer 1"), get(FRESH, ASKED)],
         "a private in the 304 ends sharing": [stale(), confirmed("Cache-Control: private, max-age=60" + TAG), get(FRESH, ASKED)],
+        "Vary from the 304 counts": [stale(), confirmed(FRESH + TAG + "\nVary: Foo", request="Foo: 1"), get(None, HIT, request="Foo: 1"),
+                                     get(None, ASKED, request="Foo: 2")],
+        "a 304 about something else is not used (4_3_4)":
+            [stale(), get(None, None, validation=(304, FRESH + '\nETag: "z"'), status=200,
+                          check=lambda t, r: t.assertEqual((r.fields.get("etag"), r.body), ('"a"', b"answer 3")))],
         "by Last-Modified alone": [stale(DATED), confirmed(FRESH), get(None, HIT, body=b"answer 1")],
         "by Last-Modified that the 304 repeats": [stale(DATED), confirmed(FRESH + DATED), get(None, HIT, body=b"answer 1")],
         "a weak tag confirmed by the weak tag": [stale('\nETag: W/"a"'), confirmed(FRESH + '\nETag: W/"a"'), get(None, HIT, body=b"answer 1")],

@@ -25,10 +25,19 @@ static int64_t bounded(int64_t lifetime, const struct cache_ttl_settings *ttl)
     return ttl->max > 0 && lifetime > ttl->max ? ttl->max : lifetime;
 }
 
+/* An error that one client provokes by what is in no key, such as a field that is too large, must
+ * not become everybody's by a range that was meant for other errors. */
+static bool covers(const struct cache_status_ttl *row, int status)
+{
+    if (http_status_blames_request(status) && row->first != row->last)
+        return false;
+    return (uint32_t)status >= row->first && (uint32_t)status <= row->last;
+}
+
 static const struct cache_status_ttl *row_of(const struct cache_ttl_settings *ttl, int status)
 {
     for (size_t i = 0; i < ttl->status_count; i++)
-        if ((uint32_t)status >= ttl->status[i].first && (uint32_t)status <= ttl->status[i].last)
+        if (covers(&ttl->status[i], status))
             return &ttl->status[i];
     return NULL;
 }
@@ -50,7 +59,7 @@ static void unnamed(struct freshness_facts *f, const struct control *c, int stat
 void route_lifetime_apply(struct freshness_facts *f, const struct control *c, int status,
                           const struct route_cache_settings *route)
 {
-    if (route->despite.ttl > 0)
+    if (route->despite.ttl > 0 && !http_status_blames_request(status))
         say_from_arrival(f, route->despite.ttl);
     else if (!freshness_explicit(f))
         unnamed(f, c, status, &route->ttl);

@@ -78,6 +78,25 @@ static void statuses_have_their_own_and_the_first_row_that_fits_counts(void **st
     assert_int_equal(lifetime(&route, 404, "Expires: 0"), 0);
 }
 
+static void what_one_client_provokes_is_not_made_everybodys(void **state)
+{
+    static struct cache_status_ttl rows[] = {{413, 413, 7}, {400, 599, 5}};
+    static const struct route_cache_settings ranges = {.enabled = true,
+                                                       .ttl = {.status = rows, .status_count = 2}};
+    static const struct route_cache_settings forced = {.enabled = true, .despite = {.ttl = 60}};
+    static const int blaming[] = {400, 406, 408, 411, 415, 417, 421, 426, 431};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof blaming / sizeof blaming[0]; i++) {
+        assert_false(named(&ranges, blaming[i], ""));
+        assert_false(named(&forced, blaming[i], ""));
+        assert_int_equal(lifetime(&forced, blaming[i], "Cache-Control: max-age=3"), 3);
+    }
+    assert_int_equal(lifetime(&ranges, 413, ""), 7); /* named alone: the operator means it */
+    assert_int_equal(lifetime(&ranges, 404, ""), 5);
+    assert_int_equal(lifetime(&forced, 404, ""), 60);
+}
+
 static void a_guess_comes_before_the_default(void **state)
 {
     static const struct route_cache_settings route = {.enabled = true,
@@ -126,6 +145,7 @@ int main(void)
         cmocka_unit_test(a_default_is_for_responses_that_name_none),
         cmocka_unit_test(a_default_counts_from_arrival),
         cmocka_unit_test(statuses_have_their_own_and_the_first_row_that_fits_counts),
+        cmocka_unit_test(what_one_client_provokes_is_not_made_everybodys),
         cmocka_unit_test(a_guess_comes_before_the_default),
         cmocka_unit_test(named_lifetimes_are_kept_within_bounds),
         cmocka_unit_test(a_forced_lifetime_overrules_all),

@@ -72,3 +72,27 @@ bool http_status_heuristic(int status)
         return false;
     }
 }
+
+bool http_status_blames_request(int status)
+{
+    switch (status) {
+    case 400:
+    case 406:
+    case 408:
+    case 411:
+    case 412:
+    case 413:
+    case 415:
+    case 416:
+    case 417:
+    case 421:
+    case 425:
+    case 426:
+    case 428:
+    case 429:
+    case 431:
+        return true;
+    default:
+        return false;
+    }
+}

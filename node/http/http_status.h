@@ -48,4 +48,10 @@ static inline bool http_status_bodiless(int status)
 /* May be stored without explicit freshness: "heuristically cacheable" (RFC 9110 15.1). */
 bool http_status_heuristic(int status);
 
+/*
+ * Speaks of how this one client asked rather than of the resource: the next request may well be
+ * answered otherwise. So nobody but the origin should say that it holds for all.
+ */
+bool http_status_blames_request(int status);
+
 #endif

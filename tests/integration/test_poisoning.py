@@ -233,6 +233,18 @@ class Errors(NodeCase):
                 self.assertEqual((answer.status, answer.body), (200, b"clean"), status)
             self.assertTrue(answer.hit)
 
+    def test_nor_with_a_lifetime_of_the_routes(self):
+        for status in (400, 413, 431):
+            def handler(x, s=status):
+                if "x-odd" in x.request.fields:
+                    x.reply(s, {}, b"evil")
+                else:
+                    x.reply(200, FRESH, b"clean")
+            for cache in ({"ttl": {"status": ["4xx 10m"]}}, {"ttl": {"otherwise": "10m"}}, {"despite": {"ttl": "10m"}}):
+                node = self.front(self.origin(handler), [{"upstream": "app", "cache": cache}])
+                node.get("/", {"X-Odd": "1"})
+                self.assertEqual(node.get("/").body, b"clean", (status, cache))
+
     def test_nor_with_a_heuristic_lifetime(self):
         def handler(x):
             if "x-odd" in x.request.fields:

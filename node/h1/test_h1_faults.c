@@ -105,6 +105,14 @@ static void keys(struct test_node *t)
                                                      .no_vary_search = true};
 }
 
+static void tags(struct test_node *t)
+{
+    static const char *fields[] = {"Cache-Tag"};
+
+    t->cache.tag_fields = fields;
+    t->cache.tag_field_count = 1;
+}
+
 static void retries(struct test_node *t)
 {
     t->upstream.retries = 1;
@@ -266,6 +274,36 @@ static const struct scenario scenarios[] = {
                  .close = true},
                 {.reply = "HTTP/1.1 206 P\r\nETag: \"a\"\r\nContent-Range: bytes 10-35/36\r\n"
                           "Content-Length: 26\r\n\r\nabcdefghijklmnopqrstuvwxyz"}}},
+    {.name = "a fill with tags and groups",
+     .request = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+     .answers = 1,
+     .body = BODY,
+     .status = 200,
+     .set = tags,
+     .script = THRICE(.reply = FRESH "Cache-Tag: one, two\r\nCache-Groups: \"a\"\r\n"
+                                     "Cache-Groups: \"b\"\r\nContent-Length: 36\r\n\r\n" BODY,
+                      .one_by_one = 60)},
+    {.name = "a validation that brings tags",
+     .before = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+     .request = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+     .answers = 1,
+     .body = BODY,
+     .status = 200,
+     .set = tags,
+     .script = {{.reply = STALE "Content-Length: 36\r\n\r\n" BODY},
+                {.reply = "HTTP/1.1 304 N\r\nCache-Tag: one, two\r\nETag: \"a\"\r\n\r\n"},
+                {.reply = "HTTP/1.1 304 N\r\nCache-Tag: one, two\r\nETag: \"a\"\r\n\r\n"}}},
+    {.name = "an invalidation",
+     .before = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+     .request = "DELETE /a HTTP/1.1\r\nHost: x\r\n\r\n",
+     .answers = 1,
+     .status = 204,
+     .next_status = 200,
+     .script = {{.reply = FRESH "Content-Length: 36\r\n\r\n" BODY},
+                {.reply = "HTTP/1.1 204 N\r\nLocation: //x?q\r\nContent-Location: b/../c\r\n"
+                          "Cache-Group-Invalidation: \"a\"\r\n"
+                          "Cache-Group-Invalidation: \"b\"\r\n\r\n"},
+                {.reply = FRESH "Content-Length: 36\r\n\r\n" BODY}}},
     {.name = "an upload with a length",
      .request = "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nfirst",
      .later = "other",

@@ -33,6 +33,12 @@
 
 static void on_wake(void *arg);
 static enum exchange_verdict settle(struct weir_exchange *x, bool late);
+struct wanted;
+static struct stored_response *find(struct weir_exchange *x, struct wanted *wanted,
+                                    unsigned *variants);
+static enum exchange_verdict use_stored(struct weir_exchange *x, struct stored_response *r,
+                                        const struct reuse_facts *facts,
+                                        const struct http_cache_control *request_cc);
 
 struct wanted {
     const struct http_head *request;
@@ -120,8 +126,35 @@ static bool follow(struct weir_exchange *x, struct fill *fill)
     return true;
 }
 
+/*
+ * A fetch may have come to its end, and been stored, between our look into the cache and our place
+ * in the table: then there is nothing left to fetch. Whoever joined us already gets it too.
+ */
+static bool came_meanwhile(struct weir_exchange *x, struct fill *fresh,
+                           enum exchange_verdict *verdict)
+{
+    struct wanted wanted = {&x->req, net_now_ms(x->loop)};
+    struct http_cache_control cc;
+    const struct http_cache_control *request_cc = client_directives(x, &cc);
+    struct stored_response *r = find(x, &wanted, NULL);
+    struct reuse_facts facts;
+
+    if (r == NULL || r->kind == STORED_MARKER || r == x->validating ||
+        !purging_reuse(x->w, r, &facts) ||
+        reuse_check(&facts, request_cc, now_s(x)).verdict != REUSE_FRESH) {
+        stored_response_unref(r);
+        return false;
+    }
+    inflight_remove(x->w->inflight, fresh);
+    fill_answer(fresh, r, true, false, 0, NULL);
+    fetch_drop_fill(fresh);
+    *verdict = use_stored(x, r, &facts, request_cc);
+    return true;
+}
+
 static enum exchange_verdict join_or_lead(struct weir_exchange *x)
 {
+    enum exchange_verdict verdict;
     struct fill *fresh, *other;
 
     if (!exchange_hold(x))
@@ -130,6 +163,8 @@ static enum exchange_verdict join_or_lead(struct weir_exchange *x)
     if (fresh == NULL)
         return EXCHANGE_FAIL;
     other = inflight_join(x->w->inflight, fresh, &x->req);
+    if (other == NULL && came_meanwhile(x, fresh, &verdict))
+        return verdict;
     if (other == NULL)
         return fetch_lead(x, fresh, on_wake) ? EXCHANGE_WAIT : EXCHANGE_FAIL;
     fetch_drop_fill(fresh);

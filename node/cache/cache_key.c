@@ -15,11 +15,12 @@ enum {
     HAS_SELECTORS = 8,
     HAS_SEARCH = 16,
     HAS_CONTENT = 32,
-    HAS_ALL = 63
+    HAS_SLICE = 64,
+    HAS_ALL = 127
 };
 
 #define ALWAYS   4 /* scheme, authority, path, query */
-#define OPTIONAL 5
+#define OPTIONAL 6
 #define PARTS    (ALWAYS + OPTIONAL)
 
 static bool too_long(struct weir_span part)
@@ -37,6 +38,7 @@ static size_t optional_parts(const struct cache_key_parts *p, struct weir_span p
     part[2] = p->selectors;
     part[3] = p->search;
     part[4] = p->content;
+    part[5] = p->slice;
     for (unsigned i = 0; i < OPTIONAL; i++)
         size += part[i].len > 0 ? PART_HEAD + part[i].len : 0;
     return size;
@@ -45,8 +47,8 @@ static size_t optional_parts(const struct cache_key_parts *p, struct weir_span p
 /* The usual key has none of them. */
 static bool plain(const struct cache_key_parts *p)
 {
-    return (p->route.len | p->forwarded.len | p->selectors.len | p->search.len | p->content.len) ==
-           0;
+    return (p->route.len | p->forwarded.len | p->selectors.len | p->search.len | p->content.len |
+            p->slice.len) == 0;
 }
 
 size_t cache_key_size(const struct cache_key_parts *p)
@@ -92,7 +94,7 @@ bool cache_key_build(struct cache_key *k, const struct cache_key_parts *p,
 
     if (too_long(p->scheme) || too_long(p->authority) || too_long(p->path) || too_long(query) ||
         too_long(p->route) || too_long(p->forwarded) || too_long(p->selectors) ||
-        too_long(p->search) || too_long(p->content))
+        too_long(p->search) || too_long(p->content) || too_long(p->slice))
         return false;
     if (len > size)
         buf = arena != NULL ? weir_arena_alloc(arena, len) : NULL;
@@ -156,8 +158,33 @@ bool cache_key_read(struct weir_span bytes, struct cache_key_parts *out)
         .selectors = part[6],
         .search = part[7],
         .content = part[8],
+        .slice = part[9],
     };
     return rest.len == 0 && (present & ~(unsigned)HAS_ALL) == 0;
+}
+
+/* ---- slices ---- */
+
+static void put_u64(char *at, uint64_t n)
+{
+    for (unsigned i = 0; i < 8; i++)
+        at[i] = (char)(unsigned char)(n >> (8 * i));
+}
+
+static uint64_t get_u64(const char *at)
+{
+    uint64_t n = 0;
+
+    for (unsigned i = 0; i < 8; i++)
+        n |= (uint64_t)(unsigned char)at[i] << (8 * i);
+    return n;
+}
+
+struct weir_span cache_key_slice(char buf[CACHE_KEY_SLICE_BYTES], uint64_t n, uint64_t size)
+{
+    put_u64(buf, n);
+    put_u64(buf + 8, size);
+    return weir_span(buf, CACHE_KEY_SLICE_BYTES);
 }
 
 bool cache_key_has_search(struct weir_span bytes)
@@ -232,7 +259,7 @@ static void put_pairs(struct text *t, const char *label, struct weir_span list)
     }
 }
 
-static void put_number(struct text *t, size_t n)
+static void put_number(struct text *t, uint64_t n)
 {
     char digits[20];
     unsigned count = 0;
@@ -270,6 +297,13 @@ size_t cache_key_text(const struct cache_key_parts *p, char *buf, size_t size)
     if (p->content.len > 0) {
         put_str(&t, " content ");
         put_number(&t, p->content.len);
+    }
+    if (p->slice.len == CACHE_KEY_SLICE_BYTES) {
+        put_str(&t, " slice ");
+        put_number(&t, get_u64(p->slice.ptr));
+        put_str(&t, " of ");
+        put_number(&t, get_u64(p->slice.ptr + 8));
+        put_str(&t, " bytes");
     }
     return (size_t)(t.at - buf);
 }

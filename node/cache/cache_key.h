@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "weir/hash.h"
 #include "weir/span.h"
@@ -49,6 +50,7 @@ struct cache_key_parts {
     /* The No-Vary-Search rule that brought `query` to its form: search_rule.h; empty: none. */
     struct weir_span search;
     struct weir_span content; /* QUERY: what the content is, as pairs, then the content itself */
+    struct weir_span slice;   /* which slice of it, by cache_key_slice(); empty: the whole */
 };
 
 size_t cache_key_size(const struct cache_key_parts *p);
@@ -64,6 +66,10 @@ bool cache_key_build(struct cache_key *k, const struct cache_key_parts *p,
 
 /* The parts of a key, borrowed from its bytes. false: these are not the bytes of a key. */
 bool cache_key_read(struct weir_span bytes, struct cache_key_parts *out);
+
+/* The n-th slice of `size` bytes of something large, as a part of a key. */
+#define CACHE_KEY_SLICE_BYTES 16
+struct weir_span cache_key_slice(char buf[CACHE_KEY_SLICE_BYTES], uint64_t n, uint64_t size);
 
 /* Was its query brought to a form by a No-Vary-Search rule? */
 bool cache_key_has_search(struct weir_span bytes);

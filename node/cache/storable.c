@@ -61,12 +61,14 @@ static bool status_understood(int status)
     return status >= 500 && status <= 505;
 }
 
-static enum storable_verdict judge_status(int status, const struct http_cache_control *cc)
+static enum storable_verdict judge_status(int status, bool part,
+                                          const struct http_cache_control *cc)
 {
     if (status < 200 || status > 999)
         return STORABLE_NO_STATUS;
     switch (status) {
-    case 206: /* stored parts come with range support; a fill never asks for one */
+    case 206:
+        return part ? STORABLE_YES : STORABLE_NO_RANGE;
     case 416:
         return STORABLE_NO_RANGE;
     case 304: /* answers a condition, not the key */
@@ -167,7 +169,7 @@ enum storable_verdict storable_response(const struct storable_question *q)
     if (v == STORABLE_YES && q->request->method_id == HTTP_M_HEAD)
         v = STORABLE_NO_METHOD;
     if (v == STORABLE_YES)
-        v = judge_status(q->response->status, &q->control->cc);
+        v = judge_status(q->response->status, q->part, &q->control->cc);
     if (v == STORABLE_YES)
         v = judge_fields(q);
     if (v == STORABLE_YES)

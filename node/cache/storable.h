@@ -59,6 +59,7 @@ struct storable_question {
     const struct control *control;
     const struct freshness_facts *facts;
     const struct route_cache_settings *route;
+    bool part; /* a part was asked for, and is stored as what it is: 206 */
 };
 
 /* YES may also be a response that is always stale, to be validated each time (no-cache or max-age=0

@@ -90,15 +90,40 @@ static void the_route_and_the_forwarded_host_are_parts_of_their_own(void **state
 
 static void every_optional_part_is_a_part_of_its_own(void **state)
 {
-    struct cache_key_parts p[6];
+    struct cache_key_parts p[7];
 
     (void)state;
-    for (unsigned i = 0; i < 6; i++)
+    for (unsigned i = 0; i < 7; i++)
         p[i] = parts("http", "a", "/", "q");
     p[1].route = p[2].forwarded = p[3].selectors = p[4].search = p[5].content = weir_span_str("x");
-    for (unsigned i = 0; i < 6; i++)
-        for (unsigned k = 0; k < 6; k++)
+    p[6].slice = weir_span_str("x");
+    for (unsigned i = 0; i < 7; i++)
+        for (unsigned k = 0; k < 7; k++)
             assert_int_equal(same(p[i], p[k]), i == k);
+}
+
+static void every_slice_has_a_key_of_its_own(void **state)
+{
+    struct cache_key_parts p = parts("http", "a", "/", NULL), q = p, out;
+    char one[CACHE_KEY_SLICE_BYTES], other[CACHE_KEY_SLICE_BYTES], text[100];
+    char buf[CACHE_KEY_INLINE];
+    struct cache_key k;
+    size_t len;
+
+    (void)state;
+    p.slice = cache_key_slice(one, 1, 1048576);
+    assert_false(same(p, q));
+    q.slice = cache_key_slice(other, 1, 1048576);
+    assert_true(same(p, q));
+    q.slice = cache_key_slice(other, 2, 1048576);
+    assert_false(same(p, q));
+    q.slice = cache_key_slice(other, 1, 2097152);
+    assert_false(same(p, q));
+    assert_true(cache_key_build(&k, &p, &secret, buf, sizeof buf, NULL));
+    assert_true(cache_key_read(k.bytes, &out));
+    len = cache_key_text(&out, text, sizeof text);
+    assert_true(weir_span_eq(weir_span(text, len),
+                             weir_span_str("GET http://a/ slice 1 of 1048576 bytes")));
 }
 
 static void a_query_with_content_is_no_get(void **state)
@@ -212,6 +237,7 @@ int main(void)
         cmocka_unit_test(a_query_that_does_not_count_is_left_out),
         cmocka_unit_test(the_route_and_the_forwarded_host_are_parts_of_their_own),
         cmocka_unit_test(every_optional_part_is_a_part_of_its_own),
+        cmocka_unit_test(every_slice_has_a_key_of_its_own),
         cmocka_unit_test(a_query_with_content_is_no_get),
         cmocka_unit_test(a_key_can_be_read_again),
         cmocka_unit_test(pairs_cannot_run_into_each_other),

@@ -23,7 +23,8 @@ static enum storable_verdict judge(const struct route_cache_settings *route, con
 {
     struct policy_head req, res;
     struct freshness_facts f;
-    struct storable_question q = {&req.head, &req.cc, content, &res.head, &res.control, &f, route};
+    struct storable_question q = {&req.head,    &req.cc, content, &res.head,
+                                  &res.control, &f,      route,   false};
 
     policy_request(&req, method, request);
     policy_response(&res, status, response);
@@ -266,9 +267,29 @@ static void only_the_response_s_own_faults_mark_the_key(void **state)
                      STORABLE_NO_FRESHNESS);
 }
 
+static void a_part_that_was_asked_for_is_stored_as_what_it_is(void **state)
+{
+    struct policy_head req, res;
+    struct freshness_facts f;
+    struct storable_question q = {&req.head,    &req.cc, false,  &res.head,
+                                  &res.control, &f,      &plain, true};
+
+    (void)state;
+    policy_request(&req, "GET", "");
+    policy_response(&res, 206, FRESH);
+    freshness_facts_from(&f, &res.head, policy_control(&res, &plain), false, AT, AT);
+    assert_int_equal(storable_response(&q), STORABLE_YES);
+    q.part = false;
+    assert_int_equal(storable_response(&q), STORABLE_NO_RANGE);
+    q.part = true;
+    res.head.status = 416;
+    assert_int_equal(storable_response(&q), STORABLE_NO_RANGE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_part_that_was_asked_for_is_stored_as_what_it_is),
         cmocka_unit_test(explicit_freshness_is_needed),
         cmocka_unit_test(a_guess_is_enough_where_the_route_guesses),
         cmocka_unit_test(directives_that_forbid_are_obeyed),

@@ -449,6 +449,34 @@ static void name_routes(struct config_ctx *ctx, struct config_node *list)
     }
 }
 
+#define SLICE_LEAST 16384 /* each one is a request, and costs about 1 KiB beside its bytes */
+
+/* A slice is stored by itself, so it must be small enough to be. */
+static void check_slice(struct config_ctx *ctx, struct config_node *root, struct config_node *slice)
+{
+    uint64_t max = number_of(config_node_get(root, "cache"), "object_max", "cache.object_max");
+    char least[32], most[32], found[CONFIG_QUOTE_MAX];
+
+    if (slice->bad || slice->number == 0 || (slice->number >= SLICE_LEAST && slice->number <= max))
+        return;
+    config_report(ctx, slice, "must be 0, or %s to cache.object_max, %s; found %s",
+                  config_value_write(CONFIG_SIZE, SLICE_LEAST, least),
+                  config_value_write(CONFIG_SIZE, max, most), config_found(slice, found));
+}
+
+static void check_slices(struct config_ctx *ctx, struct config_node *root,
+                         struct config_node *routes)
+{
+    if (routes == NULL || routes->kind != CONFIG_LIST)
+        return;
+    for (struct config_node *route = routes->first; route != NULL; route = route->next) {
+        struct config_node *slice = config_node_get(config_node_get(route, "cache"), "slice");
+
+        if (slice != NULL)
+            check_slice(ctx, root, slice);
+    }
+}
+
 void config_rule_all(struct config_ctx *ctx, struct config_node *root)
 {
     struct config_node *routes = config_node_get(root, "routes");
@@ -457,4 +485,5 @@ void config_rule_all(struct config_ctx *ctx, struct config_node *root)
     check_unique(ctx, config_node_get(root, "listen"), "address", "address");
     check_unique(ctx, config_node_get(root, "upstreams"), "name", "upstream");
     check_unique(ctx, routes, "name", "route");
+    check_slices(ctx, root, routes);
 }

@@ -27,6 +27,8 @@ struct source {
         *stored;   /* whose bytes are all at hand; NULL: they come by `body` */
     bool page;     /* a template: what goes out is made of it */
     bool announce; /* ranges are answered, and the head does not say so yet */
+    bool part;     /* the fields are those of a 206 that is a part of it */
+    void (*seek)(void *state, const struct http_range *part); /* of `body`; may be NULL */
 };
 
 /* ---- the answer's own fields ---- */
@@ -168,7 +170,7 @@ static bool maybe_range(const struct weir_exchange *x, const struct source *s)
 static enum range_outcome cut(struct weir_exchange *x, const struct source *s,
                               struct http_head *view)
 {
-    struct range_whole whole = {.body = s->body, .length = (uint64_t)s->length};
+    struct range_whole whole = {.body = s->body, .length = (uint64_t)s->length, .seek = s->seek};
 
     if (s->stored != NULL) {
         whole.slices = s->stored->slices;
@@ -226,6 +228,7 @@ static bool deliver(struct weir_exchange *x, struct source *s)
     bool ranged = maybe_range(x, s);
     bool changed = false;
     bool rewritten = x->route->response_edits != NULL || x->own != NULL;
+    bool page = x->route->settings->cache.esi.enabled && x->slice.size == 0 && !s->part;
     struct http_head view;
 
     r->status = s->status;
@@ -235,17 +238,19 @@ static bool deliver(struct weir_exchange *x, struct source *s)
     r->bodiless = x->req.method_id == HTTP_M_HEAD || http_status_bodiless(s->status);
     if (r->bodiless)
         r->body = BODY_EMPTY;
-    if (!conditional && !ranged && !rewritten && !x->route->settings->cache.esi.enabled)
+    if (!conditional && !ranged && !rewritten && !page && !s->part)
         return true;
     if (!response_in_view(&view, s->fields, s->field_count, s->status, &x->arena))
         return weir_fail(&x->err, WEIR_E_MEMORY, "deliver: head", 0);
+    if (s->part)
+        range_make_whole(&view);
     if (!add_own(x, &view))
         return false;
-    if (x->route->settings->cache.esi.enabled && compose_applies(x, &view))
+    if (page && compose_applies(x, &view))
         return deliver_page(x, s, &view);
     if (!judge(x, s, &view, conditional, ranged, &changed))
         return false;
-    if (!changed && !rewritten)
+    if (!changed && !rewritten && !s->part)
         return true;
     r->status = view.status;
     if (r->bodiless || r->status == 416)
@@ -306,5 +311,34 @@ bool deliver_fill(struct weir_exchange *x)
     if (x->origin_status == 0)
         x->origin_status = h->status;
     put_extra(x, &source, has_age, h->storable, !x->pass && h->storable);
+    return true;
+}
+
+bool deliver_whole(struct weir_exchange *x, const struct deliver_whole *w)
+{
+    struct source source = {
+        .status = 200,
+        .fields = w->fields,
+        .field_count = w->field_count,
+        .length = (int64_t)w->length,
+        .response_time = w->response_time,
+        .body = w->body,
+        .announce = true,
+        .part = true,
+        .seek = w->seek,
+    };
+    struct exchange_body body = w->body;
+
+    for (uint32_t i = 0; i < w->field_count; i++)
+        if (w->fields[i].id == HTTP_F_ACCEPT_RANGES)
+            source.announce = false;
+    if (!deliver(x, &source)) {
+        body_close(x, &body);
+        x->response.body = BODY_EMPTY;
+        return false;
+    }
+    if (x->response.body.source == NULL)
+        body_close(x, &body);
+    put_extra(x, &source, w->has_age, w->stored, true);
     return true;
 }

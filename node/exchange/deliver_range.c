@@ -203,12 +203,18 @@ static bool if_range_holds(const struct weir_exchange *x, const struct http_head
 
 /* ---- heads ---- */
 
-/* True of the whole content, not of a part of it. */
-static bool of_the_whole(const struct http_field *f, const void *ctx)
+/* True of this content alone: not of a part of it, nor of what it is a part of. */
+static bool of_one_content(const struct http_field *f, const void *ctx)
 {
     (void)ctx;
     return f->id == HTTP_F_CONTENT_RANGE || f->id == HTTP_F_CONTENT_DIGEST ||
            f->id == HTTP_F_CONTENT_MD5;
+}
+
+void range_make_whole(struct http_head *view)
+{
+    http_head_remove_if(view, of_one_content, NULL);
+    view->status = 200;
 }
 
 /* What describes the representation or permits storing says nothing of a 416. */
@@ -227,7 +233,7 @@ static bool not_in_416(const struct http_field *f, const void *ctx)
     case HTTP_F_EXPIRES:
         return true;
     default:
-        return of_the_whole(f, ctx);
+        return of_one_content(f, ctx);
     }
 }
 
@@ -374,9 +380,18 @@ static bool set_parts(struct weir_exchange *x, struct http_head *view,
 static bool set_cut(struct weir_exchange *x, struct http_head *view, const struct http_range *r,
                     const struct range_whole *whole)
 {
-    struct cut_state *c = weir_arena_alloc(&x->arena, sizeof *c);
+    struct cut_state *c;
 
-    if (c == NULL || !add_content_range(x, view, r, whole->length))
+    if (!add_content_range(x, view, r, whole->length))
+        return false;
+    if (whole->seek != NULL) {
+        whole->seek(whole->body.state, r);
+        x->response.length = (int64_t)http_range_length(r);
+        x->response.body = whole->body;
+        return true;
+    }
+    c = weir_arena_alloc(&x->arena, sizeof *c);
+    if (c == NULL)
         return false;
     *c = (struct cut_state){whole->body, r->first, http_range_length(r)};
     x->response.length = (int64_t)c->left;
@@ -400,7 +415,7 @@ enum range_outcome deliver_range(struct weir_exchange *x, struct http_head *view
     }
     if ((whole->slices == NULL && set.count > 1) || !if_range_holds(x, view))
         return RANGE_NO;
-    http_head_remove_if(view, of_the_whole, NULL);
+    http_head_remove_if(view, of_one_content, NULL);
     view->status = 206;
     ok = whole->slices != NULL ? set_parts(x, view, &set, whole)
                                : set_cut(x, view, &set.at[0], whole);

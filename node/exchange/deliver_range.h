@@ -10,6 +10,7 @@
 
 #include "body.h"
 #include "exchange.h"
+#include "http_range.h"
 
 /* What of a response can be sent in parts. */
 struct range_whole {
@@ -18,6 +19,8 @@ struct range_whole {
         *slices; /* its bytes, when all are at hand; NULL: they come by `body` */
     uint32_t slice_count;
     uint64_t length;
+    /* Makes `body` give this part alone; NULL: what is before it has to be read and skipped. */
+    void (*seek)(void *state, const struct http_range *part);
 };
 
 enum range_outcome {
@@ -32,6 +35,9 @@ static inline bool range_asked(const struct http_head *req)
 {
     return http_head_has(req, HTTP_F_RANGE) && req->method_id == HTTP_M_GET;
 }
+
+/* Takes out of the head of a 206 what is true of its part only; it becomes that of the 200. */
+void range_make_whole(struct http_head *view);
 
 /* Do the fields permit parts of it to be sent: no "Accept-Ranges: none"? */
 bool range_permitted(const struct http_field *fields, uint32_t count);

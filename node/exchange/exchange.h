@@ -49,6 +49,7 @@ struct content_gather;
 struct fetch;
 struct inflight;
 struct purge_table;
+struct sliced;
 struct search_rules;
 struct sub_exchange;
 struct tier;
@@ -99,6 +100,12 @@ struct exchange_stage {
     enum exchange_verdict (*run)(struct weir_exchange *x);
     /* The client left while the stage waits; NULL for one that never waits. */
     void (*cancel)(struct weir_exchange *x);
+};
+
+/* A piece of something large that is fetched and stored by itself: bytes [number * size,
+ * (number + 1) * size). */
+struct exchange_slice {
+    uint64_t number, size; /* size 0: the whole */
 };
 
 struct exchange_response {
@@ -192,8 +199,11 @@ struct weir_exchange {
     const struct http_head *own;
     struct fetch *fetch; /* only while x leads a pass and must be told of interims and upgrades */
     struct net_timer collapse_timer;
-    uint8_t dispatches;        /* times LOOKUP ran: others' fetches turned out not to be for us */
-    const char *upstream_name; /* for the log; static or site's */
+    struct exchange_slice slice; /* what a sub-exchange of sliced.c asks for */
+    struct sliced *sliced;       /* x is put together from slices; NULL: it is not */
+    bool unsliced;               /* slices have been tried: they cannot be had */
+    uint8_t dispatches;          /* times LOOKUP ran: others' fetches turned out not to be for us */
+    const char *upstream_name;   /* for the log; static or site's */
     const char *origin_url;
     int origin_status;
     int sticky_set; /* origin index a cookie must name; -1: none */

@@ -12,9 +12,10 @@
 #include "purging.h"
 #include "request_out.h"
 #include "response_in.h"
-#include "search_key.h"
-#include "resume.h"
 #include "response_policy.h"
+#include "resume.h"
+#include "search_key.h"
+#include "slice.h"
 #include "sticky.h"
 #include "storable.h"
 #include "stored.h"
@@ -39,7 +40,8 @@ struct fetch {
     const struct route *route;
     struct http_head req; /* a pass borrows the leader's; else a copy in the arena */
     struct weir_hash128 hash;
-    struct weir_span query; /* as keyed, before any rule of No-Vary-Search; ptr NULL: none */
+    struct weir_span query;      /* as keyed, before any rule of No-Vary-Search; ptr NULL: none */
+    struct exchange_slice slice; /* what is asked for, if not the whole */
     struct stored_response *validating; /* reference */
     struct tags tags;                   /* of the response, once it is known to be storable */
     struct origin_upstream *upstream;
@@ -148,6 +150,7 @@ static struct fetch *new_fetch(struct weir_exchange *x, struct fill *fill, bool 
     f->pass = pass;
     f->route = x->route;
     f->hash = x->key.hash;
+    f->slice = x->slice;
     f->request_time_s = x->loop->clock.wall_s;
     f->next = x->w->fetches;
     f->at = &x->w->fetches;
@@ -528,6 +531,7 @@ static void judge_for(struct fetch *f, const struct http_head *request,
         .route = &f->route->settings->cache,
         .request_time_s = f->request_time_s,
         .response_time_s = now_s(f),
+        .part = f->slice.size > 0,
     };
 
     response_policy_of(policy, &q, &f->arena);
@@ -775,6 +779,16 @@ static bool leaves_marker(const struct fetch *f, const struct http_head *head)
     return !f->fill->alone && !(f->validating != NULL && head->status >= 500);
 }
 
+/* A slice was asked for and this is something else: the whole, an error, another part. */
+static bool not_the_slice(const struct fetch *f, const struct fill_head *h)
+{
+    struct slice_facts facts;
+
+    return f->slice.size > 0 &&
+           (!slice_read(h->fields, h->field_count, h->status, &f->slice, &facts) ||
+            h->length != (int64_t)http_range_length(&facts.range));
+}
+
 /* Decides whether the response is for all or for the leader alone. */
 static void judge_sharing(struct fetch *f, const struct http_head *head, struct fill_head *h,
                           enum storable_verdict v)
@@ -784,9 +798,10 @@ static void judge_sharing(struct fetch *f, const struct http_head *head, struct 
     bool purged = is_purged(f); /* under the key it has, or below, by its tags */
     struct search_key search = {.moved = false};
     bool settled = read_search(f, head, &search) && settle_key(f, &search);
+    bool odd = not_the_slice(f, h);
 
     h->detail = too_large ? "too-large" : v == STORABLE_YES ? NULL : storable_text(v);
-    h->storable = v == STORABLE_YES && !too_large && settled &&
+    h->storable = v == STORABLE_YES && !too_large && !odd && settled &&
                   note_tags(f, head, WEIR_SPAN_NONE) && settle_variant(f, head);
     if (h->storable && (purged || is_purged(f))) { /* some who joined came after that */
         h->storable = false;
@@ -798,7 +813,7 @@ static void judge_sharing(struct fetch *f, const struct http_head *head, struct 
     search_key_release(&search);
     if (h->storable)
         return;
-    if (settled && (storable_marks_key(v) || too_large) && leaves_marker(f, head))
+    if (settled && !odd && (storable_marks_key(v) || too_large) && leaves_marker(f, head))
         put_marker(f, too_large ? NULL : head, h->detail);
     inflight_remove(f->w->inflight, f->fill);
     fill_disband(f->fill, f->leader != NULL ? f->leader->reader : NULL);

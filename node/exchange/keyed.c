@@ -225,6 +225,7 @@ bool keyed_build(struct weir_exchange *x)
         .path = x->target.path,
         .route = keyed_by_route(route) ? weir_span_str(route->name) : WEIR_SPAN_NONE,
     };
+    char slice[CACHE_KEY_SLICE_BYTES];
 
     if (x->req.method_id == HTTP_M_QUERY) {
         parts.class = CACHE_KEY_QUERY;
@@ -239,6 +240,8 @@ bool keyed_build(struct weir_exchange *x)
     parts.authority = x->keyed.authority;
     parts.query = x->keyed.query;
     parts.has_query = x->keyed.query.ptr != NULL;
+    if (x->slice.size > 0)
+        parts.slice = cache_key_slice(slice, x->slice.number, x->slice.size);
     if (route->cache.key.no_vary_search && !search_key_apply(x, &parts))
         return weir_fail(&x->err, WEIR_E_MEMORY, "lookup: key", 0);
     return cache_key_build(&x->key, &parts, x->w->secret, x->key_buf, sizeof x->key_buf,

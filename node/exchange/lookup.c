@@ -14,6 +14,7 @@
 #include "keyed.h"
 #include "purging.h"
 #include "reuse.h"
+#include "sliced.h"
 #include "search_key.h"
 #include "storable.h"
 #include "stored.h"
@@ -389,20 +390,23 @@ static const char *bypass(const struct weir_exchange *x, enum cache_fwd *fwd)
     return v == STORABLE_YES ? NULL : storable_text(v);
 }
 
-/*
- * With nothing stored, what goes through as it is: a HEAD, for which the whole is too much to
- * fetch; a part, if the route says so; and conditions that are for the origin alone to judge (RFC
- * 9111 4.3.2), which a fetch for all would leave out.
- */
-static bool asks_for_itself(const struct weir_exchange *x)
+/* Conditions that are for the origin alone to judge (RFC 9111 4.3.2), and which a fetch for all
+ * would leave out. */
+static bool asks_the_origin(const struct http_head *req)
 {
-    const struct http_head *req = &x->req;
+    return http_head_has(req, HTTP_F_IF_MATCH) || http_head_has(req, HTTP_F_IF_UNMODIFIED_SINCE);
+}
 
-    if (req->method_id == HTTP_M_HEAD || http_head_has(req, HTTP_F_IF_MATCH) ||
-        http_head_has(req, HTTP_F_IF_UNMODIFIED_SINCE))
+/* A HEAD, for which the whole is too much to fetch; a part, if the route says so; several parts of
+ * what is kept in slices. */
+static bool asks_for_little(const struct weir_exchange *x)
+{
+    const struct route_cache_settings *cache = &x->route->settings->cache;
+
+    if (x->req.method_id == HTTP_M_HEAD)
         return true;
-    return http_head_has(req, HTTP_F_RANGE) &&
-           x->route->settings->cache.range_miss == RANGE_MISS_PASS;
+    return http_head_has(&x->req, HTTP_F_RANGE) &&
+           (cache->range_miss == RANGE_MISS_PASS || (cache->slice_bytes > 0 && !x->unsliced));
 }
 
 enum exchange_verdict lookup_run(struct weir_exchange *x)
@@ -435,18 +439,26 @@ enum exchange_verdict lookup_run(struct weir_exchange *x)
     }
     if (r != NULL)
         return use_stored(x, r, &facts, request_cc);
+    x->fwd = variants > 0 ? FWD_VARY_MISS : FWD_URI_MISS;
+    if (sliced_wanted(x) && !asks_the_origin(&x->req))
+        return sliced_begin(x);
     if (reuse_only_if_cached(request_cc)) {
         weir_fail(&x->err, WEIR_E_ONLY_IF_CACHED, "lookup", 0);
         return EXCHANGE_FAIL;
     }
-    x->fwd = variants > 0 ? FWD_VARY_MISS : FWD_URI_MISS;
-    if (asks_for_itself(x))
+    if (asks_the_origin(&x->req) || asks_for_little(x))
         return start_pass(x, x->fwd, NULL);
     weir_metric_add(x->w->metrics, WEIR_M_cache_misses, 1);
     return join_or_lead(x);
 }
 
+enum exchange_verdict lookup_pass(struct weir_exchange *x)
+{
+    return start_pass(x, x->fwd, "unsliced");
+}
+
 void lookup_cancel(struct weir_exchange *x)
 {
+    sliced_close(x->sliced);
     net_timer_stop(x->loop, &x->collapse_timer);
 }

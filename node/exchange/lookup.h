@@ -8,6 +8,8 @@
 #include "exchange.h"
 
 enum exchange_verdict lookup_run(struct weir_exchange *x);
+/* x asks for itself after all; x->fwd has been set. */
+enum exchange_verdict lookup_pass(struct weir_exchange *x);
 void lookup_cancel(struct weir_exchange *x);
 
 #endif

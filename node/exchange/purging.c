@@ -207,3 +207,9 @@ void purging_by(struct weir_exchange *x, const struct http_head *response)
     invalidate_named(x, response, HTTP_F_LOCATION);
     invalidate_named(x, response, HTTP_F_CONTENT_LOCATION);
 }
+
+void purging_drop(struct weir_exchange *x)
+{
+    if (x->w->purges != NULL)
+        invalidate(x, x->target.path, x->target.query);
+}

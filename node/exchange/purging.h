@@ -36,4 +36,7 @@ bool purging_is_purged(struct exchange_worker *w, struct stored_response *r);
  * alone; the target itself needs none. */
 void purging_by(struct weir_exchange *x, const struct http_head *response);
 
+/* What is stored of x's URL turns out not to belong together: all of it is purged for good. */
+void purging_drop(struct weir_exchange *x);
+
 #endif

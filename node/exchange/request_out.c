@@ -6,6 +6,7 @@
 #include "http_chunked.h"
 #include "http_text.h"
 #include "rewrite.h"
+#include "slice.h"
 #include "trace.h"
 #include "vary.h"
 
@@ -194,6 +195,15 @@ static void put_framing(struct http_text *t, const struct weir_exchange *x)
     }
 }
 
+static void put_slice(struct http_text *t, const struct exchange_slice *s)
+{
+    http_text_lit(t, "Range: bytes=");
+    http_text_u64(t, slice_first(s));
+    http_text_char(t, '-');
+    http_text_u64(t, slice_first(s) + s->size - 1);
+    http_text_lit(t, "\r\n");
+}
+
 static void put_own(struct http_text *t, const struct request_out *r, const struct forwarding *fwd,
                     const struct http_head *edited)
 {
@@ -220,6 +230,8 @@ static void put_own(struct http_text *t, const struct request_out *r, const stru
         http_text_field(t, http_field_name(HTTP_F_IF_NONE_MATCH), r->validating->etag);
     if (r->validating != NULL && r->validating->last_modified.ptr != NULL)
         http_text_field(t, http_field_name(HTTP_F_IF_MODIFIED_SINCE), r->validating->last_modified);
+    if (x->slice.size > 0)
+        put_slice(t, &x->slice);
     if (r->upgrade)
         http_text_lit(t, "Connection: upgrade\r\nUpgrade: websocket\r\n");
     put_framing(t, x);

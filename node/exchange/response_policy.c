@@ -18,6 +18,7 @@ static enum storable_verdict judge(const struct response_policy *p,
         .control = &p->control,
         .facts = &p->facts.freshness,
         .route = q->route,
+        .part = q->part,
     };
 
     http_cache_control_parse(q->request, HTTP_F_CACHE_CONTROL, &request_cc);

@@ -32,6 +32,7 @@ struct response_question {
     const struct site *site;
     const struct route_cache_settings *route;
     int64_t request_time_s, response_time_s;
+    bool part; /* a part was asked for: a 206 may be stored as what it is */
 };
 
 void response_policy_of(struct response_policy *p, const struct response_question *q,

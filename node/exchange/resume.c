@@ -1,7 +1,6 @@
 #include "resume.h"
 
 #include "fill.h"
-#include "http_date.h"
 #include "http_range.h"
 #include "http_text.h"
 #include "http_validator.h"
@@ -22,25 +21,9 @@ static struct weir_span value_of(const struct fill_head *h, uint16_t id)
     return WEIR_SPAN_NONE;
 }
 
-/* At least a second older than the response (RFC 9110 8.8.2.2). */
-static bool date_is_strong(const struct fill_head *h)
-{
-    int64_t modified, date;
-
-    /* Two-digit years: both are read the same way, and only compared. */
-    return http_date_parse(h->last_modified, 0, &modified) &&
-           http_date_parse(value_of(h, HTTP_F_DATE), 0, &date) && modified < date;
-}
-
 struct weir_span resume_validator(const struct fill_head *h)
 {
-    struct http_etag tag;
-
-    if (h->etag.ptr != NULL)
-        return http_etag_parse(h->etag, &tag) && !tag.weak ? h->etag : WEIR_SPAN_NONE;
-    if (h->last_modified.ptr != NULL && date_is_strong(h))
-        return h->last_modified;
-    return WEIR_SPAN_NONE;
+    return http_strong_validator(h->fields, h->field_count);
 }
 
 static bool offers_no_ranges(const struct fill_head *h)

@@ -21,8 +21,8 @@ static struct weir_span build(struct made *m, const char *text,
         !http_response_framing(&head, HTTP_M_GET, &framing, &err))
         fail_msg("%s", err.detail);
     if (cache != NULL) {
-        const struct response_question q = {&m->x.req, &head,     &m->site,
-                                            cache,     784111777, 784111777};
+        const struct response_question q = {&m->x.req, &head,     &m->site, cache,
+                                            784111777, 784111777, false};
 
         response_policy_of(&policy, &q, &m->x.arena);
         assert_true(response_in_own(&m->x.own, &head, &policy, &m->x.arena));

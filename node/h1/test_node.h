@@ -47,11 +47,12 @@
 /* What the origin does with one request. */
 struct script {
     const char *reply;
-    size_t len;        /* 0: strlen(reply) */
-    bool close;        /* after the reply; FIN */
-    bool reset;        /* after the reply; RST */
-    bool before_body;  /* does not wait for the request's content */
-    size_t one_by_one; /* the reply goes out in pieces of this size, one a turn of the loop */
+    size_t len;           /* 0: strlen(reply) */
+    bool close;           /* after the reply; FIN */
+    bool reset;           /* after the reply; RST */
+    bool before_body;     /* does not wait for the request's content */
+    size_t one_by_one;    /* the reply goes out in pieces of this size, one a turn of the loop */
+    const char *only_for; /* whenever a request holds this text; the others answer in their order */
 };
 
 struct test_node;
@@ -187,6 +188,20 @@ static inline void node_origin_watch(struct origin_side *o)
     event_add(&o->event, NULL);
 }
 
+/* What answers the request that has begun to arrive; NULL: nothing does. */
+static inline const struct script *node_origin_script(const struct origin_side *o)
+{
+    const struct test_node *t = o->node;
+
+    for (unsigned i = 0; i < t->script_count; i++)
+        if (t->scripts[i].only_for != NULL && memmem(o->in, o->in_len, t->scripts[i].only_for,
+                                                     strlen(t->scripts[i].only_for)) != NULL)
+            return &t->scripts[i];
+    if (t->next_script == t->script_count || t->scripts[t->next_script].only_for != NULL)
+        return NULL;
+    return &t->scripts[t->next_script];
+}
+
 static inline void node_origin_event(evutil_socket_t fd, short what, void *arg)
 {
     struct origin_side *o = arg;
@@ -209,12 +224,12 @@ static inline void node_origin_event(evutil_socket_t fd, short what, void *arg)
             o->in_len += (size_t)n;
         }
     }
-    if (o->script == NULL && t->next_script < t->script_count) {
-        const struct script *s = &t->scripts[t->next_script];
+    if (o->script == NULL) {
+        const struct script *s = node_origin_script(o);
 
-        len = node_request_len(o, !s->before_body);
+        len = s != NULL ? node_request_len(o, !s->before_body) : 0;
         if (len > 0) {
-            t->next_script++;
+            t->next_script += s->only_for == NULL;
             t->requests++;
             o->script = s;
             o->sent = 0;

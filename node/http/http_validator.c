@@ -45,6 +45,37 @@ bool http_etag_strong_eq(const struct http_etag *a, const struct http_etag *b)
     return !a->weak && !b->weak && http_etag_weak_eq(a, b);
 }
 
+/* The first line of a field, and how many there are. */
+static unsigned lines_of(const struct http_field *fields, uint32_t count, uint16_t id,
+                         struct weir_span *first)
+{
+    unsigned lines = 0;
+
+    *first = WEIR_SPAN_NONE;
+    for (uint32_t i = 0; i < count; i++)
+        if (fields[i].id == id && lines++ == 0)
+            *first = fields[i].value;
+    return lines;
+}
+
+struct weir_span http_strong_validator(const struct http_field *fields, uint32_t count)
+{
+    struct weir_span etag, last_modified, date;
+    int64_t modified, at;
+    struct http_etag tag;
+    unsigned etags = lines_of(fields, count, HTTP_F_ETAG, &etag);
+
+    if (etags > 0)
+        return etags == 1 && http_etag_parse(etag, &tag) && !tag.weak ? etag : WEIR_SPAN_NONE;
+    /* Two-digit years: both are read the same way, and only compared. */
+    if (lines_of(fields, count, HTTP_F_LAST_MODIFIED, &last_modified) == 1 &&
+        lines_of(fields, count, HTTP_F_DATE, &date) == 1 &&
+        http_date_parse(last_modified, 0, &modified) && http_date_parse(date, 0, &at) &&
+        modified < at)
+        return last_modified;
+    return WEIR_SPAN_NONE;
+}
+
 /* ---- lists of entity tags: not http_list.h, for a backslash in a tag quotes nothing ---- */
 
 static void skip_separators(struct weir_span *s)

@@ -18,6 +18,12 @@ struct http_etag {
 bool http_etag_parse(struct weir_span text, struct http_etag *out);
 /* Of the head's single valid ETag line; false for none, several or an invalid one. */
 bool http_etag_of(const struct http_head *h, struct http_etag *out);
+/*
+ * What of a response says that two of them are the same to the byte: the ETag if it is strong;
+ * where there is none, Last-Modified, if it is at least a second older than Date (RFC
+ * 9110 8.8.2.2). ptr NULL: neither. Inside the fields.
+ */
+struct weir_span http_strong_validator(const struct http_field *fields, uint32_t count);
 bool http_etag_strong_eq(const struct http_etag *a, const struct http_etag *b);
 bool http_etag_weak_eq(const struct http_etag *a, const struct http_etag *b);
 

@@ -110,7 +110,7 @@ static const struct config_key client_keys[] = {
           "10000"),
     COUNT("connections", struct client_settings, connections, 1, 10000000, "16384"),
     COUNT("connections_per_client", struct client_settings, connections_per_client, 0, 10000000,
-          "256"),
+          "1024"),
 };
 DEFINE_SECTION(client, struct client_settings);
 

@@ -28,7 +28,7 @@ struct client_settings {
         min_rate_bytes; /* bytes a second, both directions, after 10 s of grace: 500; 0 = none */
     uint64_t requests_per_connection; /* 10000 */
     uint64_t connections;             /* in all: 16384 */
-    uint64_t connections_per_client;  /* per address: 256; 0 = none */
+    uint64_t connections_per_client;  /* per address: 1024; 0 = none */
 };
 
 /* Limits of one request head (design/security 1, 4). */

@@ -1,6 +1,6 @@
 """RFC 9111 3.3 and 3.4, RFC 9110 14 and 13.1.5: ranges, from what is stored, and what parts do to the store."""
 from lib.case import table
-from lib.rows import ASKED, HIT, MISS, VALIDATED, RowsCase, ask, get, rows
+from lib.rows import ANY, ASKED, HIT, MISS, VALIDATED, RowsCase, ask, get, rows
 
 FRESH = "Cache-Control: max-age=60"
 TAG = '\nETag: "a"'
@@ -8,6 +8,8 @@ WEAK = '\nETag: W/"a"'
 THEN = "Sun, 06 Nov 1994 08:49:37 GMT"
 DATED = "\nLast-Modified: " + THEN
 BODY = b"0123456789"
+PART = (b"HTTP/1.1 206 Partial Content\r\nCache-Control: max-age=60\r\nETag: \"a\"\r\n"
+        b"Content-Range: bytes 0-3/10\r\nContent-Length: 4\r\n\r\n0123")
 
 
 def stored(value, status, body, range_of=None, response=FRESH, request="", **kw):
@@ -142,6 +144,11 @@ class Misses(RowsCase):
                                                      get(FRESH, None, content=BODY, status=200, body=BODY)],
         "a 206 nobody asked for is not the whole afterwards (3_3)": [
             get(FRESH + "\nContent-Range: bytes 0-3/10", None, answer=206, content=b"0123", status=0), get(FRESH, ASKED, content=BODY, status=200, body=BODY)],
+        "an origin that sends the part whatever it is asked (15_3_7)": [
+            get(FRESH, ANY, request="Range: bytes=0-3", raw=PART, status=206, body=b"0123", fields={"content-range": "bytes 0-3/10"}),
+            get(FRESH, ANY, request="Range: bytes=0-3", raw=PART, status=206, body=b"0123", fields={"content-range": "bytes 0-3/10"})],
+        "the whole after such a part (3_3)": [
+            get(FRESH, ANY, request="Range: bytes=0-3", raw=PART, status=206, body=b"0123"), get(FRESH, ASKED, content=BODY, body=BODY)],
         "a 416 is not stored": [get(FRESH + "\nContent-Range: bytes */10", None, answer=416, request="Range: bytes=20-", status=0, content=b""),
                                 get(FRESH, ASKED, content=BODY, status=200, body=BODY)],
         "a stale one under the same tag is validated": [get("Cache-Control: max-age=0" + TAG, MISS, content=BODY),

@@ -50,6 +50,11 @@ class Confirmed(RowsCase):
         "it is fresh again without an ETag in the 304": [stale(), confirmed(FRESH), get(None, HIT, body=b"answer 1")],
         "it is fresh again by Expires in the 304": [get("Expires: {-60}\nDate: {-120}" + TAG, MISS), confirmed("Expires: {+60}" + TAG), get(None, HIT)],
         "it is stale again when the 304 says so": [stale(), confirmed(STALE + TAG), confirmed(FRESH + TAG), get(None, HIT, body=b"answer 1")],
+        "a 304 without any field makes max-age count anew": [
+            get("Cache-Control: max-age=60\nAge: 70" + TAG, MISS), confirmed("", body=b"answer 1"), get(None, HIT, body=b"answer 1")],
+        "a 304 without any field leaves stale what is always stale": [stale(), confirmed("", body=b"answer 1"), confirmed("", body=b"answer 1")],
+        "a 304 that leaves Expires as it was leaves it stale": [
+            get("Expires: {-60}\nDate: {-120}" + TAG, MISS), confirmed("Date: {0}", body=b"answer 1"), confirmed("Date: {0}", body=b"answer 1")],
         "its Age begins anew (4_2_3)": [get(FRESH + "\nAge: 90" + TAG, MISS), confirmed(FRESH + TAG, fields={"age": lambda v: v is None or int(v) < 20}),
                                         get(None, HIT, fields={"age": lambda v: int(v) < 20})],
         "the Age of the 304 counts": [stale(), confirmed(FRESH + TAG + "\nAge: 90"), get(None, VALIDATED, validation=(304, FRESH + TAG))],

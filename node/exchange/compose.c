@@ -251,6 +251,16 @@ static bool repeats(const struct weir_exchange *x, const struct http_target *t)
     return false;
 }
 
+/* The host it is asked at; its bytes go into the midst of others, so they must not be coded. */
+static bool set_fields(struct sub_exchange *s, struct weir_span authority)
+{
+    struct http_head *req = &s->x.req;
+    struct weir_arena *a = &s->x.arena;
+
+    return (authority.len == 0 || http_head_set_id(req, a, HTTP_F_HOST, authority)) &&
+           http_head_set_id(req, a, HTTP_F_ACCEPT_ENCODING, WEIR_SPAN_LIT("identity"));
+}
+
 /* src, as a request-target is read, and judged. */
 static bool set_target(struct compose *c, struct sub_exchange *s, struct weir_span src,
                        struct weir_err *err)
@@ -263,11 +273,7 @@ static bool set_target(struct compose *c, struct sub_exchange *s, struct weir_sp
     if (!esi_resolve(src, page->path, &s->x.arena, &url, err))
         return false;
     req->target = url.origin_form;
-    if (url.authority.ptr != NULL &&
-        !http_head_set_id(req, &s->x.arena, HTTP_F_HOST, url.authority))
-        return weir_fail(err, WEIR_E_MEMORY, "esi: include", 0);
-    if (url.authority.ptr == NULL && page->authority.len > 0 &&
-        !http_head_set_id(req, &s->x.arena, HTTP_F_HOST, page->authority))
+    if (!set_fields(s, url.authority.ptr != NULL ? url.authority : page->authority))
         return weir_fail(err, WEIR_E_MEMORY, "esi: include", 0);
     if (!http_target_parse(req, page->https, &s->x.arena, t, err))
         return false;
@@ -343,19 +349,54 @@ static void lost(struct compose *c, struct include *inc, const struct weir_err *
     }
 }
 
-static bool served(const struct exchange_response *r)
+static struct weir_span take_line(struct weir_span *lines)
 {
-    return r->status >= 200 && r->status <= 299 && r->status != 206;
+    const char *end = memchr(lines->ptr, '\n', lines->len);
+    size_t n = end != NULL ? (size_t)(end - lines->ptr) : lines->len;
+    struct weir_span line = weir_span(lines->ptr, n);
+
+    n += end != NULL;
+    *lines = weir_span(lines->ptr + n, lines->len - n);
+    if (line.len > 0 && line.ptr[line.len - 1] == '\r')
+        line.len--;
+    return line;
+}
+
+/* Looked for where it stands as it is sent: what lies in the store may be another coding. */
+static bool says_coded(struct weir_span lines)
+{
+    static const struct weir_span name = {"Content-Encoding:", 17};
+
+    while (lines.len > 0) {
+        struct weir_span line = take_line(&lines);
+        struct weir_span head = weir_span(line.ptr, line.len < name.len ? line.len : name.len);
+
+        if (weir_span_ieq(head, name) &&
+            !weir_span_ieq(weir_span_trim(weir_span(line.ptr + name.len, line.len - name.len)),
+                           WEIR_SPAN_LIT("identity")))
+            return true;
+    }
+    return false;
+}
+
+/* Why it cannot be a part of the page; NULL: it can. */
+static const char *unfit(const struct exchange_response *r)
+{
+    if (r->status < 200 || r->status > 299 || r->status == 206)
+        return "status";
+    return says_coded(r->head) || says_coded(r->extra) ? "coded content, status" : NULL;
 }
 
 static void judge(struct compose *c, struct include *inc)
 {
+    const char *why = unfit(&inc->sub->x.response);
     struct weir_err err = {0};
 
     inc->judged = true;
-    if (served(&inc->sub->x.response))
+    if (why == NULL)
         return;
-    weir_failf(&err, WEIR_E_FRAGMENT, "esi: fragment", 0, "status %d", inc->sub->x.response.status);
+    weir_failf(&err, WEIR_E_FRAGMENT, "esi: fragment", 0, "%s %d", why,
+               inc->sub->x.response.status);
     lost(c, inc, inc->sub->x.err.code != WEIR_OK ? &inc->sub->x.err : &err);
 }
 

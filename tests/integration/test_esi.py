@@ -210,6 +210,16 @@ class Heads(EsiCase):
                     self.assertEqual(gzip.decompress(answer.body).decode(), text + "<b>F</b>" * 500 + text)
         self.assertEqual(self.server.count(), 2)
 
+    def test_fragments_of_other_routes_come_uncoded_too(self):
+        node = self.esi({"match": {"paths": ["/plain"]}, "upstream": "app"})
+        self.serve(page="a" + include("/plain") + "b", plain="plain text " * 500)
+        client = self.client(node)
+        for coding in ("zstd", "gzip", "br"):
+            for _ in range(3):
+                client.ask(path="/plain", fields={"Accept-Encoding": coding})
+                self.assertEqual(client.ask(path="/page", fields={"Accept-Encoding": coding}).text,
+                                 "a" + "plain text " * 500 + "b")
+
     def test_other_routes_pass_no_capability_on(self):
         origin = self.origin()
         self.front(origin).get("/", {"Surrogate-Capability": 'abc="ESI/1.0"'})
@@ -405,6 +415,14 @@ class Failures(EsiCase):
             node = self.start([], route_cache, **top)
             self.serve(page="a" + include("/f") + include("/f") + "b", f="F")
             self.assertEqual(node.get("/page").text, "aFFb")
+
+    def test_a_fragment_that_comes_coded_all_the_same_is_none(self):
+        node = self.esi()
+        self.serve(page="a%sb" % include("/zip", ' onerror="continue"'))
+        for fields in (FRESH, PRIVATE):
+            self.server.on("/zip", page("not read", dict(fields, **{"content-encoding": "gzip"})))
+            self.assertEqual(node.get("/page", {"Accept-Encoding": "gzip"}).text, "ab")
+            node.ask("POST", "/zip", {}, b"x")
 
     def test_a_redirect_is_no_fragment(self):
         node = self.esi({"match": {"paths": ["= /moved"]}, "redirect": {"to": "/f", "status": 301}})

@@ -55,7 +55,7 @@ static struct probe *make_probe(struct admin_request *r)
 {
     const char *url = admin_query(r, "url");
     struct http_field fields[PROBE_FIELDS_MAX];
-    struct probe_place place = admin_place(r);
+    struct probe_place place = admin_probe_place(r);
     struct weir_err err = {0};
     struct probe *p;
     size_t count;

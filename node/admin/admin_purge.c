@@ -26,7 +26,7 @@ struct scope {
 
 static uint64_t purge_url(struct asking *a, struct weir_span url)
 {
-    struct probe_place place = admin_place(a->r);
+    struct probe_place place = admin_probe_place(a->r);
     struct probe *p = probe_new(&place, url, NULL, 0, &a->err);
     uint64_t number = p != NULL ? purge_ask_url(&a->asked, &p->x, &a->err) : 0;
 

@@ -13,7 +13,7 @@
 
 /* ---- asking ---- */
 
-struct probe_place admin_place(const struct admin_request *r)
+struct probe_place admin_probe_place(const struct admin_request *r)
 {
     const struct admin_source *s = r->source;
 

@@ -37,7 +37,7 @@ struct admin_request {
 /* ---- asking ---- */
 
 /* For probes: the newest site, and what belongs to the control thread. */
-struct probe_place admin_place(const struct admin_request *r);
+struct probe_place admin_probe_place(const struct admin_request *r);
 
 /* The first parameter of that name, or NULL. */
 const char *admin_query(const struct admin_request *r, const char *name);

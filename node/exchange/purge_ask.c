@@ -20,11 +20,18 @@ static uint64_t add(const struct purge_asked *a, struct purge_target *t, struct 
 
 /* ---- URLs ---- */
 
+/* "/a" and "/a?" are two. */
+static bool same_query(struct weir_span a, struct weir_span b)
+{
+    if (a.ptr == NULL || b.ptr == NULL)
+        return a.ptr == b.ptr;
+    return weir_span_eq(a, b);
+}
+
 static bool same_as_written(const struct weir_exchange *x)
 {
     return weir_span_eq(x->keyed.authority, x->target.authority) &&
-           (x->keyed.query.ptr != NULL) == (x->target.query.ptr != NULL) &&
-           weir_span_eq(x->keyed.query, x->target.query);
+           same_query(x->keyed.query, x->target.query);
 }
 
 uint64_t purge_ask_url(const struct purge_asked *a, struct weir_exchange *x, struct weir_err *err)

@@ -151,8 +151,9 @@ struct stored_response {
     struct weir_span last_modified;  /* value of Last-Modified, inside head; ptr NULL if none */
     bool ranges_unsaid;              /* head has no Accept-Ranges */
     struct stored_facts facts;
-    int64_t marker_until_ms; /* monotonic; the marker says nothing from then on */
-    const char *why;         /* of a marker: static, why the response was not stored; NULL */
+    atomic_llong refresh_from_ms; /* monotonic; not refreshed behind a client's back before that */
+    int64_t marker_until_ms;      /* monotonic; the marker says nothing from then on */
+    const char *why;              /* of a marker: static, why the response was not stored; NULL */
 
     struct purge_table *purges;  /* private: where it is watched, from making to destruction */
     struct stored_body *body;    /* private */

@@ -25,8 +25,9 @@
 #include "validate.h"
 #include "vary.h"
 
-#define TRAILERS_MAX 32
-#define KEPT_MAX     64 /* fetches kept for reuse, per worker */
+#define TRAILERS_MAX     32
+#define REFRESH_PAUSE_MS 1000 /* between refreshes of one stored response */
+#define KEPT_MAX         64   /* fetches kept for reuse, per worker */
 
 struct fetch {
     struct exchange_worker *w;
@@ -342,10 +343,22 @@ bool fetch_lead(struct weir_exchange *x, struct fill *fill, void (*wake)(void *a
     return true;
 }
 
+/* An origin that fails, or has nothing to store any more, is not asked again by every hit. */
+static bool refresh_due(struct stored_response *r, int64_t now_ms)
+{
+    if (now_ms < atomic_load_explicit(&r->refresh_from_ms, memory_order_relaxed))
+        return false;
+    atomic_store_explicit(&r->refresh_from_ms, now_ms + REFRESH_PAUSE_MS, memory_order_relaxed);
+    return true;
+}
+
 void fetch_refresh(struct weir_exchange *x, struct stored_response *stale)
 {
-    struct fill *fill = fetch_new_fill(x), *other;
+    struct fill *fill, *other;
 
+    if (!refresh_due(stale, net_now_ms(x->loop)))
+        return;
+    fill = fetch_new_fill(x);
     if (fill == NULL)
         return;
     other = inflight_join(x->w->inflight, fill, &x->req);
@@ -586,13 +599,27 @@ static struct weir_span freshened_variant(struct fetch *f, const struct http_hea
     return variant.ptr != NULL ? variant : old->variant;
 }
 
+/* What a 304 has made of what we hold. */
+enum freshened {
+    FRESHENED_FOR_ALL, /* it is stored under its new head */
+    FRESHENED_FOR_ONE, /* it stays as it was: the client's no-store or Authorization forbids more */
+    FRESHENED_OUTDATED, /* it has become private or the like: for who asked, not for others */
+};
+
+static enum freshened outcome(const struct response_policy *policy, bool keeps_key)
+{
+    if (!keeps_key || storable_marks_key(policy->verdict))
+        return FRESHENED_OUTDATED;
+    return policy->verdict == STORABLE_YES ? FRESHENED_FOR_ALL : FRESHENED_FOR_ONE;
+}
+
 /*
  * The stored response, seen as `view`, under its new head (RFC 9111 4.3.4); NULL without memory.
- * *storable: the new head still permits storing.
+ * *is: what becomes of the old one.
  */
 static struct stored_response *freshen(struct fetch *f, const struct http_head *not_modified,
                                        struct stored_response *old, const struct http_head *view,
-                                       bool *storable)
+                                       enum freshened *is)
 {
     struct response_policy policy;
     struct http_head merged;
@@ -608,7 +635,7 @@ static struct stored_response *freshen(struct fetch *f, const struct http_head *
     if (!give_own(f, &merged, &policy, &err) ||
         !response_in_build(&h, &merged, NULL, f->site->site, &policy, now_s(f), &err))
         return NULL;
-    *storable = policy.verdict == STORABLE_YES && keeps_key(f, &merged);
+    *is = outcome(&policy, keeps_key(f, &merged));
     key_draft(f, &d);
     d.variant = freshened_variant(f, not_modified, &merged, old);
     d.status = old->status;
@@ -651,7 +678,8 @@ static void on_not_modified(struct fetch *f, const struct http_head *head)
 {
     struct stored_response *old = f->validating, *r = NULL;
     struct http_head view;
-    bool storable = false, stored = false;
+    enum freshened is = FRESHENED_FOR_ONE;
+    bool stored = false;
     struct weir_err err = {0};
 
     if (response_in_view(&view, old->fields, old->field_count + old->hidden_count, old->status,
@@ -660,20 +688,21 @@ static void on_not_modified(struct fetch *f, const struct http_head *head)
             ask_without_condition(f);
             return;
         }
-        r = freshen(f, head, old, &view, &storable);
+        r = freshen(f, head, old, &view, &is);
     }
     if (r == NULL) {
         weir_fail(&err, WEIR_E_MEMORY, "fetch: freshen", 0);
         give_up(f, &err);
         return;
     }
-    if (storable) {
+    if (is == FRESHENED_FOR_ALL) {
         stored = keep(f, r);
         if (stored && !weir_span_eq(r->variant, old->variant))
             tier_drop(f->w->tier, old); /* it would go on answering whom the new Vary excludes */
-    } else { /* it has become private or the like: for the one who asked, not for others any more */
+    } else {
         inflight_remove(f->w->inflight, f->fill);
-        tier_drop(f->w->tier, old);
+        if (is == FRESHENED_OUTDATED)
+            tier_drop(f->w->tier, old);
         fill_disband(f->fill, f->leader != NULL ? f->leader->reader : NULL);
     }
     weir_metric_add(f->w->metrics, WEIR_M_cache_validated, 1);

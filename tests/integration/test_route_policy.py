@@ -136,6 +136,44 @@ class RefreshAhead(RowsCase):
     }
 
 
+@rows
+class Outdating(RowsCase):
+    """What a validation does to what is stored, whoever asked for it."""
+    STALE = 'Cache-Control: max-age=60\nAge: 70\nETag: "a"'
+    AGAIN = 'Cache-Control: max-age=60\nETag: "a"'
+    rows = {
+        "a client's no-store stores nothing new, and takes nothing away (9111 5_2_1_5)":
+            [get(STALE, MISS), get(None, VALIDATED, validation=(304, AGAIN), request="Cache-Control: no-store"),
+             get(None, VALIDATED, validation=(304, AGAIN)), get(None, HIT)],
+        "nor does Authorization (9111 3_5)":
+            [get(STALE, MISS), get(None, VALIDATED, validation=(304, AGAIN), request="Authorization: Basic eDp5"),
+             get(None, VALIDATED, validation=(304, AGAIN)), get(None, HIT)],
+        "a 304 that says private takes it away (9111 3_2)":
+            [get(STALE, MISS), get(None, VALIDATED, validation=(304, 'Cache-Control: private\nETag: "a"')),
+             get(AGAIN, MISS)],
+    }
+
+
+class Mistaken(NodeCase):
+    def test_a_304_about_another_representation_leads_to_a_request_without_condition(self):
+        """RFC 9111 4.3.4: it updates nothing that is stored; what is current is asked for."""
+        def answer(x):
+            if "if-none-match" in x.request.fields:
+                return x.reply(304, {"ETag": '"b"', "Cache-Control": "max-age=60"})
+            x.reply(200, {"ETag": '"%d"' % origin.count(), "Cache-Control": "max-age=%d" % (60 * (origin.count() > 1))},
+                    b"%d" % origin.count())
+        origin = self.origin(answer)
+        node = self.front(origin)
+        with self.client(node) as client:
+            self.assertEqual(client.ask().body, b"1")
+            second = client.ask()
+            self.assertEqual((second.status, second.body, origin.count()), (200, b"3", 3))
+            self.assertNotIn("if-none-match", origin.last().fields)
+            third = client.ask()
+            self.assertTrue(third.hit)
+            self.assertEqual(third.body, b"3")
+
+
 class Alone(NodeCase):
     """Fields of one client, and followers of its fetch."""
     def test_followers_do_not_get_what_is_for_the_leader(self):

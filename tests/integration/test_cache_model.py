@@ -38,12 +38,15 @@ for _coding, _tool in (("zstd", "zstd"), ("br", "brotli")):
 class Kind:
     """What all paths below one prefix have in common."""
 
-    def __init__(self, control, stale=0, etag=True, size=20000, own=False, vary=False, lifetime=0, route=None):
+    def __init__(self, control, stale=0, etag=True, size=20000, own=False, vary=False, lifetime=0, route=None, by=None,
+                 more=()):
         self.control, self.stale, self.etag, self.size = control, stale, etag, size
         self.own = own            # the answer is the asker's alone
         self.vary = vary          # the answer varies by X-Kind
         self.lifetime = lifetime  # seconds
         self.route = route or {}  # its cache settings
+        self.by = by              # what else the answer depends on: "query" (?v=), or "content" (of a QUERY)
+        self.more = list(more)    # response fields
 
 
 KINDS = {
@@ -58,6 +61,10 @@ KINDS = {
     "private": Kind("private, max-age=60", own=True, size=3000),
     "login": Kind("max-age=60", own=True, lifetime=60, size=3000),
     "slices": Kind("max-age=2", lifetime=2, size=90000, route={"slice": "16KiB"}),
+    "ahead": Kind("max-age=3", lifetime=3, size=4000, route={"refresh_ahead": "50%"}),
+    "group": Kind("max-age=3", lifetime=3, size=2000, more=[("Cache-Groups", '"g"')]),
+    "search": Kind("max-age=2", lifetime=2, size=2000, by="query", more=[("No-Vary-Search", 'params=("u")')]),
+    "asked": Kind("max-age=2", lifetime=2, size=2000, by="content"),
     "passed": Kind("max-age=2", lifetime=2, size=30000, route={"range_miss": "pass"}),
 }
 PATHS = ["/%s/%d" % (k, n) for k in KINDS for n in range(4)]
@@ -122,8 +129,12 @@ class Speaker:
         r = x.request
         path = r.path
         if r.method == "POST":
-            version = self.truth.change(path)
-            return x.reply(200, {"X-Version": str(version)}, b"changed")
+            changed = {path: self.truth.change(path)}
+            fields = []
+            if path.startswith("/bare"):  # these say what else they have changed
+                changed.update((p, self.truth.change(p)) for p in PATHS if p.startswith("/group"))
+                fields.append(("Cache-Group-Invalidation", '"g"'))
+            return x.reply(200, fields, " ".join("%s=%d" % c for c in changed.items()).encode())
         kind, chance = kind_of(path), self.rng.random()
         if chance < 0.06:
             return x.reply(self.rng.choice((500, 503)), {}, b"failing")
@@ -135,6 +146,7 @@ class Speaker:
                   ("Surrogate-Key", "all " + path.split("/")[1])]
         fields += [("ETag", tag)] if kind.etag else []
         fields += [("Vary", "X-Kind")] if kind.vary else []
+        fields += kind.more
         if chance < 0.12:
             time.sleep(self.rng.random() * 0.05)
         if kind.etag and r.fields.get("if-none-match") == tag:
@@ -145,6 +157,10 @@ class Speaker:
     def whose(r, kind):
         if kind.vary:
             return r.fields.get("x-kind", "none")
+        if kind.by == "query":
+            return re.search(r"v=(\w)", r.target).group(1)
+        if kind.by == "content":
+            return r.body.decode() or "nothing"
         return r.fields.get("authorization", "anyone")[-8:] if kind.own else "all"
 
     def content(self, x, fields, body, chance):
@@ -227,10 +243,10 @@ class Visitor(threading.Thread):
             self.client = Client(self.node.address)
         return self.client
 
-    def exchange(self, method, path, fields=()):
+    def exchange(self, method, path, fields=(), body=b""):
         """A response, or None where the message visibly broke off."""
         try:
-            answer = self.connection().ask(method, path, fields)
+            answer = self.connection().ask(method, path, fields, body)
         except (Truncated, ConnectionError):
             self.client.close()
             self.client = None
@@ -248,7 +264,9 @@ class Visitor(threading.Thread):
     def post(self, path):
         answer = self.exchange("POST", path)
         if answer and answer.status == 200:
-            self.truth.acknowledge(path, int(answer.fields["x-version"]))
+            for change in answer.text.split():
+                where, _, version = change.partition("=")
+                self.truth.acknowledge(where, int(version))
             self.note("post")
 
     def purge(self, path):
@@ -272,7 +290,7 @@ class Visitor(threading.Thread):
 
     def leave(self, path):
         client = Client(self.node.address)
-        client.send(request(path=path, fields=self.identity(path)))
+        client.send(request(path=path + self.search(path), fields=self.identity(path)))
         if self.rng.random() < 0.5:
             client.sock.recv(100)
         client.reset() if self.rng.random() < 0.5 else client.close()
@@ -286,10 +304,20 @@ class Visitor(threading.Thread):
             fields["Authorization"] = "Basic " + self.me
         return fields
 
+    def search(self, path):
+        """A query that matters and one that does not, in any order."""
+        if kind_of(path).by != "query":
+            return ""
+        parameters = ["v=" + self.rng.choice("abc"), "u=%d" % self.rng.randrange(9)]
+        self.rng.shuffle(parameters)
+        return "?" + "&".join(parameters)
+
     def ask(self, path):
         fields, chance = self.identity(path), self.rng.random()
-        method = "GET"
-        if chance < 0.15:
+        method, search, body = "GET", self.search(path), b""
+        if kind_of(path).by == "content" and chance < 0.8:
+            method, body, fields["Content-Type"] = "QUERY", self.rng.choice((b"one", b"two", b"three")), "text/plain"
+        elif chance < 0.15:
             fields["Range"] = "bytes=" + self.range()
             if path in self.tags and self.rng.random() < 0.3:
                 fields["If-Range"] = self.tags[path]
@@ -300,14 +328,15 @@ class Visitor(threading.Thread):
         elif chance < 0.45:
             fields["Accept-Encoding"] = self.rng.choice(("gzip", "zstd", "br", "gzip, br, zstd"))
         floor, begun = self.truth.floor[path], time.monotonic()
-        answer = self.exchange(method, path, fields)
+        answer = self.exchange(method, path + search, fields, body)
         if answer is None:
             return
+        whose = self.whose(path, fields, search, body)
         try:
-            self.judge(method, path, fields, floor, begun, answer)
+            self.judge(method, path, fields, whose, floor, begun, answer)
         except (AssertionError, KeyError, ValueError, IndexError) as e:
-            raise Wrong("%s\n%s %s %s\nfloor %d, version %d, at %.3f\n%r" % (
-                e, method, path, fields, floor, self.truth.version[path], begun, answer)) from e
+            raise Wrong("%s\n%s %s%s %s %s\nfloor %d, version %d, at %.3f\n%r" % (
+                e, method, path, search, fields, body, floor, self.truth.version[path], begun, answer)) from e
 
     def range(self):
         first = self.rng.randrange(0, 20000)
@@ -316,7 +345,20 @@ class Visitor(threading.Thread):
 
     # ---- the judgement ----
 
-    def judge(self, method, path, fields, floor, begun, answer):
+    @staticmethod
+    def whose(path, fields, search, body):
+        """Whose the answer may be."""
+        kind = kind_of(path)
+        if kind.by == "query":
+            return {re.search(r"v=(\w)", search).group(1)}
+        if kind.by == "content":
+            return {body.decode() or "nothing"}
+        if not kind.own:
+            return {fields.get("X-Kind", "all")}
+        own = {fields.get("Authorization", "anyone")[-8:]}
+        return own | {"anyone"} if path.startswith("/login") else own  # what is for everyone is also for who is logged in
+
+    def judge(self, method, path, fields, whose, floor, begun, answer):
         self.note(str(answer.status))
         if answer.status in (500, 502, 503, 504, 416):
             return
@@ -328,8 +370,8 @@ class Visitor(threading.Thread):
         elif method == "HEAD":
             version = self.head(path, answer)
         else:
-            version = self.content(path, fields, answer)
-        if "etag" in answer.fields and "If-None-Match" not in fields:
+            version = self.content(path, fields, whose, answer)
+        if "etag" in answer.fields and "If-None-Match" not in fields and kind_of(path).by is None:
             self.tags[path] = answer.fields["etag"]
         if version is not None:
             self.timely(path, version, floor, begun)
@@ -343,11 +385,8 @@ class Visitor(threading.Thread):
             assert int(answer.fields["content-length"]) == size_of(path, version), "the length of another version"
         return version
 
-    def content(self, path, fields, answer):
+    def content(self, path, fields, whose, answer):
         coding = answer.fields.get("content-encoding")
-        whose = {fields.get("X-Kind") or (fields.get("Authorization", "anyone")[-8:] if kind_of(path).own else "all")}
-        if path.startswith("/login"):
-            whose.add("anyone")  # what is for everyone is also for who is logged in
         if answer.status == 200:
             body = DECODERS[coding](answer.body) if coding else answer.body
             version = self.blocks(path, body, 0, whose)
@@ -397,7 +436,7 @@ class Visitor(threading.Thread):
     def fetched(self, path, answer):
         if not answer.hit:
             return
-        self.note("hit")
+        self.note("hit " + path.split("/")[1])
         kind, age = kind_of(path), int(answer.fields["age"])
         assert not kind.own or path.startswith("/login"), "what is private was a hit"
         if kind.stale == 0:
@@ -423,7 +462,7 @@ def parts_of(answer):
 
 class Model(NodeCase):
     def configuration(self, origin):
-        routes = [{"match": {"paths": ["/%s/" % name]}, "upstream": "app", "cache": kind.route} for name, kind in KINDS.items()]
+        routes = [{"name": name, "match": {"paths": ["/%s/" % name]}, "upstream": "app", "cache": kind.route} for name, kind in KINDS.items()]
         return settings([upstream(origin, eject={"fails": 0})], routes + [{"upstream": "app"}],
                         cache={"memory": "8MiB", "hit_for_miss": "1s", "purge_clients": ["127.0.0.0/8"]}, node={"workers": 2})
 
@@ -453,5 +492,6 @@ class Model(NodeCase):
             for what, count in visitor.counts.items():
                 counts[what] = counts.get(what, 0) + count
         print("model: seed %d, %d reloads, %s" % (seed, reloads, dict(sorted(counts.items()))))
-        for what in ("200", "206", "304", "hit", "broken off", "post", "purge url", "purge tag", "purge all"):
+        hits = ["hit " + name for name in KINDS if name not in ("ask", "private", "must", "while")]
+        for what in ["200", "206", "304", "broken off", "post", "purge url", "purge tag", "purge all"] + hits:
             self.assertGreater(counts.get(what, 0), 0, "nothing of this kind happened: " + what)

@@ -5,6 +5,8 @@
 #include "ctl.h"
 #include "ctl_text.h"
 
+#define RANGES_SHOWN 8
+
 static void label(const char *name)
 {
     printf("    %-12s", name);
@@ -167,6 +169,38 @@ static void print_marker(const struct ctl_options *o, const json_t *s)
     print_variant(s);
 }
 
+/* "0-1048575, 4194304-5242879"; what is many is cut off. */
+static void print_ranges(const json_t *ranges)
+{
+    json_t *range;
+    size_t i;
+
+    label("bytes");
+    json_array_foreach(ranges, i, range)
+    {
+        if (i == RANGES_SHOWN) {
+            printf(", and %zu more", json_array_size(ranges) - i);
+            break;
+        }
+        printf("%s%" JSON_INTEGER_FORMAT "-%" JSON_INTEGER_FORMAT, i > 0 ? ", " : "",
+               json_integer_value(json_array_get(range, 0)),
+               json_integer_value(json_array_get(range, 1)));
+    }
+    putchar('\n');
+}
+
+static void print_slices(const json_t *s)
+{
+    char size[CTL_TEXT_MAX], bytes[CTL_TEXT_MAX], complete[CTL_TEXT_MAX];
+
+    printf("slices of %s: %" PRId64 " stored, %" PRId64 " fresh; %s of %s\n",
+           ctl_bytes(size, ctl_int(s, "size_bytes", NULL)), ctl_int(s, "stored", NULL),
+           ctl_int(s, "fresh", NULL), ctl_bytes(bytes, ctl_int(s, "body_bytes", NULL)),
+           ctl_bytes(complete, ctl_int(s, "complete_bytes", NULL)));
+    print_ranges(json_object_get(s, "ranges"));
+    text_row("etag", ctl_str(s, "etag"));
+}
+
 bool ctl_entry_print(const struct ctl_options *o, const json_t *answer)
 {
     const json_t *route = json_object_get(answer, "route");
@@ -191,6 +225,8 @@ bool ctl_entry_print(const struct ctl_options *o, const json_t *answer)
         printf("  ");
         if (strcmp(ctl_str(s, "kind"), "marker") == 0)
             print_marker(o, s);
+        else if (strcmp(ctl_str(s, "kind"), "slices") == 0)
+            print_slices(s);
         else
             print_response(o, s);
     }

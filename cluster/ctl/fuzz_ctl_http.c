@@ -1,4 +1,5 @@
-/* What weirctl makes of whatever answers on a socket: never reads beyond it, never half an answer. */
+/* What weirctl makes of whatever answers on a socket: never reads beyond it, never half an answer.
+ */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

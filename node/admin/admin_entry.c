@@ -5,6 +5,7 @@
 #include "weir/alloc.h"
 #include "admin.h"
 #include "admin_endpoints.h"
+#include "admin_slices.h"
 #include "http_head.h"
 #include "net_loop.h"
 #include "probe.h"
@@ -325,10 +326,12 @@ void admin_cache_entry(struct admin_request *r)
     put_route(r, out, p->x.route);
     stored = admin_put_array(r, out, "stored");
     put_all_seen(r, stored, p);
+    admin_append_slices(r, stored, p);
     /* Who asks for https:// may mean what a proxy in front of weir takes as that and hands on as
      * http, so both are looked at. */
     r->failed |= !probe_swap_scheme(p, &err);
     put_all_seen(r, stored, p);
+    admin_append_slices(r, stored, p);
     probe_free(p);
     admin_answer(r, 200, out);
 }

@@ -78,6 +78,14 @@ struct probe *probe_new(const struct probe_place *place, struct weir_span url,
 bool probe_swap_scheme(struct probe *p, struct weir_err *err)
 {
     p->x.target.https = !p->x.target.https;
+    p->x.slice.size = 0;
+    return find(p, err);
+}
+
+bool probe_slice(struct probe *p, uint64_t number, struct weir_err *err)
+{
+    p->x.slice.number = number;
+    p->x.slice.size = p->x.route != NULL ? p->x.route->settings->cache.slice_bytes : 0;
     return find(p, err);
 }
 

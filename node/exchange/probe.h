@@ -42,5 +42,7 @@ void probe_free(struct probe *p); /* NULL does nothing */
 
 /* The same request with the other scheme: http instead of https and the other way round. */
 bool probe_swap_scheme(struct probe *p, struct weir_err *err);
+/* The same request for one slice, of the size the route says; 0 there: for the whole again. */
+bool probe_slice(struct probe *p, uint64_t number, struct weir_err *err);
 
 #endif

@@ -7,6 +7,7 @@ import urllib.parse
 
 from lib.case import NodeCase
 from lib.client import Client
+from lib.ctl import weirctl
 from lib.node import Node, settings
 from lib.wait import wait_until
 
@@ -335,6 +336,29 @@ class Entry(NodeCase):
         self.assertEqual(len(answer["stored"]), 1)
         self.assertEqual(answer["route"]["key"]["cookies"], ["lang"])
         self.assertEqual(entry(node, self.url("/?a=2&b=1"))[1]["stored"], [])
+
+    def test_what_is_stored_in_slices_is_told_as_ranges(self):
+        size, part = 10 * 65536 + 5, 65536
+
+        def parts(x):
+            first, last = map(int, re.fullmatch(r"bytes=(\d+)-(\d+)", x.request.fields["range"]).groups())
+            last = min(last, size - 1)
+            x.reply(206, dict(HOUR, ETag='"v"', **{"Content-Range": "bytes %d-%d/%d" % (first, last, size)}),
+                    b"x" * (last - first + 1))
+        node = self.front(self.origin(parts), routes=[{"upstream": "app", "cache": {"slice": "64KiB"}}])
+        for first in (part + 1, 2 * part + 1, size - 1):
+            self.assertEqual(node.get("/", {"Range": "bytes=%d-%d" % (first, first)}).status, 206)
+        wait_until(lambda: node.admin()[1]["stored"]["responses"] == 3, what="three slices are stored")
+        (s,) = entry(node, self.url("/"))[1]["stored"]
+        self.assertEqual((s["kind"], s["stored"], s["fresh"], s["size_bytes"], s["complete_bytes"], s["body_bytes"]),
+                         ("slices", 3, 3, part, size, 2 * part + 5))
+        self.assertEqual(s["ranges"], [[part, 3 * part - 1], [10 * part, size - 1]])
+        self.assertEqual(s["etag"], '"v"')
+        shown = weirctl("cache", "get", "test.example/", node=node).stdout
+        self.assertIn("slices of 64 KiB: 3 stored, 3 fresh; 128 KiB of 640 KiB", shown)
+        self.assertIn("65536-196607, 655360-655364", shown)
+        self.assertEqual(node.admin("POST", "/v1/cache/purge", {"scope": "all", "mode": "hard"})[0], 200)
+        self.assertEqual(entry(node, self.url("/"))[1]["stored"], [])
 
     def test_a_url_no_route_takes_has_none(self):
         node = self.front(self.origin(), routes=[{"upstream": "app", "match": {"hosts": ["only.example"]}}])

@@ -135,6 +135,11 @@ bool stored_form_charge(struct stored_form *f, struct stored_account *a)
     return charge_both(&f->charge, f->body, a);
 }
 
+size_t stored_form_uncharged(const struct stored_form *f)
+{
+    return charge_due(&f->charge) + (f->body != NULL ? charge_due(&f->body->charge) : 0);
+}
+
 size_t stored_response_uncharged(const struct stored_response *r)
 {
     return charge_due(&r->charge) + (r->body != NULL ? charge_due(&r->body->charge) : 0);
@@ -319,6 +324,17 @@ void stored_form_unref(struct stored_form *f)
     body_unref(f->body);
     charge_drop(&f->charge);
     weir_free(f);
+}
+
+struct stored_form *stored_form_take(const struct stored_response *r, enum coding c)
+{
+    struct stored_form *f = r->forms != NULL ? r->forms->form[c] : NULL;
+
+    if (f == NULL)
+        return NULL;
+    if (!f->used) /* else the line stays shared by all who send it */
+        f->used = true;
+    return stored_form_ref(f);
 }
 
 static struct stored_forms *forms_new(void)

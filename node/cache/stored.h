@@ -100,8 +100,12 @@ struct stored_form *stored_form_new(enum coding c, const struct weir_slice *slic
                                     struct weir_err *err);
 struct stored_form *stored_form_ref(struct stored_form *f);
 void stored_form_unref(struct stored_form *f); /* NULL does nothing */
-/* As stored_response_charge(). */
+/* The form of r's content in this coding, as a reference; NULL: there is none. Only under the lock
+ * of the tier (tier_match, tier_look()). Counts as a use. */
+struct stored_form *stored_form_take(const struct stored_response *r, enum coding c);
+/* As stored_response_charge() and stored_response_uncharged(). */
 bool stored_form_charge(struct stored_form *f, struct stored_account *a);
+size_t stored_form_uncharged(const struct stored_form *f);
 
 /* ---- stored response ---- */
 

@@ -64,6 +64,12 @@ struct shard_index {
     struct stored_response *bucket[];
 };
 
+/* Forms of the responses in one shard. A use only marks; the hand that drops moves. */
+struct form_list {
+    struct stored_form *newest, *oldest;
+    atomic_size_t count; /* as in struct queue */
+};
+
 struct shard {
     _Alignas(64) pthread_mutex_t lock;
     struct shard_index *index;
@@ -71,7 +77,8 @@ struct shard {
     size_t markers;             /* of `count` */
     struct queue queue[QUEUES]; /* SMALL and MAIN are used */
     uint32_t ghosts;            /* left so far: the ghosts' clock */
-    uint64_t hits, misses, puts, evictions, ghost_hits, purged;
+    struct form_list forms;
+    uint64_t hits, misses, puts, evictions, ghost_hits, purged, form_drops;
 };
 
 struct tier {
@@ -87,7 +94,9 @@ struct tier {
     char apart[64];              /* from what a look-up reads: a put writes the rest */
     atomic_size_t bytes[QUEUES]; /* sums over the shards */
     atomic_size_t count[QUEUES];
-    atomic_size_t hand; /* shard that evicts next */
+    atomic_size_t form_bytes, form_count;
+    atomic_size_t hand;      /* shard that evicts next */
+    atomic_size_t form_hand; /* shard that drops a form next */
     atomic_ullong refused;
 };
 
@@ -282,9 +291,118 @@ static void shard_grow(struct shard *s, size_t size)
     weir_free(spare);
 }
 
+/* ---- forms ---- */
+
+static void form_link(struct tier *t, struct shard *s, struct stored_forms *in,
+                      struct stored_form *f)
+{
+    struct form_list *l = &s->forms;
+
+    f->in = in;
+    f->newer = NULL;
+    f->older = l->newest;
+    if (l->newest != NULL)
+        l->newest->newer = f;
+    else
+        l->oldest = f;
+    l->newest = f;
+    add(&l->count, 1);
+    add(&t->form_count, 1);
+    add(&t->form_bytes, f->cost_bytes);
+}
+
+static void form_unlink(struct tier *t, struct shard *s, struct stored_form *f)
+{
+    struct form_list *l = &s->forms;
+
+    if (f->newer != NULL)
+        f->newer->older = f->older;
+    else
+        l->newest = f->older;
+    if (f->older != NULL)
+        f->older->newer = f->newer;
+    else
+        l->oldest = f->newer;
+    f->in = NULL;
+    sub(&l->count, 1);
+    sub(&t->form_count, 1);
+    sub(&t->form_bytes, f->cost_bytes);
+}
+
+/* r comes into the tier: the forms of its content come with it. */
+static void forms_enter(struct tier *t, struct shard *s, struct stored_response *r)
+{
+    struct stored_forms *forms = r->forms;
+
+    if (forms == NULL || forms->holder != NULL)
+        return;
+    forms->holder = r;
+    for (int c = 0; c < CODINGS; c++)
+        if (forms->form[c] != NULL)
+            form_link(t, s, forms, forms->form[c]);
+}
+
+/* r leaves. Its forms stay with the content, for a head that may follow, or until that goes. */
+static void forms_leave(struct tier *t, struct shard *s, struct stored_response *r)
+{
+    struct stored_forms *forms = r->forms;
+
+    if (forms == NULL || forms->holder != r)
+        return;
+    forms->holder = NULL;
+    for (int c = 0; c < CODINGS; c++)
+        if (forms->form[c] != NULL)
+            form_unlink(t, s, forms->form[c]);
+}
+
+/* Looks at the oldest form of a shard: returns it, out of the tier, or NULL if it earned to stay.
+ */
+static struct stored_form *form_drop_step(struct tier *t, struct shard *s)
+{
+    struct stored_form *f = s->forms.oldest;
+    struct stored_forms *in = f != NULL ? f->in : NULL;
+
+    if (f == NULL)
+        return NULL;
+    form_unlink(t, s, f);
+    if (f->used) {
+        f->used = false;
+        form_link(t, s, in, f);
+        return NULL;
+    }
+    in->form[f->coding] = NULL;
+    s->form_drops++;
+    return f;
+}
+
+/* Drops one form if the next in line was not used lately. */
+static bool drop_form(struct tier *t)
+{
+    struct stored_form *f;
+    struct shard *s = NULL;
+
+    if (get(&t->form_count) == 0)
+        return false;
+    for (unsigned i = 0; i < t->shard_count && s == NULL; i++) {
+        size_t at = atomic_fetch_add_explicit(&t->form_hand, 1, memory_order_relaxed);
+
+        s = &t->shard[at & (t->shard_count - 1)];
+        if (get(&s->forms.count) == 0)
+            s = NULL;
+    }
+    if (s == NULL)
+        return false;
+    pthread_mutex_lock(&s->lock);
+    f = form_drop_step(t, s);
+    pthread_mutex_unlock(&s->lock);
+    stored_form_unref(f);
+    return f != NULL;
+}
+
 /* Takes it out for good; the caller releases the tier's reference when the lock is free again. */
 static void unlink_response(struct tier *t, struct shard *s, struct stored_response *r)
 {
+    forms_leave(t, s, r);
     index_remove(s, r);
     queue_remove(t, s, r);
     r->links.queue = QUEUE_LEFT;
@@ -368,25 +486,46 @@ static bool evict_one(struct tier *t)
     }
 }
 
-/* Could r fit if everything that can be evicted were? If not, evicting would only empty the tier.
- */
-static bool room_possible(const struct tier *t, const struct stored_response *r)
+/* What can be made again goes first. False when there is nothing left to drop or evict. */
+static bool make_room(struct tier *t)
 {
-    size_t need = stored_response_uncharged(r);
+    return drop_form(t) || evict_one(t);
+}
+
+/* Could so many bytes fit if everything that can be evicted were? If not, evicting would only empty
+ * the tier. */
+static bool room_possible(const struct tier *t, size_t need)
+{
     size_t limit = get(&t->account->limit_bytes), charged = get(&t->account->bytes);
-    size_t stored = get(&t->bytes[QUEUE_SMALL]) + get(&t->bytes[QUEUE_MAIN]);
+    size_t stored = get(&t->bytes[QUEUE_SMALL]) + get(&t->bytes[QUEUE_MAIN]) + get(&t->form_bytes);
     size_t pinned = charged > stored ? charged - stored : 0;
 
     return need <= limit && pinned <= limit - need;
 }
 
+/* How many evictions something of this cost may cause. */
+static size_t evictions_for(size_t cost)
+{
+    return EVICTIONS_PER_PUT + cost / BYTES_PER_EVICTION;
+}
+
 /* Charges r, evicting first what must go. */
 static bool charge_with_room(struct tier *t, struct stored_response *r)
 {
-    size_t evictions = EVICTIONS_PER_PUT + r->cost_bytes / BYTES_PER_EVICTION;
+    size_t evictions = evictions_for(r->cost_bytes);
 
     while (!stored_response_charge(r, t->account))
-        if (evictions-- == 0 || !room_possible(t, r) || !evict_one(t))
+        if (evictions-- == 0 || !room_possible(t, stored_response_uncharged(r)) || !make_room(t))
+            return false;
+    return true;
+}
+
+static bool charge_form_with_room(struct tier *t, struct stored_form *f)
+{
+    size_t evictions = evictions_for(f->cost_bytes);
+
+    while (!stored_form_charge(f, t->account))
+        if (evictions-- == 0 || !room_possible(t, stored_form_uncharged(f)) || !make_room(t))
             return false;
     return true;
 }
@@ -512,11 +651,19 @@ static struct stored_response *shard_put(struct tier *t, struct shard *s, struct
     r->links.freq = standing.freq;
     index_add(s, stored_response_ref(r));
     queue_push(t, s, r, standing.queue == QUEUE_MAIN ? QUEUE_MAIN : QUEUE_SMALL);
+    forms_enter(t, s, r);
     s->puts++;
     return out;
 }
 
-bool tier_put(struct tier *t, struct stored_response *r)
+/* r can be looked up. */
+static bool is_in(const struct stored_response *r)
+{
+    return r->links.queue == QUEUE_SMALL || r->links.queue == QUEUE_MAIN;
+}
+
+/* old NULL: whatever is there. */
+static bool put(struct tier *t, struct stored_response *old, struct stored_response *r)
 {
     struct shard *s = shard_of(t, r->hash);
     size_t max = get(&t->object_max_bytes), grow = 0;
@@ -528,9 +675,9 @@ bool tier_put(struct tier *t, struct stored_response *r)
         return false;
     }
     pthread_mutex_lock(&s->lock);
-    if (r->links.queue == QUEUE_NONE)
+    if (r->links.queue == QUEUE_NONE && (old == NULL || is_in(old)))
         out = shard_put(t, s, r);
-    in = r->links.queue != QUEUE_LEFT;
+    in = is_in(r);
     if (s->count > s->index->size)
         grow = s->index->size;
     pthread_mutex_unlock(&s->lock);
@@ -540,13 +687,90 @@ bool tier_put(struct tier *t, struct stored_response *r)
     return in;
 }
 
+bool tier_put(struct tier *t, struct stored_response *r)
+{
+    return put(t, NULL, r);
+}
+
+bool tier_replace(struct tier *t, struct stored_response *old, struct stored_response *r)
+{
+    return put(t, old, r);
+}
+
+/* ---- forms: the door ---- */
+
+void tier_look(struct tier *t, const struct stored_response *r,
+               void (*look)(const struct stored_response *r, void *arg), void *arg)
+{
+    struct shard *s = shard_of(t, r->hash);
+
+    pthread_mutex_lock(&s->lock);
+    look(r, arg);
+    pthread_mutex_unlock(&s->lock);
+}
+
+bool tier_put_form(struct tier *t, const struct stored_response *r, struct stored_form *f)
+{
+    struct shard *s = shard_of(t, r->hash);
+    struct stored_forms *forms = r->forms;
+    bool in;
+
+    if (!charge_form_with_room(t, f))
+        return false;
+    pthread_mutex_lock(&s->lock);
+    in = forms->holder != NULL && forms->form[f->coding] == NULL;
+    if (in) {
+        forms->form[f->coding] = stored_form_ref(f);
+        form_link(t, s, forms, f);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return in;
+}
+
+void tier_put_useless(struct tier *t, const struct stored_response *r, enum coding c)
+{
+    struct shard *s = shard_of(t, r->hash);
+
+    pthread_mutex_lock(&s->lock);
+    r->forms->useless |= (uint8_t)(1U << c);
+    pthread_mutex_unlock(&s->lock);
+}
+
+struct stored_response *tier_holder(struct tier *t, const struct stored_response *r)
+{
+    struct shard *s = shard_of(t, r->hash);
+    struct stored_response *holder;
+
+    pthread_mutex_lock(&s->lock);
+    holder = r->forms->holder;
+    if (holder != NULL)
+        stored_response_ref(holder);
+    pthread_mutex_unlock(&s->lock);
+    return holder;
+}
+
+size_t tier_forms(struct tier *t, const struct stored_response *r, struct stored_form *out[CODINGS])
+{
+    struct shard *s = shard_of(t, r->hash);
+    size_t n = 0;
+
+    pthread_mutex_lock(&s->lock);
+    for (int c = 0; r->forms != NULL && c < CODINGS; c++)
+        if (r->forms->form[c] != NULL)
+            out[n++] = stored_form_ref(r->forms->form[c]);
+    pthread_mutex_unlock(&s->lock);
+    return n;
+}
+
+/* ---- leaving ---- */
+
 bool tier_drop(struct tier *t, struct stored_response *r)
 {
     struct shard *s = shard_of(t, r->hash);
     bool was_in;
 
     pthread_mutex_lock(&s->lock);
-    was_in = r->links.queue == QUEUE_SMALL || r->links.queue == QUEUE_MAIN;
+    was_in = is_in(r);
     if (was_in)
         unlink_response(t, s, r);
     pthread_mutex_unlock(&s->lock);
@@ -620,7 +844,7 @@ void tier_resize(struct tier *t, size_t memory_bytes, size_t object_max_bytes)
     atomic_store_explicit(&t->object_max_bytes, object_max_bytes, memory_order_relaxed);
     atomic_store_explicit(&t->account->limit_bytes, memory_bytes, memory_order_relaxed);
     while (get(&t->account->bytes) > memory_bytes)
-        if (!evict_one(t))
+        if (!make_room(t))
             break;
 }
 
@@ -632,6 +856,8 @@ void tier_stats(struct tier *t, struct tier_stats *out)
         .small_bytes = get(&t->bytes[QUEUE_SMALL]),
         .main_bytes = get(&t->bytes[QUEUE_MAIN]),
         .responses = get(&t->count[QUEUE_SMALL]) + get(&t->count[QUEUE_MAIN]),
+        .form_bytes = get(&t->form_bytes),
+        .forms = get(&t->form_count),
         .refused = atomic_load_explicit(&t->refused, memory_order_relaxed),
     };
     out->stored_bytes = out->small_bytes + out->main_bytes;
@@ -644,6 +870,7 @@ void tier_stats(struct tier *t, struct tier_stats *out)
         out->puts += s->puts;
         out->evictions += s->evictions;
         out->ghost_hits += s->ghost_hits;
+        out->form_drops += s->form_drops;
         out->purged += s->purged;
         out->markers += s->markers;
         pthread_mutex_unlock(&s->lock);

@@ -7,6 +7,11 @@
  * the main queue, the others leave a fingerprint (ghost) by which, should they come back soon, they
  * enter main at once. A hit moves nothing, it counts to three.
  *
+ * Forms (stored.h) hang on responses in the tier and are charged with them. When room is needed,
+ * the form that was not used for the longest time goes before any response does; one that was used
+ * since it was looked at last is passed over once, so that a full tier does not make its busy forms
+ * again and again.
+ *
  * The limit covers every byte a response costs, its share of the index, and responses that were
  * evicted or replaced but are still referenced ("pinned", being sent). It is never exceeded; a put
  * that cannot make room by bounded work is refused.
@@ -29,7 +34,10 @@
 #include "weir/hash.h"
 #include "weir/span.h"
 
+#include "http_coding.h"
+
 struct purge_table;
+struct stored_form;
 struct stored_response;
 struct tier;
 
@@ -90,6 +98,30 @@ size_t tier_flush(struct tier *t);
 /* New limits (reload). Evicts until what is stored fits; pinned bytes may take longer to go. */
 void tier_resize(struct tier *t, size_t memory_bytes, size_t object_max_bytes);
 
+/* ---- forms ---- */
+
+/*
+ * Calls look(r, arg) under the lock that guards the forms of r's content: there, and in a
+ * tier_match, stored_form_take() may be called. Must be cheap and must not call into the tier.
+ */
+void tier_look(struct tier *t, const struct stored_response *r,
+               void (*look)(const struct stored_response *r, void *arg), void *arg);
+/*
+ * Keeps f (a reference) as a form of r's content until it is dropped for room, or the last head
+ * over the content leaves the tier: r, or what a validation made of it. false: no head is in any
+ * more, there is a form in this coding already, or no room. f may be sent in any case.
+ */
+bool tier_put_form(struct tier *t, const struct stored_response *r, struct stored_form *f);
+/* Remembers with r's content that this coding gains nothing or cannot be made. */
+void tier_put_useless(struct tier *t, const struct stored_response *r, enum coding c);
+/* The head over r's content that is in the tier now, as a reference, or NULL. r must have forms. */
+struct stored_response *tier_holder(struct tier *t, const struct stored_response *r);
+/* As tier_put(r), but only in place of `old`, if that is still in. */
+bool tier_replace(struct tier *t, struct stored_response *old, struct stored_response *r);
+/* References to the forms of r's content, for who wants to see them. Counts as no use. */
+size_t tier_forms(struct tier *t, const struct stored_response *r,
+                  struct stored_form *out[CODINGS]);
+
 struct tier_stats {
     size_t limit_bytes;
     size_t bytes;                   /* charged: stored and pinned */
@@ -99,6 +131,9 @@ struct tier_stats {
     uint64_t markers;               /* of these */
     uint64_t hits, misses;          /* of tier_find */
     uint64_t puts, refused;
+    size_t form_bytes;   /* charged for forms, beside stored_bytes */
+    uint64_t forms;      /* now */
+    uint64_t form_drops; /* dropped for room */
     uint64_t evictions;  /* for room; not those replaced, removed or flushed */
     uint64_t ghost_hits; /* puts that went to the main queue at once */
     uint64_t purged;     /* dropped by tier_find, for a purge covered them */

@@ -59,6 +59,39 @@ static struct stored_response *response(const char *key, const char *variant, si
     return r;
 }
 
+/* The same, with forms. */
+static struct stored_response *recodable(const char *key, size_t size)
+{
+    struct stored_draft d = draft_of(key, "");
+    struct weir_slice body = {weir_blob_new(size), 0, (uint32_t)size};
+    struct stored_response *r;
+
+    assert_non_null(body.blob);
+    memset(body.blob->bytes, 0, size);
+    body.blob->len = (uint32_t)size;
+    d.slices = &body;
+    d.slice_count = 1;
+    d.recodable = true;
+    r = stored_response_new(&d, NULL);
+    assert_non_null(r);
+    weir_blob_unref(body.blob);
+    return r;
+}
+
+static struct stored_form *form(enum coding c, size_t size)
+{
+    struct weir_slice body = {weir_blob_new(size), 0, (uint32_t)size};
+    struct stored_form *f;
+
+    assert_non_null(body.blob);
+    memset(body.blob->bytes, 1, size);
+    body.blob->len = (uint32_t)size;
+    f = stored_form_new(c, &body, 1, NULL);
+    assert_non_null(f);
+    weir_blob_unref(body.blob);
+    return f;
+}
+
 static struct tier *tier_of(size_t memory, unsigned shards)
 {
     struct tier *t =
@@ -899,6 +932,185 @@ static void any_allocation_may_fail(void **state)
 }
 #endif
 
+/* ---- forms ---- */
+
+struct taking {
+    enum coding coding;
+    struct stored_form *form;
+};
+
+static void take(const struct stored_response *r, void *arg)
+{
+    struct taking *t = arg;
+
+    t->form = stored_form_take(r, t->coding);
+}
+
+static struct stored_form *taken(struct tier *t, const struct stored_response *r, enum coding c)
+{
+    struct taking taking = {c, NULL};
+
+    tier_look(t, r, take, &taking);
+    return taking.form;
+}
+
+static bool has_form(struct tier *t, const struct stored_response *r, enum coding c)
+{
+    struct stored_form *seen[CODINGS];
+    size_t n = tier_forms(t, r, seen);
+    bool has = false;
+
+    for (size_t i = 0; i < n; i++) {
+        has = has || seen[i]->coding == c;
+        stored_form_unref(seen[i]);
+    }
+    return has;
+}
+
+/* Puts and keeps no reference to the form. */
+static bool put_form(struct tier *t, const struct stored_response *r, enum coding c, size_t size)
+{
+    struct stored_form *f = form(c, size);
+    bool in = tier_put_form(t, r, f);
+
+    stored_form_unref(f);
+    return in;
+}
+
+static void a_form_is_charged_found_and_goes_with_its_response(void **state)
+{
+    struct tier *t = tier_of(1 << 20, 4);
+    struct stored_response *r = recodable("a", 1000);
+    struct stored_form *f;
+
+    (void)state;
+    assert_true(tier_put(t, r));
+    assert_true(put_form(t, r, CODING_GZIP, 500));
+    assert_false(put_form(t, r, CODING_GZIP, 400)); /* there is one */
+    assert_null(taken(t, r, CODING_BR));
+    f = taken(t, r, CODING_GZIP);
+    assert_non_null(f);
+    assert_int_equal(f->len, 500);
+    assert_int_equal(stats(t).forms, 1);
+    assert_int_equal(stats(t).form_bytes, f->cost_bytes);
+    assert_int_equal(stats(t).bytes, r->cost_bytes + f->cost_bytes);
+    assert_int_equal(tier_flush(t), 1);
+    assert_int_equal(stats(t).forms, 0);
+    assert_int_equal(stats(t).form_bytes, 0);
+    assert_false(put_form(t, r, CODING_BR, 400)); /* r is not in any more */
+    stored_response_unref(r);
+    assert_int_equal(stats(t).bytes, f->cost_bytes); /* pinned */
+    stored_form_unref(f);
+    assert_int_equal(stats(t).bytes, 0);
+    tier_free(t);
+}
+
+static void forms_outlive_a_validation(void **state)
+{
+    struct tier *t = tier_of(1 << 20, 4);
+    struct stored_response *r = recodable("a", 1000), *fresh, *holder;
+    struct stored_draft d = draft_of("a", "");
+
+    (void)state;
+    d.recodable = true;
+    assert_true(tier_put(t, r));
+    assert_true(put_form(t, r, CODING_GZIP, 500));
+    fresh = stored_response_freshened(r, &d, NULL);
+    assert_non_null(fresh);
+    assert_true(tier_put(t, fresh));
+    holder = tier_holder(t, r);
+    assert_ptr_equal(holder, fresh);
+    stored_response_unref(holder);
+    stored_response_unref(r);
+    assert_true(has_form(t, fresh, CODING_GZIP));
+    assert_int_equal(stats(t).forms, 1);
+    stored_response_unref(fresh);
+    tier_flush(t);
+    assert_int_equal(stats(t).bytes, 0);
+    tier_free(t);
+}
+
+static void a_response_is_replaced_over_a_form_only_while_it_is_in(void **state)
+{
+    struct tier *t = tier_of(1 << 20, 4);
+    struct stored_response *r = recodable("a", 10000), *small, *found;
+    struct stored_form *f = form(CODING_ZSTD, 300);
+
+    (void)state;
+    assert_true(tier_put(t, r));
+    assert_true(put_form(t, r, CODING_GZIP, 500));
+    small = stored_response_recoded(r, f, NULL);
+    assert_non_null(small);
+    assert_true(tier_replace(t, r, small));
+    stored_response_unref(r);
+    found = find(t, "a", "");
+    assert_ptr_equal(found, small);
+    assert_int_equal(found->coding, CODING_ZSTD);
+    assert_int_equal(found->sent_coding, CODING_IDENTITY);
+    assert_int_equal(found->body_len, 300);
+    assert_true(has_form(t, found, CODING_GZIP));
+    assert_true(stats(t).bytes < 4000);
+    tier_flush(t);
+    r = stored_response_recoded(found, f, NULL);
+    assert_false(tier_replace(t, found, r));
+    assert_false(holds(t, "a", ""));
+    stored_response_unref(r);
+    stored_response_unref(found);
+    stored_response_unref(small);
+    stored_form_unref(f);
+    assert_int_equal(stats(t).bytes, 0);
+    tier_free(t);
+}
+
+static void forms_are_dropped_before_responses_and_used_ones_later(void **state)
+{
+    struct tier *t = tier_of(200000, 1);
+    struct stored_response *r[4];
+    char key[8];
+    size_t stored = 4, i;
+
+    (void)state;
+    for (i = 0; i < 4; i++) {
+        snprintf(key, sizeof key, "f%zu", i);
+        r[i] = recodable(key, 10000);
+        assert_true(tier_put(t, r[i]));
+        assert_true(put_form(t, r[i], CODING_GZIP, 10000));
+    }
+    stored_form_unref(taken(t, r[0], CODING_GZIP)); /* the oldest, and the only one in use */
+    for (i = 0; stats(t).form_drops < 3; i++) {
+        snprintf(key, sizeof key, "p%zu", i);
+        assert_true(put(t, key, "", 10000) > 0);
+        stored++;
+    }
+    assert_true(stats(t).evictions <= 1); /* the used form was passed over once */
+    assert_true(has_form(t, r[0], CODING_GZIP));
+    for (i = 1; i < 4; i++)
+        assert_false(has_form(t, r[i], CODING_GZIP));
+    assert_true(stats(t).responses + 1 >= stored);
+    for (i = 0; i < 4; i++)
+        stored_response_unref(r[i]);
+    tier_flush(t);
+    assert_int_equal(stats(t).bytes, 0);
+    tier_free(t);
+}
+
+static void what_is_useless_is_remembered_with_the_content(void **state)
+{
+    struct tier *t = tier_of(1 << 20, 4);
+    struct stored_response *r = recodable("a", 1000), *fresh;
+    struct stored_draft d = draft_of("a", "");
+
+    (void)state;
+    tier_put_useless(t, r, CODING_BR);
+    fresh = stored_response_freshened(r, &d, NULL);
+    assert_non_null(fresh);
+    assert_int_equal(fresh->forms->useless, 1U << CODING_BR);
+    assert_true(fresh->as_sent_only); /* the draft does not permit other codings any more */
+    stored_response_unref(r);
+    stored_response_unref(fresh);
+    tier_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -929,6 +1141,11 @@ int main(void)
 #ifdef WEIR_FAULTS
         cmocka_unit_test(any_allocation_may_fail),
 #endif
+        cmocka_unit_test(a_form_is_charged_found_and_goes_with_its_response),
+        cmocka_unit_test(forms_outlive_a_validation),
+        cmocka_unit_test(a_response_is_replaced_over_a_form_only_while_it_is_in),
+        cmocka_unit_test(forms_are_dropped_before_responses_and_used_ones_later),
+        cmocka_unit_test(what_is_useless_is_remembered_with_the_content),
     };
 
     return cmocka_run_group_tests(tests, fill_secret, NULL);

@@ -19,6 +19,7 @@
 #include "net_peers.h"
 #include "origin_state.h"
 #include "purge.h"
+#include "recoder.h"
 #include "search_rules.h"
 #include "site.h"
 #include "tier.h"
@@ -26,6 +27,7 @@
 
 #define WORKERS_MAX    256
 #define POOL_THREADS   2
+#define CODERS_MAX     8
 #define SETTLE_MS      3000 /* how long a start or a reload waits for names to resolve */
 #define TURN_MS        1000
 #define SETTLE_POLL_MS 50
@@ -85,6 +87,7 @@ static struct site *make_site(struct runtime *rt, struct settings *s, struct wei
         .head = &s->head,
         .forward = &s->forward,
         .cache = &s->cache,
+        .compression = &s->compression,
         .log = &s->log,
         .upstreams = s->upstreams,
         .upstream_count = s->upstream_count,
@@ -528,6 +531,14 @@ static void raise_descriptor_limit(void)
     }
 }
 
+/* Threads that compress: enough to keep up, few enough to leave the workers alone. */
+static unsigned coders_for(unsigned workers)
+{
+    unsigned n = (workers + 1) / 2;
+
+    return n < CODERS_MAX ? n : CODERS_MAX;
+}
+
 static bool make_shared(struct runtime *rt, struct weir_err *err)
 {
     const struct settings *s = rt->settings;
@@ -546,6 +557,8 @@ static bool make_shared(struct runtime *rt, struct weir_err *err)
     if (s->cache.memory_bytes > 0 &&
         ((tier.purges = rt->shared.purges = purge_new(&rt->secret, 0, err)) == NULL ||
          (rt->shared.tier = tier_new(&tier, err)) == NULL ||
+         (rt->shared.recoder = recoder_new(rt->shared.tier, coders_for(rt->worker_count),
+                                           &rt->control.box, err)) == NULL ||
          (rt->shared.search_rules = search_rules_new(err)) == NULL))
         return false;
     if (s->log.access_format != ACCESS_LOG_OFF &&
@@ -596,6 +609,11 @@ static void sum_metrics(void *arg, int64_t sum[WEIR_METRICS])
     for (unsigned w = 0; w < rt->worker_count; w++)
         for (int m = 0; m < WEIR_METRICS; m++)
             sum[m] += atomic_load_explicit(&rt->workers[w]->metrics.value[m], memory_order_relaxed);
+    if (rt->shared.recoder == NULL)
+        return;
+    for (int m = 0; m < WEIR_METRICS; m++)
+        sum[m] += atomic_load_explicit(&recoder_metrics(rt->shared.recoder)->value[m],
+                                       memory_order_relaxed);
 }
 
 static bool make_admin(struct runtime *rt, struct weir_err *err)
@@ -674,6 +692,7 @@ static void tear_down(struct runtime *rt)
     for (unsigned i = 0; rt->workers != NULL && i < rt->worker_count; i++)
         if (rt->workers[i] != NULL)
             worker_stop(rt->workers[i]);
+    recoder_stop(rt->shared.recoder); /* its threads wake workers */
     for (unsigned i = 0; rt->workers != NULL && i < rt->worker_count; i++)
         worker_free(rt->workers[i]);
     weir_free(rt->workers);
@@ -695,6 +714,7 @@ static void tear_down(struct runtime *rt)
     weir_free(rt->change_list);
     site_unref(rt->site);
     weir_sink_close(rt->access);
+    recoder_free(rt->shared.recoder);
     tier_free(rt->shared.tier);
     search_rules_free(rt->shared.search_rules);
     inflight_free(rt->shared.inflight);

@@ -195,6 +195,7 @@ static bool set_up(struct worker *w, struct site *site, struct weir_err *err)
     w->x.loop = &w->loop;
     w->x.metrics = &w->metrics;
     w->x.tier = w->shared->tier;
+    w->x.recoder = w->shared->recoder;
     w->x.inflight = w->shared->inflight;
     w->x.purges = w->shared->purges;
     w->x.search_rules = w->shared->search_rules;

@@ -16,7 +16,8 @@
 
 /* What all workers share; made before and freed after them. */
 struct worker_shared {
-    struct tier *tier; /* NULL: no cache */
+    struct tier *tier;       /* NULL: no cache */
+    struct recoder *recoder; /* NULL likewise */
     struct inflight *inflight;
     struct purge_table *purges;        /* NULL: no cache */
     struct search_rules *search_rules; /* NULL: no cache */

@@ -59,6 +59,9 @@ struct fill_head {
     uint32_t hidden_count, hidden_len;
     int64_t length;                       /* of the content; -1 unknown */
     struct weir_span etag, last_modified; /* into bytes */
+    uint32_t common;                      /* as stored_response.head_common */
+    enum coding coding;                   /* of the content */
+    bool recodable;                       /* it may go out in another one */
     struct stored_facts facts;
     bool storable;
     const char *detail;         /* why not stored; static; NULL */

@@ -458,7 +458,7 @@ static void adopt_content(struct stored_response *r, struct content c)
     r->body = c.body;
     r->slices = c.body->slices;
     r->slice_count = c.body->slice_count;
-    r->body_len = c.body->len;
+    r->body_len = r->sent_len = c.body->len;
 }
 
 /* One block: the struct, its fields, hashes of its tags, then the bytes of key, vary, variant and
@@ -535,8 +535,20 @@ struct stored_response *stored_response_freshened(const struct stored_response *
         return NULL;
     r->coding = old->coding;
     r->sent_coding = old->sent_coding;
+    r->sent_len = old->sent_len;
     r->as_sent_only = !d->recodable;
     return r;
+}
+
+/* Bytes of the head behind what is sent. */
+static size_t hidden_len(const struct stored_response *r)
+{
+    const struct http_field *last;
+
+    if (r->hidden_count == 0)
+        return 0;
+    last = &r->fields[r->field_count + r->hidden_count - 1];
+    return (size_t)(last->value.ptr + last->value.len + 2 - (r->head->bytes + r->head->len));
 }
 
 struct stored_response *stored_response_recoded(const struct stored_response *old,
@@ -556,6 +568,8 @@ struct stored_response *stored_response_recoded(const struct stored_response *ol
         .head_common = old->head_common,
         .coding = old->sent_coding,
         .facts = old->facts,
+        .hidden_len = hidden_len(old),
+        .hidden_count = old->hidden_count,
         .tags = old->tags,
         .purge = old->purges != NULL ? &old->purge : NULL,
         .purges = old->purges,
@@ -567,6 +581,7 @@ struct stored_response *stored_response_recoded(const struct stored_response *ol
     if (r == NULL)
         return NULL;
     r->coding = f->coding;
+    r->sent_len = old->sent_len;
     r->as_sent_only = old->as_sent_only;
     return r;
 }

@@ -147,6 +147,7 @@ struct stored_response {
     uint64_t body_len;               /* sum of the slices */
     enum coding coding;              /* of the slices */
     enum coding sent_coding;         /* as the origin sent it: what the head speaks of */
+    uint64_t sent_len;               /* of the content as the origin sent it */
     struct stored_forms *forms;      /* NULL: it goes out in the coding it has, and no other */
     bool as_sent_only;               /* a 304 forbade other codings since: no-transform */
     uint32_t head_common;            /* bytes of head before ETag and Content-Encoding, which come

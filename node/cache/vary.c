@@ -347,6 +347,17 @@ void vary_parse_despite(const struct http_head *response, const struct vary_desp
     spec->coded = coded_otherwise(response);
 }
 
+void vary_forget_accept_encoding(struct vary_spec *spec)
+{
+    for (unsigned i = 0; i < spec->fields; i++) {
+        if (http_field_intern(spec_name(spec, i)) != HTTP_F_ACCEPT_ENCODING)
+            continue;
+        spec->fields--;
+        memmove(&spec->field[i], &spec->field[i + 1], (spec->fields - i) * sizeof(spec->field[0]));
+        return; /* each stands once */
+    }
+}
+
 /* ---- variant keys ---- */
 
 static void put_u16(struct sink *s, unsigned value)

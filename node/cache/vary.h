@@ -57,6 +57,9 @@ struct vary_despite {
 void vary_parse_despite(const struct http_head *response, const struct vary_despite *despite,
                         struct vary_spec *spec);
 
+/* Takes Accept-Encoding out: it selects nothing where all requests went out with the same. */
+void vary_forget_accept_encoding(struct vary_spec *spec);
+
 /*
  * The variant key of a request, written to `buf` if it fits into `size`, else into `arena` (may be
  * NULL). ptr is NULL when there is room in neither, and for a spec with `star`. Empty (ptr not

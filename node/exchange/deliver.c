@@ -2,17 +2,23 @@
 
 #include <string.h>
 
+#include "body_coded.h"
 #include "cache_report.h"
 #include "cache_status.h"
 #include "compose.h"
 #include "deliver_range.h"
 #include "edits.h"
+#include "http_coding_tag.h"
 #include "http_text.h"
+#include "negotiate.h"
+#include "recoder.h"
 #include "response_in.h"
 #include "sticky.h"
 #include "stored.h"
 #include "trace.h"
 #include "validate.h"
+
+#define SHORT_TAG 128 /* longer ones find no room beside the head */
 
 /* What is needed of a head, wherever it comes from. */
 struct source {
@@ -24,10 +30,16 @@ struct source {
     int64_t response_time;
     struct exchange_body body;
     const struct stored_response
-        *stored;   /* whose bytes are all at hand; NULL: they come by `body` */
-    bool page;     /* a template: what goes out is made of it */
-    bool announce; /* ranges are answered, and the head does not say so yet */
-    bool part;     /* the fields are those of a 206 that is a part of it */
+        *stored;           /* whose bytes are all at hand; NULL: they come by `body` */
+    struct weir_span etag; /* the origin's */
+    uint32_t common;       /* bytes of head that hold for each coding; 0: not known */
+    enum coding sent;      /* what the head says */
+    enum coding coding;    /* what goes out */
+    bool negotiated;       /* it could be another one */
+    bool lines;            /* ETag and Content-Encoding go out apart from the head */
+    bool page;             /* a template: what goes out is made of it */
+    bool announce;         /* ranges are answered, and the head does not say so yet */
+    bool part;             /* the fields are those of a 206 that is a part of it */
     void (*seek)(void *state, const struct http_range *part); /* of `body`; may be NULL */
 };
 
@@ -76,6 +88,19 @@ static void begin_extra(struct weir_exchange *x, struct http_text *t)
         http_text_init(t, x->extra, sizeof x->extra);
 }
 
+/* The end of the head, as it is in another coding than the origin's. */
+static void put_coding(struct http_text *t, const struct source *s)
+{
+    char buf[HTTP_CODING_TAG_MAX + HTTP_CODING_SUFFIX_MAX];
+    struct http_text tag;
+
+    http_text_init(&tag, buf, sizeof buf);
+    if (http_coding_tag(&tag, s->etag, s->coding))
+        http_text_field(t, http_field_name(HTTP_F_ETAG), http_text_span(&tag));
+    if (s->coding != CODING_IDENTITY)
+        http_text_field(t, http_field_name(HTTP_F_CONTENT_ENCODING), coding_name(s->coding));
+}
+
 static void put_extra(struct weir_exchange *x, const struct source *s, bool has_age, bool stored,
                       bool has_ttl)
 {
@@ -83,6 +108,8 @@ static void put_extra(struct weir_exchange *x, const struct source *s, bool has_
     struct http_text t;
 
     begin_extra(x, &t);
+    if (s->lines)
+        put_coding(&t, s);
     if (has_age && !s->page)
         put_age(&t, x->age);
     if (site->source.forward->via)
@@ -113,6 +140,31 @@ static bool serialize(struct weir_exchange *x, const struct http_head *head)
     http_text_fields(&t, head);
     x->response.head = http_text_span(&t);
     return http_text_ok(&t) || weir_fail(&x->err, WEIR_E_INTERNAL, "deliver: head", 0);
+}
+
+/* The view as it is in coding c. */
+static bool view_coded(struct weir_exchange *x, const struct source *s, struct http_head *view,
+                       enum coding c)
+{
+    const size_t size = HTTP_CODING_TAG_MAX + HTTP_CODING_SUFFIX_MAX;
+    struct http_text t;
+    char *buf;
+    bool ok = true;
+
+    http_head_remove(view, HTTP_F_ETAG);
+    http_head_remove(view, HTTP_F_CONTENT_ENCODING);
+    if (c == s->sent && s->etag.ptr != NULL) {
+        ok = http_head_add_id(view, &x->arena, HTTP_F_ETAG, s->etag);
+    } else if (s->etag.ptr != NULL) {
+        buf = weir_arena_alloc(&x->arena, size);
+        http_text_init(&t, buf, buf != NULL ? size : 0);
+        ok = buf != NULL;
+        if (ok && http_coding_tag(&t, s->etag, c))
+            ok = http_head_add_id(view, &x->arena, HTTP_F_ETAG, http_text_span(&t));
+    }
+    if (ok && c != CODING_IDENTITY)
+        ok = http_head_add_id(view, &x->arena, HTTP_F_CONTENT_ENCODING, coding_name(c));
+    return ok || weir_fail(&x->err, WEIR_E_MEMORY, "deliver: head", 0);
 }
 
 /* What a 304 carries: nothing that describes the content it does not have (RFC 9110 15.4.5). */
@@ -164,6 +216,7 @@ static void not_modified(struct weir_exchange *x, const struct source *s, struct
 static bool maybe_range(const struct weir_exchange *x, const struct source *s)
 {
     return s->status == 200 && s->length >= 0 && !x->pass && range_asked(&x->req) &&
+           s->coding == s->sent && /* of what we made nobody asks for parts */
            range_permitted(s->fields, s->field_count);
 }
 
@@ -173,8 +226,10 @@ static enum range_outcome cut(struct weir_exchange *x, const struct source *s,
     struct range_whole whole = {.body = s->body, .length = (uint64_t)s->length, .seek = s->seek};
 
     if (s->stored != NULL) {
-        whole.slices = s->stored->slices;
-        whole.slice_count = s->stored->slice_count;
+        struct exchange_content content = exchange_content(x);
+
+        whole.slices = content.slices;
+        whole.slice_count = content.slice_count;
     }
     return deliver_range(x, view, &whole);
 }
@@ -185,8 +240,13 @@ static bool judge(struct weir_exchange *x, const struct source *s, struct http_h
                   bool conditional, bool ranged, bool *changed)
 {
     enum range_outcome outcome = RANGE_NO;
+    /* A client that holds it in one coding need not get it in another. */
+    enum coding held =
+        conditional && s->negotiated ? negotiate_listed(x, s->etag, s->sent) : CODING_OTHER;
 
-    if (conditional && validate_client(&x->req, view, s->response_time)) {
+    if (held != CODING_OTHER && !view_coded(x, s, view, held))
+        return false;
+    if (held != CODING_OTHER || (conditional && validate_client(&x->req, view, s->response_time))) {
         not_modified(x, s, view);
         *changed = true;
         return true;
@@ -217,6 +277,22 @@ static bool add_own(struct weir_exchange *x, struct http_head *head)
     return true;
 }
 
+/* A 304 to a condition that the origin answered, not we: the tag is the one that the client has. */
+static bool tag_of_pass(struct weir_exchange *x, const struct source *s, struct http_head *view)
+{
+    enum coding held = negotiate_listed(x, s->etag, CODING_IDENTITY);
+
+    if (held == CODING_OTHER || held == CODING_IDENTITY)
+        return true;
+    return view_coded(x, s, view, held) && (http_head_remove(view, HTTP_F_CONTENT_ENCODING), true);
+}
+
+static bool is_304_of_pass(const struct weir_exchange *x, const struct source *s)
+{
+    return x->pass && s->status == 304 && x->route->settings->compression.enabled &&
+           http_head_has(&x->req, HTTP_F_IF_NONE_MATCH);
+}
+
 /* The common end: as it stands if nothing has to change, the usual case. */
 static bool deliver(struct weir_exchange *x, struct source *s)
 {
@@ -226,6 +302,8 @@ static bool deliver(struct weir_exchange *x, struct source *s)
                         x->req.method_id == HTTP_M_QUERY) &&
                        !x->pass && validate_is_conditional(&x->req);
     bool ranged = maybe_range(x, s);
+    bool recoded = s->coding != s->sent;
+    bool retagged = is_304_of_pass(x, s);
     bool changed = false;
     bool rewritten = x->route->response_edits != NULL || x->own != NULL;
     bool page = x->route->settings->cache.esi.enabled && x->slice.size == 0 && !s->part;
@@ -238,7 +316,12 @@ static bool deliver(struct weir_exchange *x, struct source *s)
     r->bodiless = x->req.method_id == HTTP_M_HEAD || http_status_bodiless(s->status);
     if (r->bodiless)
         r->body = BODY_EMPTY;
-    if (!conditional && !ranged && !rewritten && !page && !s->part)
+    if (recoded && s->common > 0 && s->etag.len <= SHORT_TAG) {
+        r->head.len = s->common;
+        s->lines = true;
+    }
+    if (!conditional && !ranged && recoded == s->lines && !retagged && !rewritten && !page &&
+        !s->part)
         return true;
     if (!response_in_view(&view, s->fields, s->field_count, s->status, &x->arena))
         return weir_fail(&x->err, WEIR_E_MEMORY, "deliver: head", 0);
@@ -248,10 +331,13 @@ static bool deliver(struct weir_exchange *x, struct source *s)
         return false;
     if (page && compose_applies(x, &view))
         return deliver_page(x, s, &view);
-    if (!judge(x, s, &view, conditional, ranged, &changed))
+    if ((recoded && !view_coded(x, s, &view, s->coding)) ||
+        (retagged && !tag_of_pass(x, s, &view)) ||
+        !judge(x, s, &view, conditional, ranged, &changed))
         return false;
-    if (!changed && !rewritten && !s->part)
+    if (!changed && recoded == s->lines && !retagged && !rewritten && !s->part)
         return true;
+    s->lines = false;
     r->status = view.status;
     if (r->bodiless || r->status == 416)
         r->body = BODY_EMPTY;
@@ -262,22 +348,46 @@ static bool deliver(struct weir_exchange *x, struct source *s)
     return edit(x, &view) && serialize(x, &view);
 }
 
+/* Where the head promises another coding than the content has, a coder makes it. */
+static bool code_on_the_way(struct weir_exchange *x, const struct source *s, enum coding has)
+{
+    struct recoder_settings levels;
+
+    if (s->coding == has || s->page || x->response.bodiless || x->response.body.source == NULL)
+        return true;
+    negotiate_levels(x->site->site, &levels);
+    weir_metric_add(x->w->metrics, WEIR_M_streams_coded, 1);
+    return body_coded(x, has, s->coding, levels.level[s->coding]);
+}
+
 bool deliver_stored(struct weir_exchange *x, bool stored)
 {
     const struct stored_response *s = x->stored;
+    const struct exchange_content content = exchange_content(x);
+    enum coding has = x->form != NULL ? x->form->coding : s->coding;
     struct source source = {
         .status = s->status,
         .head = weir_span(s->head->bytes, s->head->len),
         .fields = s->fields,
         .field_count = s->field_count,
-        .length = http_status_bodiless(s->status) ? -1 : (int64_t)s->body_len,
+        .length = http_status_bodiless(s->status) ? -1 : (int64_t)content.len,
+        .etag = s->etag,
+        .common = s->head_common,
+        .sent = s->sent_coding,
+        .coding = has,
+        .negotiated = s->forms != NULL,
         .response_time = s->facts.freshness.response_time,
         .body = body_stored(),
         .stored = s,
-        .announce = s->status == 200 && s->ranges_unsaid,
+        .announce = s->status == 200 && s->ranges_unsaid && content.as_sent,
     };
 
-    if (!deliver(x, &source))
+    /* What we coded ourselves we can undo for a client that would not be able to. */
+    if (has != s->sent_coding && (s->as_sent_only || !negotiate_accepts(x, has))) {
+        source.coding = CODING_IDENTITY;
+        source.length = -1;
+    }
+    if (!deliver(x, &source) || !code_on_the_way(x, &source, has))
         return false;
     put_extra(x, &source, true, stored, true);
     return true;
@@ -293,9 +403,17 @@ bool deliver_fill(struct weir_exchange *x)
         .field_count = h->field_count,
         .length = h->length,
         .response_time = x->loop->clock.wall_s,
+        .etag = h->etag,
+        .common = h->common,
+        .sent = h->coding,
+        .coding = negotiate_fill(x, h),
+        .negotiated = h->recodable,
         .body = body_fill(),
     };
     bool has_age = false;
+
+    if (source.coding != source.sent)
+        source.length = -1;
 
     if (x->cache_detail == NULL)
         x->cache_detail = h->detail;
@@ -306,7 +424,7 @@ bool deliver_fill(struct weir_exchange *x)
          * says so itself (RFC 9111 5.1). */
         has_age = x->collapsed || h->facts.freshness.age > 0;
     }
-    if (!deliver(x, &source))
+    if (!deliver(x, &source) || !code_on_the_way(x, &source, h->coding))
         return false;
     if (x->origin_status == 0)
         x->origin_status = h->status;

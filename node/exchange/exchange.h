@@ -31,6 +31,7 @@
 #include "cache_key.h"
 #include "cache_status.h"
 #include "fill.h"
+#include "http_accept_encoding.h"
 #include "http_framing.h"
 #include "http_head.h"
 #include "http_target.h"
@@ -49,6 +50,8 @@ struct content_gather;
 struct fetch;
 struct inflight;
 struct purge_table;
+struct recoder;
+struct recoder_wait;
 struct sliced;
 struct search_rules;
 struct sub_exchange;
@@ -70,8 +73,10 @@ struct exchange_worker {
     struct weir_metrics *metrics;
     struct site_worker *site; /* what new exchanges begin with */
     struct origin_client origins;
-    struct tier *tier;                 /* shared; NULL: no cache */
-    struct inflight *inflight;         /* shared */
+    struct tier *tier;         /* shared; NULL: no cache */
+    struct inflight *inflight; /* shared */
+    struct recoder *recoder;   /* shared; NULL: no coding is made */
+    struct http_accept_encoding_memo accept_encoding;
     struct purge_table *purges;        /* shared; NULL where tier is */
     struct search_rules *search_rules; /* shared; NULL: No-Vary-Search is not heeded */
     const struct weir_hash_secret *secret;
@@ -134,7 +139,7 @@ struct exchange_client {
                      struct weir_span surplus);
 };
 
-#define EXCHANGE_EXTRA_MAX 768
+#define EXCHANGE_EXTRA_MAX 1024
 #define EXCHANGE_ID_MAX    64 /* a request id taken over; ours have 32 digits */
 
 struct weir_exchange {
@@ -193,17 +198,22 @@ struct weir_exchange {
     enum cache_fwd fwd;
     bool hit, collapsed, pass;
     const char *cache_detail; /* static */
+    /* negotiate.c's */
+    const struct stored_response *looked; /* what x->form was chosen for; not a reference */
+    struct recoder_wait *form_wait;       /* NULL: waits for no coding */
+    enum coding coding_wanted;            /* what it should get, be it there or not */
+    bool answer_stored;
     struct fill_reader *reader;
     /* Fields of the response that are for this client alone, whose request caused it: not stored,
      * not for those who share the fetch. In the arena; NULL: none. */
     const struct http_head *own;
     struct fetch *fetch; /* only while x leads a pass and must be told of interims and upgrades */
-    struct net_timer collapse_timer;
-    struct exchange_slice slice; /* what a sub-exchange of sliced.c asks for */
-    struct sliced *sliced;       /* x is put together from slices; NULL: it is not */
-    bool unsliced;               /* slices have been tried: they cannot be had */
-    uint8_t dispatches;          /* times LOOKUP ran: others' fetches turned out not to be for us */
-    const char *upstream_name;   /* for the log; static or site's */
+    struct net_timer collapse_timer; /* or for a coding to be made */
+    struct exchange_slice slice;     /* what a sub-exchange of sliced.c asks for */
+    struct sliced *sliced;           /* x is put together from slices; NULL: it is not */
+    bool unsliced;                   /* slices have been tried: they cannot be had */
+    uint8_t dispatches;        /* times LOOKUP ran: others' fetches turned out not to be for us */
+    const char *upstream_name; /* for the log; static or site's */
     const char *origin_url;
     int origin_status;
     int sticky_set; /* origin index a cookie must name; -1: none */

@@ -5,11 +5,14 @@
 #include "weir/alloc.h"
 #include "weir/container.h"
 #include "weir/log.h"
+#include "compressible.h"
 #include "content.h"
 #include "cookie.h"
 #include "inflight.h"
+#include "negotiate.h"
 #include "origin_state.h"
 #include "purging.h"
+#include "recoder.h"
 #include "request_out.h"
 #include "response_in.h"
 #include "response_policy.h"
@@ -503,6 +506,36 @@ static bool keep(struct fetch *f, struct stored_response *r)
     return put;
 }
 
+/* How the coding of this response's content is dealt with. length: -1 unknown. */
+static void judge_coding(const struct fetch *f, const struct http_head *head, int64_t length,
+                         struct compressible *out)
+{
+    const struct route_settings *route = f->route->settings;
+
+    compressible_response(head, length, &route->compression, out);
+    if (!route->compression.stream && (f->pass || out->events))
+        out->yes = false;
+    if (route->cache.esi.enabled) /* templates are read, and stay as they came */
+        out->yes = false;
+}
+
+/* What is stored coded is small for that reason. */
+static bool large_enough(const struct fetch *f, enum coding c, uint64_t len)
+{
+    return c != CODING_IDENTITY || len >= f->route->settings->compression.min_bytes;
+}
+
+/* Its zstd will take the place of what came without coding. */
+static void begin_coding(struct fetch *f, struct stored_response *r)
+{
+    struct recoder_settings levels;
+
+    if (r->forms == NULL || r->sent_coding != CODING_IDENTITY || f->w->recoder == NULL)
+        return;
+    negotiate_levels(f->site->site, &levels);
+    recoder_begin(f->w->recoder, r, CODING_ZSTD, &levels);
+}
+
 static void store(struct fetch *f)
 {
     const struct fill_head *h = &f->fill->head;
@@ -524,11 +557,16 @@ static void store(struct fetch *f)
     d.etag = h->etag;
     d.last_modified = h->last_modified;
     d.facts = h->facts;
+    d.head_common = h->common;
+    d.coding = h->coding;
+    d.recodable = h->recodable && large_enough(f, h->coding, f->fill->bytes);
     r = stored_response_new(&d, &err);
     if (r == NULL)
         return; /* the clients have it; the next one asks again */
-    if (keep(f, r))
+    if (keep(f, r)) {
         weir_metric_add(f->w->metrics, WEIR_M_cache_stores, 1);
+        begin_coding(f, r);
+    }
     stored_response_unref(r);
 }
 
@@ -585,6 +623,15 @@ static bool keeps_key(struct fetch *f, const struct http_head *merged)
     return keeps;
 }
 
+/* any_client: its coding suits everyone. Then Accept-Encoding selects nothing where every request
+ * went out with the same. */
+static void read_vary(struct fetch *f, const struct http_head *head, bool any_client)
+{
+    storable_vary(head, &f->route->settings->cache, &f->vary);
+    if (any_client && request_out_asks_identity(f->route->settings))
+        vary_forget_accept_encoding(&f->vary);
+}
+
 /* The variant that a 304 makes of what it freshens: it may bring another Vary. */
 static struct weir_span freshened_variant(struct fetch *f, const struct http_head *not_modified,
                                           const struct http_head *merged,
@@ -593,7 +640,7 @@ static struct weir_span freshened_variant(struct fetch *f, const struct http_hea
     struct weir_span variant = WEIR_SPAN_NONE;
 
     if (http_head_has(not_modified, HTTP_F_VARY)) {
-        storable_vary(merged, &f->route->settings->cache, &f->vary);
+        read_vary(f, merged, old->sent_coding == CODING_IDENTITY || old->forms != NULL);
         variant = vary_key(&f->vary, &f->req, NULL, 0, &f->arena);
     }
     return variant.ptr != NULL ? variant : old->variant;
@@ -623,6 +670,7 @@ static struct stored_response *freshen(struct fetch *f, const struct http_head *
 {
     struct response_policy policy;
     struct http_head merged;
+    struct compressible coding;
     struct fill_head h;
     struct stored_draft d;
     struct stored_response *r = NULL;
@@ -632,8 +680,9 @@ static struct stored_response *freshen(struct fetch *f, const struct http_head *
         !note_tags(f, &merged, old->tags))
         return NULL;
     judge_as_get(f, &merged, &policy);
+    judge_coding(f, &merged, (int64_t)old->sent_len, &coding);
     if (!give_own(f, &merged, &policy, &err) ||
-        !response_in_build(&h, &merged, NULL, f->site->site, &policy, now_s(f), &err))
+        !response_in_build(&h, &merged, NULL, f->site->site, &policy, &coding, now_s(f), &err))
         return NULL;
     *is = outcome(&policy, keeps_key(f, &merged));
     key_draft(f, &d);
@@ -647,6 +696,8 @@ static struct stored_response *freshen(struct fetch *f, const struct http_head *
     d.etag = h.etag;
     d.last_modified = h.last_modified;
     d.facts = h.facts;
+    d.head_common = h.common;
+    d.recodable = h.recodable;
     r = stored_response_freshened(old, &d, &err);
     response_in_clear(&h);
     return r;
@@ -755,7 +806,7 @@ static bool head_validates(struct fetch *f, const struct http_head *head)
     if (f->request.method != HTTP_M_HEAD || head->status != 200 || old->status != 200 ||
         !response_in_view(&view, old->fields, old->field_count, old->status, &f->arena))
         return false;
-    switch (validate_head(head, &view, old->body_len)) {
+    switch (validate_head(head, &view, old->sent_len)) {
     case VALIDATE_HEAD_SAME:
         return true;
     case VALIDATE_HEAD_DIFFERS:
@@ -769,12 +820,12 @@ static bool head_validates(struct fetch *f, const struct http_head *head)
 }
 
 /* Tells the table which variant this is; false: it cannot be shared. */
-static bool settle_variant(struct fetch *f, const struct http_head *head)
+static bool settle_variant(struct fetch *f, const struct http_head *head, const struct fill_head *h)
 {
     char buf[VARY_KEY_INLINE];
     struct weir_span variant;
 
-    storable_vary(head, &f->route->settings->cache, &f->vary);
+    read_vary(f, head, h->coding == CODING_IDENTITY || h->recodable);
     variant = vary_key(&f->vary, &f->req, buf, sizeof buf, &f->arena);
     return variant.ptr != NULL && inflight_variant(f->w->inflight, f->fill, &f->vary, variant);
 }
@@ -831,7 +882,7 @@ static void judge_sharing(struct fetch *f, const struct http_head *head, struct 
 
     h->detail = too_large ? "too-large" : v == STORABLE_YES ? NULL : storable_text(v);
     h->storable = v == STORABLE_YES && !too_large && !odd && settled &&
-                  note_tags(f, head, WEIR_SPAN_NONE) && settle_variant(f, head);
+                  note_tags(f, head, WEIR_SPAN_NONE) && settle_variant(f, head, h);
     if (h->storable && (purged || is_purged(f))) { /* some who joined came after that */
         h->storable = false;
         h->detail = "purged";
@@ -861,6 +912,7 @@ static void on_head(void *arg, const struct http_head *head, const struct http_f
 {
     struct fetch *f = arg;
     struct response_policy policy;
+    struct compressible coding;
     struct fill_head h;
     struct weir_err err = {0};
 
@@ -878,9 +930,10 @@ static void on_head(void *arg, const struct http_head *head, const struct http_f
     }
     if (!f->pass)
         judge(f, head, &policy);
+    judge_coding(f, head, framing->has_length ? (int64_t)framing->length : -1, &coding);
     if ((!f->pass && !give_own(f, head, &policy, &err)) ||
-        !response_in_build(&h, head, framing, f->site->site, f->pass ? NULL : &policy, now_s(f),
-                           &err)) {
+        !response_in_build(&h, head, framing, f->site->site, f->pass ? NULL : &policy, &coding,
+                           now_s(f), &err)) {
         give_up(f, &err);
         return;
     }

@@ -12,6 +12,7 @@
 #include "http_cache_control.h"
 #include "inflight.h"
 #include "keyed.h"
+#include "negotiate.h"
 #include "purging.h"
 #include "reuse.h"
 #include "sliced.h"
@@ -42,7 +43,7 @@ static enum exchange_verdict use_stored(struct weir_exchange *x, struct stored_r
                                         const struct http_cache_control *request_cc);
 
 struct wanted {
-    const struct http_head *request;
+    struct weir_exchange *x;
     int64_t now_ms;
 };
 
@@ -52,7 +53,10 @@ static bool serves(const struct stored_response *r, void *arg)
 
     if (r->kind == STORED_MARKER && w->now_ms >= r->marker_until_ms)
         return false; /* there may be something older behind it */
-    return r->variant.len == 0 || vary_matches(r->variant, w->request);
+    if (r->variant.len > 0 && !vary_matches(r->variant, &w->x->req))
+        return false;
+    negotiate_look(w->x, r); /* here, under the lock that is held anyway */
+    return true;
 }
 
 static int64_t now_s(const struct weir_exchange *x)
@@ -225,7 +229,8 @@ static enum exchange_verdict use_answer(struct weir_exchange *x, struct fill *f)
     x->cache_detail = f->answer_detail;
     x->age = reuse_age(&x->stored->facts.reuse, now_s(x));
     x->ttl = x->stored->facts.reuse.lifetime - x->age;
-    return deliver_stored(x, f->answer_stored) ? EXCHANGE_REPLY : EXCHANGE_FAIL;
+    x->looked = NULL; /* another may lie where that one was */
+    return negotiate_stored(x, f->answer_stored);
 }
 
 /*
@@ -309,6 +314,8 @@ static void on_wake(void *arg)
         x->client->more(x);
         return;
     }
+    if (x->form_wait != NULL) /* the answer is known, and being coded */
+        return;
     if (x->compose != NULL) { /* it is known, but the head waits for a fragment */
         compose_wake(x);
         return;
@@ -353,7 +360,7 @@ static enum exchange_verdict use_stored(struct weir_exchange *x, struct stored_r
     }
     x->hit = true;
     x->stored = r;
-    return deliver_stored(x, false) ? EXCHANGE_REPLY : EXCHANGE_FAIL;
+    return negotiate_stored(x, false);
 }
 
 /* Under a key that a No-Vary-Search rule made, or else under that of the whole query, where lies
@@ -414,7 +421,7 @@ enum exchange_verdict lookup_run(struct weir_exchange *x)
     const struct http_cache_control *request_cc;
     struct http_cache_control cc;
     struct stored_response *r;
-    struct wanted wanted = {&x->req, net_now_ms(x->loop)};
+    struct wanted wanted = {x, net_now_ms(x->loop)};
     struct reuse_facts facts;
     unsigned variants = 0;
     const char *why;
@@ -459,6 +466,7 @@ enum exchange_verdict lookup_pass(struct weir_exchange *x)
 
 void lookup_cancel(struct weir_exchange *x)
 {
+    negotiate_cancel(x);
     sliced_close(x->sliced);
     net_timer_stop(x->loop, &x->collapse_timer);
 }

@@ -4,6 +4,7 @@
 
 #include "edits.h"
 #include "http_chunked.h"
+#include "http_coding_tag.h"
 #include "http_text.h"
 #include "rewrite.h"
 #include "slice.h"
@@ -214,7 +215,9 @@ static void put_own(struct http_text *t, const struct request_out *r, const stru
     size_t accept_len =
         r->shared && !may_be_template(r) ? vary_accept_encoding(&x->req, accept) : 0;
 
-    if (accept_len > 0)
+    if (r->shared && !may_be_template(r) && request_out_asks_identity(r->route->settings))
+        http_text_field(t, http_field_name(HTTP_F_ACCEPT_ENCODING), WEIR_SPAN_LIT("identity"));
+    else if (accept_len > 0)
         http_text_field(t, http_field_name(HTTP_F_ACCEPT_ENCODING), weir_span(accept, accept_len));
     put_capability(t, r, fwd);
     put_forwarding(t, r, fwd, edited);
@@ -292,6 +295,24 @@ static void put_line(struct http_text *t, const struct request_out *r, struct we
     http_text_lit(t, " HTTP/1.1\r\n");
 }
 
+/* Entity tags that the client may have from us. */
+static bool names_our_tags(const struct request_out *r, const struct http_field *f)
+{
+    return (f->id == HTTP_F_IF_NONE_MATCH || f->id == HTTP_F_IF_MATCH) &&
+           r->route->settings->compression.enabled;
+}
+
+/* Bytes that those tags take once more. */
+static size_t room_for_tags(const struct http_head *head)
+{
+    size_t room = 0;
+
+    for (uint32_t i = 0; i < head->count; i++)
+        if (head->fields[i].id == HTTP_F_IF_NONE_MATCH || head->fields[i].id == HTTP_F_IF_MATCH)
+            room += 2 * head->fields[i].value.len;
+    return room;
+}
+
 static void put_fields(struct http_text *t, const struct request_out *r,
                        const struct forwarding *fwd, const struct http_head *edited)
 {
@@ -300,8 +321,15 @@ static void put_fields(struct http_text *t, const struct request_out *r,
     for (uint32_t i = 0; i < head->count; i++) {
         const struct http_field *f = &head->fields[i];
 
-        if (edited != NULL ? f->id != HTTP_F_HOST : goes_on(r, fwd, head, f))
-            http_text_field(t, f->name, f->value);
+        if (edited != NULL ? f->id == HTTP_F_HOST : !goes_on(r, fwd, head, f))
+            continue;
+        http_text_add(t, f->name);
+        http_text_lit(t, ": ");
+        if (names_our_tags(r, f))
+            http_coding_tag_for_origin(t, f->value);
+        else
+            http_text_add(t, f->value);
+        http_text_lit(t, "\r\n");
     }
 }
 
@@ -325,6 +353,7 @@ static size_t room_for(const struct request_out *r, const struct http_head *edit
                   3 * authority_of(x).len + site->via_len + 3 * site->pseudonym.len +
                   strlen(site->source.forward->request_id_field) + OWN_FIELDS_BYTES;
 
+    room += room_for_tags(edited != NULL ? edited : &x->req);
     if (edited != NULL)
         room += http_fields_bytes(edited);
     if (x->content != NULL)

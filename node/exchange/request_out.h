@@ -20,6 +20,12 @@ struct request_out {
     const struct stored_response *validating; /* adds its validators; NULL: none */
 };
 
+/* Does a shared fetch of this route ask for content without coding, whatever its client accepts? */
+static inline bool request_out_asks_identity(const struct route_settings *r)
+{
+    return r->compression.enabled && r->compression.ask_origin == ASK_IDENTITY;
+}
+
 /* Into the arena. Errors: MEMORY, INTERNAL (a rewrite or an edit that cannot be sent). */
 bool request_out_write(const struct request_out *r, struct weir_arena *arena, struct weir_span *out,
                        struct weir_err *err);

@@ -21,7 +21,8 @@ struct filter {
 
 enum destiny {
     GOES_ON,
-    STAYS, /* stored, but not sent */
+    GOES_LAST, /* differs from coding to coding */
+    STAYS,     /* stored, but not sent */
     ENDS,
 };
 
@@ -48,7 +49,9 @@ static enum destiny destiny_of(const struct filter *f, const struct http_field *
         return ENDS;
     if (f->withholding != NULL && control_withholds(f->withholding, field))
         return ENDS;
-    return f->hides && control_hides(f->node, field) ? STAYS : GOES_ON;
+    if (f->hides && control_hides(f->node, field))
+        return STAYS;
+    return field->id == HTTP_F_ETAG || field->id == HTTP_F_CONTENT_ENCODING ? GOES_LAST : GOES_ON;
 }
 
 static struct weir_span line_part(const struct http_text *t, size_t back, size_t len)
@@ -96,9 +99,24 @@ static void put_date(struct http_text *t, struct fill_head *out, int64_t now_s)
     out->field_count++;
 }
 
+static void put_coding(struct http_text *t, struct fill_head *out,
+                       const struct compressible *coding)
+{
+    static const struct weir_span name = WEIR_SPAN_LIT("Accept-Encoding");
+    struct http_field vary = {http_field_name(HTTP_F_VARY), name, HTTP_F_VARY, HTTP_FF_PROTECTED};
+
+    out->coding = coding->coding;
+    out->recodable = coding->yes;
+    if (!coding->yes || !coding->vary)
+        return;
+    put_field(t, out, &vary);
+    out->field_count++;
+}
+
 bool response_in_build(struct fill_head *out, const struct http_head *head,
                        const struct http_framing *framing, const struct site *site,
-                       const struct response_policy *policy, int64_t now_s, struct weir_err *err)
+                       const struct response_policy *policy, const struct compressible *coding,
+                       int64_t now_s, struct weir_err *err)
 {
     struct filter filter = {
         .head = head,
@@ -111,13 +129,14 @@ bool response_in_build(struct fill_head *out, const struct http_head *head,
         .withholding = policy != NULL && policy->verdict == STORABLE_YES ? &policy->control : NULL,
         .tags = site->source.cache->tag_fields_forward ? NULL : site->source.cache,
     };
-    /* Reasons are for people and are written anew; 64 covers the status line, 48 a Date. */
-    size_t room = http_fields_bytes(head) + 64 + 48;
+    /* Reasons are for people and are written anew; 64 covers the status line, 48 a Date,
+     * 32 a Vary. */
+    size_t room = http_fields_bytes(head) + 64 + 48 + 32;
     struct http_text t;
 
     memset(out, 0, sizeof *out);
     out->bytes = weir_blob_new(room);
-    out->fields = weir_malloc((head->count + 1) * sizeof *out->fields);
+    out->fields = weir_malloc((head->count + 2) * sizeof *out->fields);
     if (out->bytes == NULL || out->fields == NULL) {
         response_in_clear(out);
         return weir_fail(err, WEIR_E_MEMORY, "response: head", 0);
@@ -127,6 +146,10 @@ bool response_in_build(struct fill_head *out, const struct http_head *head,
     if (!http_head_has(head, HTTP_F_DATE))
         put_date(&t, out, now_s);
     put_fields(&t, out, &filter, GOES_ON, &out->field_count);
+    if (coding != NULL)
+        put_coding(&t, out, coding);
+    out->common = (uint32_t)http_text_len(&t);
+    put_fields(&t, out, &filter, GOES_LAST, &out->field_count);
     out->bytes->len = (uint32_t)http_text_len(&t);
     if (filter.hides && policy != NULL)
         put_fields(&t, out, &filter, STAYS, &out->hidden_count);

@@ -9,6 +9,7 @@
 #define RESPONSE_IN_H
 
 #include "weir/arena.h"
+#include "compressible.h"
 #include "fill.h"
 #include "http_framing.h"
 #include "http_head.h"
@@ -18,11 +19,14 @@
 /*
  * framing NULL: a stored head that a 304 renewed. policy NULL: a pass, facts are left empty. Where
  * the policy stores the response, fields that its control withholds are left out:
- * response_in_own(). false: MEMORY, nothing is owned.
+ * response_in_own(). ETag and Content-Encoding come last, so that the same head serves for other
+ * codings without its end; Vary names Accept-Encoding where `coding` says so (NULL: no word about
+ * it). false: MEMORY, nothing is owned.
  */
 bool response_in_build(struct fill_head *out, const struct http_head *head,
                        const struct http_framing *framing, const struct site *site,
-                       const struct response_policy *policy, int64_t now_s, struct weir_err *err);
+                       const struct response_policy *policy, const struct compressible *coding,
+                       int64_t now_s, struct weir_err *err);
 /* Drops what a fill_head owns that no fill took. */
 void response_in_clear(struct fill_head *h);
 

@@ -46,6 +46,7 @@ struct site_source {
     const struct head_settings *head;
     const struct forward_settings *forward;
     const struct cache_settings *cache;
+    const struct compression_settings *compression; /* NULL: the usual levels */
     const struct log_settings *log;
     const struct upstream_settings *upstreams;
     size_t upstream_count;

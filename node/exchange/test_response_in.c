@@ -27,7 +27,7 @@ static struct weir_span build(struct made *m, const char *text,
         response_policy_of(&policy, &q, &m->x.arena);
         assert_true(response_in_own(&m->x.own, &head, &policy, &m->x.arena));
     }
-    assert_true(response_in_build(out, &head, &framing, &m->site, cache != NULL ? &policy : NULL,
+    assert_true(response_in_build(out, &head, &framing, &m->site, cache != NULL ? &policy : NULL, NULL,
                                   784111777, &err));
     return weir_span(out->bytes->bytes, out->bytes->len);
 }
@@ -221,7 +221,7 @@ static void without_memory_nothing_is_owned(void **state)
     head.status = 200;
     for (unsigned long n = 1; n <= 2; n++) {
         weir_alloc_fail_at(n);
-        assert_false(response_in_build(&h, &head, NULL, &m.site, NULL, 0, &err));
+        assert_false(response_in_build(&h, &head, NULL, &m.site, NULL, NULL, 0, &err));
         weir_alloc_fail_at(0);
         assert_int_equal(err.code, WEIR_E_MEMORY);
         assert_null(h.bytes);

@@ -39,7 +39,7 @@ static void begins(const char *fields)
 
     snprintf(text, sizeof text, OK_100 "%s\r\n", fields);
     parse(text);
-    assert_true(response_in_build(&first, &head, &framing, &made.site, NULL, AT, &err));
+    assert_true(response_in_build(&first, &head, &framing, &made.site, NULL, NULL, AT, &err));
 }
 
 static int set_up(void **state)

@@ -770,6 +770,8 @@ bool tier_drop(struct tier *t, struct stored_response *r)
     bool was_in;
 
     pthread_mutex_lock(&s->lock);
+    if (!is_in(r) && r->forms != NULL && r->forms->holder != NULL)
+        r = r->forms->holder;
     was_in = is_in(r);
     if (was_in)
         unlink_response(t, s, r);

@@ -89,7 +89,7 @@ struct tier_seen {
 size_t tier_list(struct tier *t, struct weir_hash128 hash, struct weir_span key,
                  struct tier_seen *out, size_t max);
 
-/* Drops one stored response if it is still the one in the tier. */
+/* Drops one stored response if it, or another head over the same content, is in the tier. */
 bool tier_drop(struct tier *t, struct stored_response *r);
 /* Drops everything stored under the key, markers too; returns how many. */
 size_t tier_remove(struct tier *t, struct weir_hash128 hash, struct weir_span key);

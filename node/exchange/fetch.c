@@ -660,6 +660,17 @@ static enum freshened outcome(const struct response_policy *policy, bool keeps_k
     return policy->verdict == STORABLE_YES ? FRESHENED_FOR_ALL : FRESHENED_FOR_ONE;
 }
 
+/* The new head over the content as it is now: meanwhile it may have been coded. */
+static struct stored_response *
+over_content(const struct fetch *f, const struct stored_response *old, const struct stored_draft *d)
+{
+    struct stored_response *holder = old->forms != NULL ? tier_holder(f->w->tier, old) : NULL;
+    struct stored_response *r = stored_response_freshened(holder != NULL ? holder : old, d, NULL);
+
+    stored_response_unref(holder);
+    return r;
+}
+
 /*
  * The stored response, seen as `view`, under its new head (RFC 9111 4.3.4); NULL without memory.
  * *is: what becomes of the old one.
@@ -698,7 +709,7 @@ static struct stored_response *freshen(struct fetch *f, const struct http_head *
     d.facts = h.facts;
     d.head_common = h.common;
     d.recodable = h.recodable;
-    r = stored_response_freshened(old, &d, &err);
+    r = over_content(f, old, &d);
     response_in_clear(&h);
     return r;
 }

@@ -138,7 +138,7 @@ static bool follow(struct weir_exchange *x, struct fill *fill)
 static bool came_meanwhile(struct weir_exchange *x, struct fill *fresh,
                            enum exchange_verdict *verdict)
 {
-    struct wanted wanted = {&x->req, net_now_ms(x->loop)};
+    struct wanted wanted = {x, net_now_ms(x->loop)};
     struct http_cache_control cc;
     const struct http_cache_control *request_cc = client_directives(x, &cc);
     struct stored_response *r = find(x, &wanted, NULL);

@@ -15,16 +15,17 @@ static bool separates(char c, bool commas)
 
 bool tags_next(struct weir_span *rest, bool commas, struct weir_span *tag)
 {
-    const char *at = rest->ptr, *end = rest->ptr + rest->len, *from;
+    size_t from = 0, to;
 
-    while (at < end && separates(*at, commas))
-        at++;
-    from = at;
-    while (at < end && !separates(*at, commas))
-        at++;
-    *tag = weir_span(from, (size_t)(at - from));
-    *rest = weir_span(at, (size_t)(end - at));
-    return tag->len > 0;
+    while (from < rest->len && separates(rest->ptr[from], commas))
+        from++;
+    if (from == rest->len)
+        return false;
+    for (to = from; to < rest->len && !separates(rest->ptr[to], commas);)
+        to++;
+    *tag = weir_span(rest->ptr + from, to - from);
+    *rest = weir_span(rest->ptr + to, rest->len - to);
+    return true;
 }
 
 bool tags_is_field(struct weir_span name, const char *const *fields, size_t count)

@@ -452,12 +452,17 @@ static void name_routes(struct config_ctx *ctx, struct config_node *list)
 #define SLICE_LEAST 16384 /* each one is a request, and costs about 1 KiB beside its bytes */
 
 /* A slice is stored by itself, so it must be small enough to be. */
-static void check_slice(struct config_ctx *ctx, struct config_node *root, struct config_node *slice)
+static void check_slice(struct config_ctx *ctx, struct config_node *root, struct config_node *slice,
+                        const struct config_node *esi)
 {
     uint64_t max = number_of(config_node_get(root, "cache"), "object_max", "cache.object_max");
     char least[32], most[32], found[CONFIG_QUOTE_MAX];
 
-    if (slice->bad || slice->number == 0 || (slice->number >= SLICE_LEAST && slice->number <= max))
+    if (slice->bad || slice->number == 0)
+        return;
+    if (esi != NULL && !esi->bad && esi->number != 0)
+        config_report(ctx, slice, "must be 0 where esi is enabled: a page is read as a whole");
+    if (slice->number >= SLICE_LEAST && slice->number <= max)
         return;
     config_report(ctx, slice, "must be 0, or %s to cache.object_max, %s; found %s",
                   config_value_write(CONFIG_SIZE, SLICE_LEAST, least),
@@ -470,10 +475,12 @@ static void check_slices(struct config_ctx *ctx, struct config_node *root,
     if (routes == NULL || routes->kind != CONFIG_LIST)
         return;
     for (struct config_node *route = routes->first; route != NULL; route = route->next) {
-        struct config_node *slice = config_node_get(config_node_get(route, "cache"), "slice");
+        struct config_node *cache = config_node_get(route, "cache");
+        struct config_node *slice = config_node_get(cache, "slice");
 
         if (slice != NULL)
-            check_slice(ctx, root, slice);
+            check_slice(ctx, root, slice,
+                        config_node_get(config_node_get(cache, "esi"), "enabled"));
     }
 }
 

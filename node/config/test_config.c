@@ -234,6 +234,10 @@ static void every_fault_has_its_words(void **state)
          "cache: {object_max: 1MiB}\nroutes: [{upstream: a, cache: {slice: 2MiB}}]\n",
          "t:4:39: routes[0].cache.slice: must be 0, or 16KiB to cache.object_max, 1MiB; found "
          "\"2MiB\"\n"},
+        {"listen: [{address: ':1'}]\nupstreams: [{name: a, origins: ['http://b']}]\n"
+         "routes: [{upstream: a, cache: {slice: 1MiB, esi: {enabled: true}}}]\n",
+         "t:3:39: routes[0].cache.slice: must be 0 where esi is enabled: a page is read as a "
+         "whole\n"},
         {REST "<<: {}\n", "t:4:1: <<: merge keys are not supported; write the keys out\n"},
         {REST "routes: []\n", "t:4:1: routes: duplicate key \"routes\"; it is at line 3 already\n"},
         {REST "cache: [1]\n", "t:4:8: cache: expected a mapping, found a list\n"},

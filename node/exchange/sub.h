@@ -22,7 +22,7 @@
 
 #include "exchange.h"
 
-#define SUB_DEPTH_MAX 10 /* sub-exchanges of sub-exchanges, whatever the settings say */
+#define SUB_DEPTH_MAX 12 /* sub-exchanges of sub-exchanges, whatever the settings say */
 
 struct sub_exchange;
 

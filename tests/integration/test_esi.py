@@ -227,6 +227,21 @@ class Heads(EsiCase):
 
 
 class Fragments(EsiCase):
+    def test_a_fragment_may_come_in_slices(self):
+        node = self.esi({"match": {"paths": ["/big"]}, "upstream": "app", "cache": {"slice": "16KiB"}})
+        block = random.Random(1).randbytes(200000)
+
+        def ranges(x):
+            first, _, last = x.request.fields["range"].partition("=")[2].partition("-")
+            part = block[int(first):int(last) + 1]
+            x.reply(206, {"Content-Range": "bytes %s-%d/%d" % (first, int(first) + len(part) - 1, len(block)),
+                          "ETag": '"b"', "Cache-Control": "max-age=600"}, part)
+        self.serve(page="a" + include("/big") + "b")
+        self.server.on("/big", ranges)
+        for _ in range(2):
+            self.assertEqual(node.get("/page", {"Range": "bytes=5-6"}).body, b"a" + block + b"b")
+        self.assertEqual(self.server.count("/big"), 13)
+
     def test_each_has_its_own_freshness(self):
         node = self.esi()
         count = {}

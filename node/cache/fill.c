@@ -8,23 +8,18 @@
 #include "http_head.h"
 
 /*
- * A fill without a key was never where another thread could find it: one thread has it, and takes
- * no lock. That is every pass.
+ * A fill that was never where another thread could find it is one thread's, and takes no lock. That
+ * is every pass. It becomes shared on its thread, before others can find it.
  */
-static bool is_private(const struct fill *f)
-{
-    return f->key.len == 0;
-}
-
 static void hold(struct fill *f)
 {
-    if (!is_private(f))
+    if (f->shared)
         pthread_mutex_lock(&f->lock);
 }
 
 static void let_go(struct fill *f)
 {
-    if (!is_private(f))
+    if (f->shared)
         pthread_mutex_unlock(&f->lock);
 }
 
@@ -48,6 +43,7 @@ struct fill *fill_new(const struct cache_key *key, bool retain, struct weir_mail
     atomic_init(&f->refs, 1);
     pthread_mutex_init(&f->lock, NULL);
     f->retain = retain;
+    f->shared = key->bytes.len > 0;
     f->key = weir_span(copy, key->bytes.len);
     f->hash = key->hash;
     f->box = box;
@@ -59,10 +55,8 @@ struct fill *fill_new(const struct cache_key *key, bool retain, struct weir_mail
 }
 
 void fill_set_subject(struct fill *f, struct purge_table *t, uint64_t url, uint64_t host,
-                      uint64_t also)
+                      uint64_t also, struct weir_span path)
 {
-    struct cache_key_parts parts;
-
     purge_watch(t, url); /* before the stamp is taken: see purge_watch() */
     if (also != 0)
         purge_watch(t, also);
@@ -71,8 +65,7 @@ void fill_set_subject(struct fill *f, struct purge_table *t, uint64_t url, uint6
     f->purge.stamp = purge_stamp(t);
     f->purge.url = url;
     f->purge.host = host;
-    if (cache_key_read(f->key, &parts))
-        f->purge.path = parts.path;
+    f->purge.path = path;
 }
 
 struct fill *fill_ref(struct fill *f)

@@ -9,8 +9,8 @@
  *
  * One thread, the owner (where the fetch runs), calls the functions of the producer. Readers live
  * on any thread and are woken there: directly on the owner's, by mail elsewhere. A *private* fill
- * (a pass: its key is empty) must stay with its reader on the owner's thread, and then takes no
- * lock.
+ * (a pass: its key is empty; or one that is alone, see inflight.h) must stay with its reader on the
+ * owner's thread, and then takes no lock.
  *
  * A *retaining* fill keeps every byte, so that late readers join from the start and the whole can
  * be stored. One that does not (a pass, or a body that outgrew the limit) drops what all readers
@@ -79,6 +79,7 @@ struct fill {
     pthread_mutex_t lock; /* everything below that changes after creation */
     enum fill_state state;
     bool retain;
+    bool shared;    /* other threads may know it: then its lock is taken */
     bool disbanded; /* the leader's alone: nobody else reads it */
     bool outdated;  /* it was disbanded for that: who asks again finds something better */
     bool paused;    /* fill_append() said so; space() will be called */
@@ -97,7 +98,7 @@ struct fill {
     /* inflight.c's, under its own lock: apart from what f->lock guards */
     struct fill *next_inflight;
     bool joinable;            /* in the table of fills in flight */
-    bool alone;               /* nobody joins until its variant is known */
+    bool alone;               /* not entered there before its variant is known */
     struct weir_span variant; /* variant key; ptr NULL until known; owned */
     struct vary_spec *vary;   /* the spec `variant` was made by; owned; NULL until known */
 
@@ -146,9 +147,10 @@ struct fill *fill_ref(struct fill *f);
 void fill_unref(struct fill *f);
 /* Before it is shared and before the request goes out: what purges may name the response by. From
  * now on a purge of it is known to be later. also: the URL it may get by inflight_move(); 0: none.
+ * path: inside the fill's key.
  */
 void fill_set_subject(struct fill *f, struct purge_table *t, uint64_t url, uint64_t host,
-                      uint64_t also);
+                      uint64_t also, struct weir_span path);
 /* Before it is shared: the variant this fetch is for, when that is known. Copies. */
 bool fill_set_variant(struct fill *f, const struct vary_spec *vary, struct weir_span variant);
 

@@ -57,6 +57,7 @@ static bool has_key(const struct fill *f, struct weir_hash128 hash, struct weir_
 /* The shard is locked. */
 static void link_fill(struct fill **head, struct fill *f)
 {
+    f->shared = true;
     f->next_inflight = *head;
     *head = fill_ref(f);
     f->joinable = true;
@@ -77,7 +78,7 @@ struct fill *inflight_join(struct inflight *t, struct fill *fresh, const struct 
 
     pthread_mutex_lock(&s->lock);
     for (f = *head; f != NULL; f = f->next_inflight)
-        if (!f->alone && has_key(f, fresh->hash, fresh->key) &&
+        if (has_key(f, fresh->hash, fresh->key) &&
             (f->variant.ptr == NULL || vary_matches(f->variant, request)) && !is_purged(f))
             break;
     if (f != NULL)
@@ -88,41 +89,28 @@ struct fill *inflight_join(struct inflight *t, struct fill *fresh, const struct 
     return f;
 }
 
-void inflight_enter_alone(struct inflight *t, struct fill *fresh)
-{
-    struct shard *s = shard_of(t, fresh->hash);
-
-    fresh->alone = true;
-    pthread_mutex_lock(&s->lock);
-    link_fill(bucket_of(s, fresh->hash), fresh);
-    pthread_mutex_unlock(&s->lock);
-}
-
-/* The shard is locked. */
-static bool unlink_fill(struct shard *s, struct fill *f)
+/* The shard is locked; f is in it. */
+static void unlink_fill(struct shard *s, struct fill *f)
 {
     struct fill **at = bucket_of(s, f->hash);
 
-    if (!f->joinable)
-        return false;
     while (*at != f)
         at = &(*at)->next_inflight;
     *at = f->next_inflight;
     f->joinable = false;
-    return true;
 }
 
 bool inflight_remove(struct inflight *t, struct fill *f)
 {
     struct shard *s = shard_of(t, f->hash);
-    bool was_in;
 
+    if (!f->joinable) /* only the owner, who calls this, changes it */
+        return false;
     pthread_mutex_lock(&s->lock);
-    was_in = unlink_fill(s, f);
+    unlink_fill(s, f);
     pthread_mutex_unlock(&s->lock);
-    if (was_in)
-        fill_unref(f);
-    return was_in;
+    fill_unref(f);
+    return true;
 }
 
 size_t inflight_count(struct inflight *t)
@@ -151,25 +139,28 @@ void inflight_tags(struct inflight *t, struct fill *f, const uint64_t *tags, uin
     pthread_mutex_unlock(&s->lock);
 }
 
+/* Enters it where its key says; takes a reference. */
+static void enter(struct inflight *t, struct fill *f)
+{
+    struct shard *s = shard_of(t, f->hash);
+
+    pthread_mutex_lock(&s->lock);
+    link_fill(bucket_of(s, f->hash), f);
+    pthread_mutex_unlock(&s->lock);
+}
+
 bool inflight_move(struct inflight *t, struct fill *f, const struct cache_key *key,
                    struct weir_span asked, uint64_t url)
 {
-    struct shard *s = shard_of(t, f->hash);
-    char *copy = weir_malloc(key->bytes.len + asked.len + 1);
-    bool was_in;
+    char *copy = f->joinable || f->alone ? weir_malloc(key->bytes.len + asked.len + 1) : NULL;
 
     if (copy == NULL)
         return false;
+    fill_ref(f); /* the table may have held the last but one */
     memcpy(copy, key->bytes.ptr, key->bytes.len);
     if (asked.len > 0)
         memcpy(copy + key->bytes.len, asked.ptr, asked.len);
-    pthread_mutex_lock(&s->lock);
-    was_in = unlink_fill(s, f);
-    pthread_mutex_unlock(&s->lock);
-    if (!was_in) {
-        weir_free(copy);
-        return false;
-    }
+    inflight_remove(t, f);
     /* Nobody finds it now, and who reads it does not look at its key before it is open. */
     f->key = weir_span(copy, key->bytes.len);
     f->hash = key->hash;
@@ -181,11 +172,9 @@ bool inflight_move(struct inflight *t, struct fill *f, const struct cache_key *k
         f->purge.url = url;
         atomic_store_explicit(&f->purge.checked, 0, memory_order_relaxed);
     }
-    s = shard_of(t, f->hash);
-    pthread_mutex_lock(&s->lock);
-    link_fill(bucket_of(s, f->hash), f);
-    pthread_mutex_unlock(&s->lock);
-    fill_unref(f); /* the reference of the place it had */
+    if (!f->alone)
+        enter(t, f);
+    fill_unref(f);
     return true;
 }
 
@@ -193,16 +182,15 @@ bool inflight_variant(struct inflight *t, struct fill *f, const struct vary_spec
                       struct weir_span variant)
 {
     struct shard *s = shard_of(t, f->hash);
-    bool ok, removed = false;
+    bool ok;
 
     pthread_mutex_lock(&s->lock);
     ok = fill_set_variant(f, vary, variant);
-    if (!ok)
-        removed = unlink_fill(s, f);
-    else
-        f->alone = false;
     pthread_mutex_unlock(&s->lock);
-    if (removed)
-        fill_unref(f);
+    if (!ok)
+        inflight_remove(t, f);
+    else if (f->alone)
+        enter(t, f);
+    f->alone = f->alone && !ok;
     return ok;
 }

@@ -26,11 +26,15 @@ void inflight_free(struct inflight *t);
  */
 struct fill *inflight_join(struct inflight *t, struct fill *fresh, const struct http_head *request);
 /*
- * Enters `fresh` beside whatever is there, for itself alone: the key is marked as one whose answers
- * cannot be shared. Should this answer be one that can, inflight_variant() lets others join.
+ * `fresh` is for who asks alone: the key is marked as one whose answers cannot be shared, so nobody
+ * finds it, and it needs no lock. Should this answer be one that can, inflight_variant() enters it.
  */
-void inflight_enter_alone(struct inflight *t, struct fill *fresh);
-/* Nobody joins any more. Harmless when it was not in: then false. */
+static inline void inflight_alone(struct fill *fresh)
+{
+    fresh->alone = true;
+    fresh->shared = false;
+}
+/* Nobody joins any more; the owner's to call. Harmless when it was not in: then false. */
 bool inflight_remove(struct inflight *t, struct fill *f);
 /* How many are under way: walks the table, for who wants to see. */
 size_t inflight_count(struct inflight *t);

@@ -597,7 +597,7 @@ static void who_asks_alone_is_joined_only_once_the_answer_is_for_all(void **stat
     struct vary_spec vary;
 
     (void)state;
-    inflight_enter_alone(t, a);
+    inflight_alone(a);
     assert_null(inflight_join(t, b, request));
     inflight_remove(t, b);
     vary_parse(policy_response(&rsp, 200, ""), &vary);

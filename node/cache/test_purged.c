@@ -244,9 +244,11 @@ static struct fill *new_fill(struct world *w, const char *path)
     struct cache_key key = key_of(path, buf);
     struct purge_subject s = subject(w, path);
     struct fill *f = fill_new(&key, true, &w->box, &nobody, NULL, NULL);
+    struct cache_key_parts parts;
 
     assert_non_null(f);
-    fill_set_subject(f, w->purges, s.url, s.host, 0);
+    assert_true(cache_key_read(f->key, &parts));
+    fill_set_subject(f, w->purges, s.url, s.host, 0, parts.path);
     return f;
 }
 

@@ -194,7 +194,7 @@ static enum exchange_verdict ask_alone(struct weir_exchange *x)
     fill = exchange_hold(x) ? fetch_new_fill(x) : NULL;
     if (fill == NULL)
         return EXCHANGE_FAIL;
-    inflight_enter_alone(x->w->inflight, fill);
+    inflight_alone(fill);
     return fetch_lead(x, fill, on_wake) ? EXCHANGE_WAIT : EXCHANGE_FAIL;
 }
 

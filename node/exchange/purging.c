@@ -20,13 +20,15 @@ void purging_name(struct weir_exchange *x, struct fill *fill)
 {
     struct purge_table *t = x->w->purges;
     struct cache_key_parts parts;
+    struct weir_span path;
     uint64_t exact, loose = 0, host;
 
     if (t == NULL || !cache_key_read(x->key.bytes, &parts))
         return;
+    path = weir_span(fill->key.ptr + (parts.path.ptr - x->key.bytes.ptr), parts.path.len);
     host = purge_host_hash(t, parts.authority);
     if (query_is_loose(x, &parts)) {
-        fill_set_subject(fill, t, purge_loose_hash(t, parts.authority, parts.path), host, 0);
+        fill_set_subject(fill, t, purge_loose_hash(t, parts.authority, parts.path), host, 0, path);
         return;
     }
     /* That it is loose may show only when its response comes. */
@@ -34,7 +36,7 @@ void purging_name(struct weir_exchange *x, struct fill *fill)
         loose = purge_loose_hash(t, parts.authority, parts.path);
     exact = purge_url_hash(t, parts.authority, parts.path,
                            parts.has_query ? parts.query : WEIR_SPAN_NONE);
-    fill_set_subject(fill, t, exact, host, loose);
+    fill_set_subject(fill, t, exact, host, loose, path);
 }
 
 uint64_t purging_url(const struct fill *fill, struct weir_span key)

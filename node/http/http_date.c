@@ -12,19 +12,20 @@ struct parts {
     int year, month, day, hour, minute, second;
 };
 
-static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-static const char days[] = "SunMonTueWedThuFriSat";
+static const char months[] = "janfebmaraprmayjunjulaugsepoctnovdec";
+static const char days[] = "sunmontuewedthufrisat";
 static const char *const long_days[] = {"Sunday",   "Monday", "Tuesday", "Wednesday",
                                         "Thursday", "Friday", "Saturday"};
 
 static bool take(struct cursor *c, const char *literal)
 {
-    size_t len = strlen(literal);
+    const char *at = c->at;
 
-    if ((size_t)(c->end - c->at) < len ||
-        !weir_span_ieq(weir_span(c->at, len), weir_span(literal, len)))
-        return false;
-    c->at += len;
+    for (; *literal != '\0'; literal++, at++)
+        if (at == c->end ||
+            (*at != *literal && weir_ascii_lower(*at) != weir_ascii_lower(*literal)))
+            return false;
+    c->at = at;
     return true;
 }
 
@@ -43,13 +44,17 @@ static bool take_digits(struct cursor *c, int count, int *out)
     return true;
 }
 
-/* Three letters out of a string of such; *index counts from 0. */
+/* Three letters, whatever their case, out of a string of such; *index counts from 0. */
 static bool take_word3(struct cursor *c, const char *words, int *index)
 {
+    char word[3];
+
     if (c->end - c->at < 3)
         return false;
+    for (int i = 0; i < 3; i++)
+        word[i] = weir_ascii_lower(c->at[i]);
     for (int i = 0; words[i * 3] != '\0'; i++) {
-        if (weir_span_ieq(weir_span(words + (size_t)i * 3, 3), weir_span(c->at, 3))) {
+        if (memcmp(words + (size_t)i * 3, word, 3) == 0) {
             *index = i;
             c->at += 3;
             return true;

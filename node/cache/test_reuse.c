@@ -271,6 +271,42 @@ static void four_statuses_are_errors(void **state)
                          status == 500 || status == 502 || status == 503 || status == 504);
 }
 
+static void a_hit_in_the_last_part_of_the_lifetime_refreshes(void **state)
+{
+    static const struct route_cache_settings fifth = {.enabled = true, .refresh_ahead_percent = 20};
+
+    (void)state;
+    assert_int_equal(facts(&fifth, M60).refresh_age, 48);
+    assert_int_equal(facts(&fifth, "Cache-Control: max-age=1").refresh_age, 1); /* never */
+    assert_int_equal(facts(&plain, M60).refresh_age, INT64_MAX);
+}
+
+/* RFC 9111 4.2.4, and what routes[].cache.despite.stale makes of it */
+static void what_the_route_does_not_heed_leaves_the_windows_open(void **state)
+{
+    static const struct route_cache_settings despite = {
+        .enabled = true,
+        .stale_while_revalidate_s = 10,
+        .stale_if_error_s = 20,
+        .despite = {.stale = DESPITE_NO_CACHE | DESPITE_MUST_REVALIDATE}};
+    static const struct route_cache_settings shut = {.enabled = true,
+                                                     .despite = {.stale = DESPITE_NO_CACHE}};
+    static const struct row rows[] = {
+        {M60 ", must-revalidate", NULL, 69, REUSE_STALE_WHILE_REVALIDATE, FWD_NONE},
+        {M60 ", must-revalidate", NULL, 70, REUSE_VALIDATE, FWD_STALE},
+        {M60 ", s-maxage=60", NULL, 60, REUSE_VALIDATE, FWD_STALE},
+        {M60 ", no-cache", NULL, 0, REUSE_STALE_WHILE_REVALIDATE, FWD_NONE},
+        {M60 ", no-cache", NULL, 70, REUSE_VALIDATE, FWD_STALE},
+    };
+
+    (void)state;
+    CHECK(&despite, rows);
+    assert_true(on_error(&despite, M60 ", no-cache", 0));
+    /* no window, no staleness: not even for what is fresh but for its no-cache */
+    assert_int_equal(ask(&shut, M60 ", no-cache", NULL, 0).verdict, REUSE_VALIDATE);
+    assert_false(on_error(&shut, M60 ", no-cache", 0));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +323,8 @@ int main(void)
         cmocka_unit_test(on_error_the_fresh_is_served_though_the_client_wanted_validation),
         cmocka_unit_test(a_soft_purge_makes_stale_and_begins_the_windows),
         cmocka_unit_test(four_statuses_are_errors),
+        cmocka_unit_test(a_hit_in_the_last_part_of_the_lifetime_refreshes),
+        cmocka_unit_test(what_the_route_does_not_heed_leaves_the_windows_open),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

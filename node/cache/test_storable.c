@@ -286,6 +286,40 @@ static void a_part_that_was_asked_for_is_stored_as_what_it_is(void **state)
     assert_int_equal(storable_response(&q), STORABLE_NO_RANGE);
 }
 
+static void a_route_stores_what_it_does_not_heed(void **state)
+{
+    static const struct route_cache_settings despite = {.enabled = true,
+                                                        .despite = {.store = DESPITE_AUTHORIZATION |
+                                                                             DESPITE_VARY_STAR}};
+    static const struct route_cache_settings stale = {.enabled = true,
+                                                      .stale_if_error_s = 60,
+                                                      .despite = {.stale = DESPITE_NO_CACHE}};
+
+    (void)state;
+    assert_int_equal(judge(&despite, "GET", "Authorization: x", false, 200, FRESH), STORABLE_YES);
+    assert_int_equal(judge(&despite, "GET", "", false, 200, FRESH "\nVary: *, A"), STORABLE_YES);
+    /* a Vary with too many fields is no star that could be disregarded */
+    assert_int_equal(judge(&despite, "GET", "", false, 200,
+                           FRESH "\nVary: a, b, c, d, e, f, g, h, i, j, k, l, m, *"),
+                     STORABLE_NO_VARY_STAR);
+    assert_int_equal(judge(&despite, "GET", "", false, 200, FRESH ", no-store"), STORABLE_NO_STORE);
+    assert_int_equal(judge(&stale, "GET", "", false, 200, FRESH ", no-cache"), STORABLE_YES);
+    assert_int_equal(judge(&stale_ok, "GET", "", false, 200, FRESH ", no-cache"),
+                     STORABLE_NO_NO_CACHE);
+}
+
+static void cookies_that_are_left_out_keep_nothing_out(void **state)
+{
+    static const struct route_cache_settings strips = {.enabled = true,
+                                                       .set_cookie = SET_COOKIE_STRIP};
+
+    (void)state;
+    assert_int_equal(judge(&strips, "GET", "", false, 200, FRESH "\nSet-Cookie: a=b"),
+                     STORABLE_YES);
+    assert_int_equal(of(200, FRESH ", private=\"set-cookie\"\nSet-Cookie: a=b"), STORABLE_YES);
+    assert_int_equal(of(200, FRESH ", private=\"x\"\nSet-Cookie: a=b"), STORABLE_NO_SET_COOKIE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +338,8 @@ int main(void)
         cmocka_unit_test(a_request_with_no_store_is_not_stored_even_if_directives_do_not_count),
         cmocka_unit_test(head_and_get_may_be_looked_up),
         cmocka_unit_test(only_the_response_s_own_faults_mark_the_key),
+        cmocka_unit_test(a_route_stores_what_it_does_not_heed),
+        cmocka_unit_test(cookies_that_are_left_out_keep_nothing_out),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

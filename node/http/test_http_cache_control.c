@@ -170,6 +170,46 @@ static void field_names_are_listed(void **state)
     expect_span(cc.private_fields, "Y");
 }
 
+/* RFC 9111 5.2.2.4, 5.2.2.7: said twice, or once without names, it is about the whole */
+static void names_do_not_narrow_what_was_said_of_the_whole(void **state)
+{
+    static const char *const whole[] = {"private, private=\"a\"", "private=\"a\", private",
+                                        "private=\"a\", private=\"b\"", "private=", "private=\"a"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof whole / sizeof whole[0]; i++) {
+        http_cache_control_parse_value(weir_span_str(whole[i]), &cc);
+        assert_true(cc.private_);
+        assert_null(cc.private_fields.ptr);
+    }
+    http_cache_control_parse_value(LIT("private=\"a\", no-cache=\"b\""), &cc);
+    expect_span(cc.private_fields, "a");
+    expect_span(cc.no_cache_fields, "b");
+}
+
+/* RFC 9111 5.4 */
+static void pragma_counts_for_a_request_without_cache_control(void **state)
+{
+    struct http_field fields[3];
+    struct http_head h;
+
+    (void)state;
+    http_head_init(&h, fields, 3);
+    http_head_add(&h, NULL, LIT("Pragma"), LIT("x, No-Cache"));
+    http_cache_control_request(&h, &cc);
+    assert_true(cc.no_cache);
+    http_cache_control_parse(&h, HTTP_F_CACHE_CONTROL, &cc);
+    assert_false(cc.no_cache); /* in a response it means nothing */
+    http_head_add(&h, NULL, LIT("Cache-Control"), LIT("max-stale"));
+    http_cache_control_request(&h, &cc);
+    assert_false(cc.no_cache);
+    assert_true(cc.max_stale_any);
+    http_head_reset(&h);
+    http_head_add(&h, NULL, LIT("Pragma"), LIT("no-cached"));
+    http_cache_control_request(&h, &cc);
+    assert_false(cc.no_cache);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -185,6 +225,8 @@ int main(void)
         cmocka_unit_test(a_flag_with_an_argument_is_still_the_flag),
         cmocka_unit_test(an_unclosed_quote_may_hide_anything),
         cmocka_unit_test(field_names_are_listed),
+        cmocka_unit_test(names_do_not_narrow_what_was_said_of_the_whole),
+        cmocka_unit_test(pragma_counts_for_a_request_without_cache_control),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

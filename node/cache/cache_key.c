@@ -142,10 +142,14 @@ bool cache_key_read(struct weir_span bytes, struct cache_key_parts *out)
         return false;
     present = (unsigned char)bytes.ptr[1];
     rest = weir_span(bytes.ptr + KEY_HEAD, bytes.len - KEY_HEAD);
-    for (unsigned i = 0; i < PARTS; i++)
-        if ((i < ALWAYS || (present & (unsigned)HAS_ROUTE << (i - ALWAYS)) != 0) &&
-            !take_part(&rest, &part[i]))
+    for (unsigned i = 0; i < PARTS; i++) {
+        if (i >= ALWAYS && (present & (unsigned)HAS_ROUTE << (i - ALWAYS)) == 0)
+            continue;
+        if (!take_part(&rest, &part[i]) || (i >= ALWAYS && part[i].len == 0))
             return false;
+    }
+    if (part[3].len > 0 && (present & HAS_QUERY) == 0)
+        return false;
     *out = (struct cache_key_parts){
         .class = (enum cache_key_class)bytes.ptr[0],
         .scheme = part[0],

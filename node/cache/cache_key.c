@@ -1,5 +1,6 @@
 #include "cache_key.h"
 
+#include <endian.h>
 #include <string.h>
 
 #include "weir/arena.h"
@@ -22,11 +23,6 @@ enum {
 #define ALWAYS   4 /* scheme, authority, path, query */
 #define OPTIONAL 6
 #define PARTS    (ALWAYS + OPTIONAL)
-
-static bool too_long(struct weir_span part)
-{
-    return part.len > UINT32_MAX;
-}
 
 /* The parts that are mostly missing, in their order. Returns their size. */
 static size_t optional_parts(const struct cache_key_parts *p, struct weir_span part[OPTIONAL])
@@ -61,8 +57,10 @@ size_t cache_key_size(const struct cache_key_parts *p)
 
 static char *put_part(char *at, struct weir_span part)
 {
-    for (int shift = 0; shift < 32; shift += 8)
-        *at++ = (char)(unsigned char)(part.len >> shift);
+    uint32_t len = htole32((uint32_t)part.len);
+
+    memcpy(at, &len, PART_HEAD);
+    at += PART_HEAD;
     if (part.len > 0) /* memcpy from NULL is undefined even for nothing */
         memcpy(at, part.ptr, part.len);
     return at + part.len;
@@ -92,9 +90,9 @@ bool cache_key_build(struct cache_key *k, const struct cache_key_parts *p,
     unsigned present = p->has_query ? HAS_QUERY : 0;
     char *at;
 
-    if (too_long(p->scheme) || too_long(p->authority) || too_long(p->path) || too_long(query) ||
-        too_long(p->route) || too_long(p->forwarded) || too_long(p->selectors) ||
-        too_long(p->search) || too_long(p->content) || too_long(p->slice))
+    if ((p->scheme.len | p->authority.len | p->path.len | query.len | p->route.len |
+         p->forwarded.len | p->selectors.len | p->search.len | p->content.len | p->slice.len) >
+        UINT32_MAX)
         return false;
     if (len > size)
         buf = arena != NULL ? weir_arena_alloc(arena, len) : NULL;

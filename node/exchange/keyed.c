@@ -221,7 +221,7 @@ bool keyed_build(struct weir_exchange *x)
     const struct route_settings *route = x->route->settings;
     struct cache_key_parts parts = {
         .class = CACHE_KEY_GET,
-        .scheme = weir_span_str(x->target.https ? "https" : "http"),
+        .scheme = x->target.https ? WEIR_SPAN_LIT("https") : WEIR_SPAN_LIT("http"),
         .path = x->target.path,
         .route = keyed_by_route(route) ? weir_span_str(route->name) : WEIR_SPAN_NONE,
     };

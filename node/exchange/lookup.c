@@ -219,7 +219,7 @@ static enum exchange_verdict use_answer(struct weir_exchange *x, struct fill *f)
 {
     /* While it was under way nobody knew which variant would answer. */
     if (x->collapsed &&
-        (!search_key_serves(x, f) ||
+        (!weir_span_eq(f->answer->key, x->key.bytes) || /* found by the leader's whole query */
          (f->answer->variant.len > 0 && !vary_matches(f->answer->variant, &x->req)) ||
          (f->answer_fresh && purging_is_purged(x->w, f->answer))))
         return ask_again(x, NULL);

@@ -53,9 +53,10 @@ struct fetch {
     struct origin_request request;
     struct origin_fetch origin;
     int64_t request_time_s;
-    unsigned resumes;      /* times the rest was asked for */
-    uint64_t rest_end;     /* the byte behind the last of the rest being read */
-    struct weir_err broke; /* why it had to be asked for */
+    unsigned resumes;            /* times the rest was asked for */
+    struct resume_extent extent; /* what is fetched, when the rest is asked for */
+    uint64_t rest_end;           /* the byte behind the last of the rest being read */
+    struct weir_err broke;       /* why it had to be asked for */
     struct net_deferred wake, gone;
     /* always written before they are read: not cleared when a fetch is used again */
     struct http_head trailers;
@@ -1011,6 +1012,12 @@ static void on_end(void *arg)
 
 /* ---- the rest of what broke off ---- */
 
+/* Which byte of the whole comes next. */
+static uint64_t next_byte(const struct fetch *f)
+{
+    return f->extent.range.first + f->fill->bytes;
+}
+
 /* False: it is not asked for. */
 static bool ask_for_rest(struct fetch *f, const struct weir_err *err)
 {
@@ -1019,9 +1026,10 @@ static bool ask_for_rest(struct fetch *f, const struct weir_err *err)
 
     if (fill->state != FILL_OPEN || !resume_cause(err->code) || f->request.method != HTTP_M_GET ||
         f->request.body != NULL || f->resumes >= f->upstream->settings->retries ||
-        !resume_possible(&fill->head) || fill->bytes >= (uint64_t)fill->head.length)
+        !resume_possible(&fill->head, &f->slice, &f->extent) ||
+        fill->bytes >= (uint64_t)fill->head.length)
         return false;
-    head = resume_request(f->request.head, &fill->head, fill->bytes, &f->arena);
+    head = resume_request(f->request.head, &fill->head, &f->extent, next_byte(f), &f->arena);
     if (head.ptr == NULL || !retry_budget_take(&f->upstream->budget, f->w->loop->clock.mono_us))
         return false;
     f->resumes++;
@@ -1048,21 +1056,21 @@ static void on_rest_head(void *arg, const struct http_head *head,
 {
     struct fetch *f = arg;
 
-    if (!resume_fits(&f->fill->head, f->fill->bytes, head, framing, &f->rest_end))
+    if (!resume_fits(&f->fill->head, &f->extent, next_byte(f), head, framing, &f->rest_end))
         give_up_rest(f);
 }
 
 static bool on_rest_data(void *arg, struct weir_slice s, bool last)
 {
     struct fetch *f = arg;
-    uint64_t at = f->fill->bytes + s.len;
+    uint64_t at = next_byte(f) + s.len;
 
     if (at > f->rest_end) { /* more than its Content-Range says */
         weir_blob_unref(s.blob);
         give_up_rest(f);
         return true;
     }
-    return on_data(f, s, last && at == (uint64_t)f->fill->head.length);
+    return on_data(f, s, last && at == f->extent.range.last + 1);
 }
 
 /* The origin may have given less than was asked for: then there is a further rest. */

@@ -4,6 +4,7 @@
 #include "http_range.h"
 #include "http_text.h"
 #include "http_validator.h"
+#include "slice.h"
 
 bool resume_cause(enum weir_code code)
 {
@@ -33,10 +34,21 @@ static bool offers_no_ranges(const struct fill_head *h)
     return offer.ptr != NULL && weir_span_ieq(offer, WEIR_SPAN_LIT("none"));
 }
 
-bool resume_possible(const struct fill_head *h)
+bool resume_possible(const struct fill_head *h, const struct exchange_slice *asked,
+                     struct resume_extent *out)
 {
-    return h->status == 200 && h->length > 0 && !offers_no_ranges(h) &&
-           resume_validator(h).ptr != NULL;
+    struct slice_facts slice;
+
+    if (h->length <= 0 || resume_validator(h).ptr == NULL)
+        return false;
+    if (h->status == 200 && !offers_no_ranges(h)) {
+        *out = (struct resume_extent){{0, (uint64_t)h->length - 1}, (uint64_t)h->length};
+        return true;
+    }
+    if (asked->size == 0 || !slice_read(h->fields, h->field_count, h->status, asked, &slice))
+        return false;
+    *out = (struct resume_extent){slice.range, slice.complete};
+    return true;
 }
 
 /* ---- asking ---- */
@@ -59,11 +71,11 @@ static bool left_out(struct weir_span line)
     return false;
 }
 
-struct weir_span resume_request(struct weir_span first, const struct fill_head *h, uint64_t from,
-                                struct weir_arena *a)
+struct weir_span resume_request(struct weir_span first, const struct fill_head *h,
+                                const struct resume_extent *e, uint64_t from, struct weir_arena *a)
 {
     struct weir_span validator = resume_validator(h);
-    size_t room = first.len + validator.len + 80;
+    size_t room = first.len + validator.len + 100;
     char *buf = weir_arena_alloc(a, room);
     struct http_text t;
 
@@ -80,7 +92,10 @@ struct weir_span resume_request(struct weir_span first, const struct fill_head *
     }
     http_text_lit(&t, "Range: bytes=");
     http_text_u64(&t, from);
-    http_text_lit(&t, "-\r\n");
+    http_text_char(&t, '-');
+    if (e->range.last + 1 < e->complete)
+        http_text_u64(&t, e->range.last);
+    http_text_lit(&t, "\r\n");
     http_text_field(&t, http_field_name(HTTP_F_IF_RANGE), validator);
     http_text_lit(&t, "\r\n");
     return http_text_ok(&t) ? http_text_span(&t) : WEIR_SPAN_NONE;
@@ -99,13 +114,14 @@ static bool same_validator(const struct fill_head *h, const struct http_head *re
            weir_span_eq(http_head_value(rest, HTTP_F_LAST_MODIFIED), h->last_modified);
 }
 
-bool resume_fits(const struct fill_head *h, uint64_t from, const struct http_head *rest,
-                 const struct http_framing *framing, uint64_t *end)
+bool resume_fits(const struct fill_head *h, const struct resume_extent *e, uint64_t from,
+                 const struct http_head *rest, const struct http_framing *framing, uint64_t *end)
 {
     struct http_content_range c;
 
     if (rest->status != 206 || !http_content_range_of(rest, &c) || !c.satisfied || !c.has_length ||
-        c.range.first != from || c.length != (uint64_t)h->length || !same_validator(h, rest))
+        c.range.first != from || c.range.last > e->range.last || c.length != e->complete ||
+        !same_validator(h, rest))
         return false;
     *end = c.range.last + 1;
     return !framing->has_length || framing->length == http_range_length(&c.range);

@@ -17,6 +17,8 @@ static struct made made;
 static struct http_head head;
 static struct http_framing framing;
 static struct fill_head first;
+static const struct exchange_slice whole; /* no slice */
+static struct resume_extent extent;
 
 static void parse(const char *text)
 {
@@ -81,7 +83,7 @@ static void only_with_a_strong_validator(void **state)
         if (rows[i].validator == NULL ? got.ptr != NULL
                                       : !weir_span_eq(got, weir_span_str(rows[i].validator)))
             fail_msg("%s: \"%.*s\"", rows[i].fields, (int)got.len, got.ptr);
-        assert_int_equal(resume_possible(&first), rows[i].validator != NULL);
+        assert_int_equal(resume_possible(&first, &whole, &extent), rows[i].validator != NULL);
         response_in_clear(&first);
     }
 }
@@ -90,15 +92,15 @@ static void not_where_the_origin_offers_no_ranges(void **state)
 {
     (void)state;
     begins("ETag: \"a\"\r\nAccept-Ranges: none\r\n");
-    assert_false(resume_possible(&first));
+    assert_false(resume_possible(&first, &whole, &extent));
     response_in_clear(&first);
     begins("ETag: \"a\"\r\nAccept-Ranges: bytes\r\n");
-    assert_true(resume_possible(&first));
+    assert_true(resume_possible(&first, &whole, &extent));
     first.status = 203;
-    assert_false(resume_possible(&first));
+    assert_false(resume_possible(&first, &whole, &extent));
     first.status = 200;
     first.length = -1;
-    assert_false(resume_possible(&first));
+    assert_false(resume_possible(&first, &whole, &extent));
     response_in_clear(&first);
 }
 
@@ -114,7 +116,8 @@ static void the_request_is_the_first_one_without_its_conditions(void **state)
 
     (void)state;
     begins("ETag: \"a\"\r\n");
-    got = resume_request(request, &first, UINT64_MAX, &made.x.arena);
+    assert_true(resume_possible(&first, &whole, &extent));
+    got = resume_request(request, &first, &extent, UINT64_MAX, &made.x.arena);
     assert_non_null(got.ptr);
     if (!weir_span_eq(got, weir_span_str(expected)))
         fail_msg("%.*s", (int)got.len, got.ptr);
@@ -126,7 +129,7 @@ static void fits(const char *rest, uint64_t end)
     uint64_t got = 0;
 
     parse(rest);
-    if (resume_fits(&first, 40, &head, &framing, &got) != (end > 0))
+    if (resume_fits(&first, &extent, 40, &head, &framing, &got) != (end > 0))
         fail_msg("%s\n%s", end > 0 ? "does not fit:" : "fits:", rest);
     if (end > 0)
         assert_int_equal(got, end);
@@ -136,6 +139,7 @@ static void only_the_exact_rest_of_the_same_representation_fits(void **state)
 {
     (void)state;
     begins("ETag: \"a\"\r\n");
+    assert_true(resume_possible(&first, &whole, &extent));
     fits(PART "ETag: \"a\"\r\n" REST_40 "\r\n", 100);
     fits(PART "ETag: \"a\"\r\nContent-Range: bytes 40-49/100\r\nContent-Length: 10\r\n\r\n", 50);
     fits(PART "ETag: \"a\"\r\nContent-Range: bytes 40-99/100\r\n\r\n", 100);
@@ -157,9 +161,35 @@ static void a_date_must_be_the_same_to_the_byte(void **state)
 {
     (void)state;
     begins(DATE A_SECOND);
+    assert_true(resume_possible(&first, &whole, &extent));
     fits(PART A_SECOND REST_40 "\r\n", 100);
     fits(PART THE_SAME REST_40 "\r\n", 0);
     fits(PART REST_40 "\r\n", 0);
+    response_in_clear(&first);
+}
+
+static void the_rest_of_a_slice_ends_with_it(void **state)
+{
+    struct exchange_slice third = {2, 100};
+    const char *expected = "GET / HTTP/1.1\r\nRange: bytes=240-299\r\nIf-Range: \"a\"\r\n\r\n";
+    struct weir_err err;
+    struct weir_span got;
+    uint64_t end;
+
+    (void)state;
+    parse(PART "ETag: \"a\"\r\nContent-Range: bytes 200-299/1000\r\nContent-Length: 100\r\n\r\n");
+    assert_true(response_in_build(&first, &head, &framing, &made.site, NULL, NULL, AT, &err));
+    assert_false(resume_possible(&first, &whole, &extent));
+    assert_true(resume_possible(&first, &third, &extent));
+    got = resume_request(WEIR_SPAN_LIT("GET / HTTP/1.1\r\nRange: bytes=200-299\r\n\r\n"), &first,
+                         &extent, 240, &made.x.arena);
+    if (!weir_span_eq(got, weir_span_str(expected)))
+        fail_msg("%.*s", (int)got.len, got.ptr);
+    parse(PART "ETag: \"a\"\r\nContent-Range: bytes 240-299/1000\r\nContent-Length: 60\r\n\r\n");
+    assert_true(resume_fits(&first, &extent, 240, &head, &framing, &end));
+    assert_int_equal(end, 300);
+    parse(PART "ETag: \"a\"\r\nContent-Range: bytes 240-300/1000\r\nContent-Length: 61\r\n\r\n");
+    assert_false(resume_fits(&first, &extent, 240, &head, &framing, &end));
     response_in_clear(&first);
 }
 
@@ -182,6 +212,7 @@ int main(void)
         cmocka_unit_test(the_request_is_the_first_one_without_its_conditions),
         cmocka_unit_test(only_the_exact_rest_of_the_same_representation_fits),
         cmocka_unit_test(a_date_must_be_the_same_to_the_byte),
+        cmocka_unit_test(the_rest_of_a_slice_ends_with_it),
         cmocka_unit_test(only_broken_connections_are_a_cause),
     };
 

@@ -1,4 +1,5 @@
 """Large media in slices: what is fetched, stored and sent, and what happens when the origin does otherwise."""
+import random
 import re
 import threading
 
@@ -212,6 +213,26 @@ class TheWhole(Slices):
         for client in clients:
             self.assertEqual(client.content(client.answer).body, content(0, self.SIZE - 1))
         self.assertEqual(self.served.count(), 21)
+
+    def test_many_clients_seek_at_random(self):
+        node = self.serve(Media(self.SIZE), cache={"memory": "2MiB", "object_max": "256KiB"}, node={"workers": 4})
+        wrong = []
+
+        def seek(seed):
+            dice = random.Random(seed)
+            client = self.client(node)
+            for _ in range(60):
+                first = dice.randrange(self.SIZE)
+                last = min(self.SIZE - 1, first + dice.choice((0, 10, 1000, SLICE, 5 * SLICE)))
+                answer = client.ask("GET", "/", {"Range": "bytes=%d-%d" % (first, last)})
+                if answer.status != 206 or answer.body != content(first, last):
+                    wrong.append((seed, first, last, answer))
+        threads = [threading.Thread(target=seek, args=(n,)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(wrong, [])
 
     def test_who_leaves_stops_the_slices(self):
         media = Media(4 * GIB)
@@ -444,6 +465,26 @@ class OtherAnswers(Slices):
         with self.assertRaises((Truncated, ConnectionError)):
             node.get("/")
         self.assertEqual(node.get("/").body, content(0, 4 * SLICE - 1))
+
+    def test_a_slice_that_breaks_off_is_completed(self):
+        media = Media(4 * SLICE)
+        breaks = [True]
+
+        def serve(x):
+            if breaks and x.request.fields.get("range") == "bytes=%d-%d" % (SLICE, 2 * SLICE - 1):
+                breaks.pop()
+                x.send_head(206, dict(media.head(), **{"Content-Range": "bytes %d-%d/%d" % (SLICE, 2 * SLICE - 1, 4 * SLICE),
+                                                       "Content-Length": str(SLICE)}))
+                x.send(content(SLICE, SLICE + 9999))
+                x.close()
+            else:
+                media(x)
+        node = self.serve(media)
+        self.served.default = serve
+        self.assertEqual(node.get("/").body, content(0, 4 * SLICE - 1))
+        self.assertIn("bytes=%d-%d" % (SLICE + 10000, 2 * SLICE - 1), self.asked())
+        self.assertEqual(self.served.count(), 5)
+        self.assert_part(node, SLICE, 2 * SLICE - 1, hit=True)
 
     def test_only_if_cached(self):
         node = self.serve(Media(4 * SLICE), route_cache={"client_directives": True})

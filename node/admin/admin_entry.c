@@ -174,16 +174,26 @@ static struct weir_span field_value(const struct stored_response *s, uint16_t id
     return WEIR_SPAN_NONE;
 }
 
+/* Its own body first, then what was made of it for clients. */
 static void put_forms(struct admin_request *r, json_t *o, const struct stored_response *s)
 {
     json_t *forms = admin_put_array(r, o, "forms");
     json_t *form = json_object();
     struct weir_span coding = s->coding != CODING_OTHER ? coding_name(s->coding)
                                                         : field_value(s, HTTP_F_CONTENT_ENCODING);
+    struct stored_form *made[CODINGS];
+    size_t n = tier_forms(r->source->tier, s, made);
 
     admin_put_span(r, form, "coding", coding);
     admin_put_int(r, form, "bytes", (int64_t)s->body_len);
     admin_append(r, forms, form);
+    for (size_t i = 0; i < n; i++) {
+        form = json_object();
+        admin_put_span(r, form, "coding", coding_name(made[i]->coding));
+        admin_put_int(r, form, "bytes", (int64_t)made[i]->len);
+        admin_append(r, forms, form);
+        stored_form_unref(made[i]);
+    }
 }
 
 static void put_fields(struct admin_request *r, json_t *o, const struct stored_response *s)

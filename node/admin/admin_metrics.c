@@ -43,6 +43,10 @@ static void put_tier(struct admin_request *r, struct evbuffer *out)
     put(r, out, "cache_memory_used_bytes", "Stored, and evicted but still being sent", true,
         (long long)s.bytes);
     put(r, out, "cache_memory_stored_bytes", "Stored", true, (long long)s.stored_bytes);
+    put(r, out, "cache_memory_form_bytes", "Stored beside that, in other codings", true,
+        (long long)s.form_bytes);
+    put(r, out, "cache_forms", "Stored content in other codings", true, (long long)s.forms);
+    put(r, out, "cache_form_drops", "Those dropped for room", false, (long long)s.form_drops);
     put(r, out, "cache_stored_responses", "Stored responses", true,
         (long long)(s.responses - s.markers));
     put(r, out, "cache_markers", "Keys remembered as not worth waiting for", true,

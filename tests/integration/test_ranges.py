@@ -298,3 +298,36 @@ class GrowingFills(NodeCase):
         self.go_on.set()
         wait_until(lambda: self.front_node.get("/", {"Range": "bytes=5-"}).hit, what="the whole is stored")
         self.assertEqual(self.served.count(), 1)
+
+
+class CodedContent(NodeCase):
+    """What weir compresses has no parts: they are cut out of the content as the origin sent it."""
+    TEXT = b"".join(b"line %d of a text that can be compressed\n" % n for n in range(5000))
+    GZIP = {"Accept-Encoding": "gzip"}
+
+    def setUp(self):
+        fields = {"Cache-Control": "max-age=600", "ETag": '"v1"', "Content-Type": "text/plain"}
+        self.front_node = self.front(self.origin(lambda x: x.reply(200, fields, self.TEXT)))
+        self.front_node.get("/")
+        self.coded = wait_until(self.gzip, what="a coded answer")
+
+    def gzip(self):
+        answer = self.front_node.get("/", self.GZIP)
+        return answer if answer.fields.get("content-encoding") == "gzip" else None
+
+    def part(self, **fields):
+        return self.front_node.get("/", dict(self.GZIP, Range="bytes=10-19",
+                                             **{k.replace("_", "-"): v for k, v in fields.items()}))
+
+    def test_a_part_is_of_the_content_as_it_came_under_its_own_tag(self):
+        for _ in range(2):
+            answer = self.part()
+            self.assertEqual((answer.status, answer.body, answer.fields["etag"]), (206, self.TEXT[10:20], '"v1"'))
+            self.assertNotIn("content-encoding", answer.fields)
+            self.assertEqual(answer.fields["content-range"], "bytes 10-19/%d" % len(self.TEXT))
+
+    def test_parts_are_not_mixed_with_a_coded_whole(self):
+        self.assertNotEqual(self.coded.fields["etag"], '"v1"')
+        answer = self.part(If_Range=self.coded.fields["etag"])
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(self.part(If_Range='"v1"').status, 206)

@@ -214,6 +214,14 @@ class TheWhole(Slices):
             self.assertEqual(client.content(client.answer).body, content(0, self.SIZE - 1))
         self.assertEqual(self.served.count(), 21)
 
+    def test_text_is_not_coded_in_slices(self):
+        node = self.serve(Media(self.SIZE, Content_Type="text/plain"))
+        for _ in range(2):
+            answer = node.get("/", {"Accept-Encoding": "gzip, br, zstd"})
+            self.assertEqual(answer.body, content(0, self.SIZE - 1))
+            self.assertNotIn("content-encoding", answer.fields)
+            self.assertEqual(answer.fields["etag"], '"v1"')
+
     def test_many_clients_seek_at_random(self):
         node = self.serve(Media(self.SIZE), cache={"memory": "2MiB", "object_max": "256KiB"}, node={"workers": 4})
         wrong = []

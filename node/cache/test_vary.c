@@ -314,6 +314,30 @@ static void a_variant_key_tells_its_names_and_values(void **state)
     assert_false(vary_next(&key, &part));
 }
 
+static void accept_encoding_can_be_taken_out(void **state)
+{
+    struct policy_head response, a, b;
+    struct vary_spec spec;
+    char one[200], two[200];
+    struct weir_span key;
+
+    (void)state;
+    vary_parse(policy_response(&response, 200, "Vary: Accept, Accept-Encoding, X-Kind"), &spec);
+    vary_forget_accept_encoding(&spec);
+    assert_int_equal(spec.fields, 2);
+    policy_request(&a, "GET", "Accept-Encoding: gzip\nX-Kind: 1");
+    policy_request(&b, "GET", "Accept-Encoding: br\nX-Kind: 1");
+    key = vary_key(&spec, &a.head, one, sizeof one, NULL);
+    assert_true(weir_span_eq(key, vary_key(&spec, &b.head, two, sizeof two, NULL)));
+    policy_request(&b, "GET", "Accept-Encoding: gzip\nX-Kind: 2");
+    assert_false(vary_matches(key, &b.head));
+    vary_parse(policy_response(&response, 200, "Vary: accept-encoding"), &spec);
+    vary_forget_accept_encoding(&spec);
+    assert_int_equal(spec.fields, 0);
+    vary_forget_accept_encoding(&spec); /* it is gone */
+    assert_int_equal(spec.fields, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -335,6 +359,7 @@ int main(void)
         cmocka_unit_test(a_long_key_goes_to_the_arena),
         cmocka_unit_test(a_damaged_key_matches_nothing),
         cmocka_unit_test(a_variant_key_tells_its_names_and_values),
+        cmocka_unit_test(accept_encoding_can_be_taken_out),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

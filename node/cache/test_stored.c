@@ -252,6 +252,30 @@ static void neighbouring_slices_of_a_blob_become_one(void **state)
     stored_response_unref(r);
 }
 
+static void hidden_fields_are_kept_behind_the_head(void **state)
+{
+    struct sample s;
+    struct stored_response *r, *fresh;
+    size_t visible = sizeof(HEAD) - 1 - 5; /* all but "X: " and its end of line */
+
+    (void)state;
+    sample_init(&s);
+    s.draft.head.len = visible;
+    s.draft.hidden_len = 5;
+    s.draft.field_count = 2;
+    s.draft.hidden_count = 1;
+    r = stored_response_new(&s.draft, NULL);
+    assert_int_equal(r->head->len, visible); /* so much is sent */
+    assert_int_equal(r->field_count, 2);
+    assert_int_equal(r->hidden_count, 1);
+    assert_ptr_equal(r->fields[2].name.ptr, r->head->bytes + visible);
+    assert_memory_equal(r->fields[2].name.ptr, "X: \r\n", 5);
+    fresh = stored_response_freshened(r, &s.draft, NULL);
+    assert_int_equal(fresh->hidden_count, 1);
+    stored_response_unref(r);
+    stored_response_unref(fresh);
+}
+
 static void a_freshened_response_shares_the_body(void **state)
 {
     struct sample s;
@@ -466,6 +490,7 @@ int main(void)
         cmocka_unit_test(a_large_body_in_full_blobs_is_kept_as_it_came),
         cmocka_unit_test(a_large_body_in_half_empty_blobs_is_cut_anew),
         cmocka_unit_test(neighbouring_slices_of_a_blob_become_one),
+        cmocka_unit_test(hidden_fields_are_kept_behind_the_head),
         cmocka_unit_test(a_freshened_response_shares_the_body),
         cmocka_unit_test(a_marker_costs_next_to_nothing),
         cmocka_unit_test(a_shared_body_is_charged_once_and_until_its_last_owner_goes),

@@ -95,8 +95,13 @@ enum coding http_accept_encoding_best(const struct http_accept_encoding *a, unsi
 const struct http_accept_encoding *http_accept_encoding(const struct http_head *request,
                                                         struct http_accept_encoding_memo *memo)
 {
+    static const struct http_accept_encoding without = {.order = {CODING_IDENTITY},
+                                                        .count = 1,
+                                                        .accepted = 1U << CODING_IDENTITY};
     struct weir_span value = http_head_value(request, HTTP_F_ACCEPT_ENCODING);
 
+    if (value.ptr == NULL)
+        return &without;
     if (value.len > 0 && value.len == memo->len && memcmp(value.ptr, memo->value, value.len) == 0 &&
         !http_head_repeats(request, HTTP_F_ACCEPT_ENCODING))
         return &memo->answer;

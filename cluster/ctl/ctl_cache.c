@@ -147,6 +147,7 @@ static void print_memory(const struct ctl_options *o, const json_t *a)
     printf("] %s", ctl_percent(text, part));
     printf(" of %s\n", ctl_bytes(text, limit));
     bytes_row(a, "stored", "memory", "stored_bytes");
+    bytes_row(a, "in further codings", "memory", "form_bytes");
     bytes_row(a, "being sent, no more stored", "memory", "pinned_bytes");
 }
 
@@ -155,9 +156,12 @@ static void print_stored(const struct ctl_options *o, const json_t *a)
     heading(o, "stored");
     count_row(a, "responses", "stored", "responses");
     count_row(a, "markers (not worth waiting)", "stored", "markers");
+    count_row(a, "further codings of them", "stored", "forms");
     count_row(a, "fetches under way", "stored", "fills");
     count_row(a, "put in", "stored", "puts");
     count_row(a, "evicted for room", "stored", "evictions");
+    count_row(a, "further codings dropped", "stored", "form_drops");
+    count_row(a, "dropped, purged", "stored", "purged");
     count_row(a, "came back after eviction", "stored", "ghost_hits");
     count_row(a, "refused: no room", "stored", "refused");
 }

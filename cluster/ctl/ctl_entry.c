@@ -38,8 +38,10 @@ static void print_state(const struct ctl_options *o, const json_t *s)
     ctl_paint(stdout, o->colours, colour_of(state), state);
     if (strcmp(state, "purged") == 0)
         return;
-    if (purged[0] != '\0')
-        printf(" (purged softly)");
+    if (purged[0] != '\0') { /* what it had of a lifetime counts no more */
+        printf(", purged softly %s ago", ctl_seconds(text, -ttl));
+        return;
+    }
     if (ttl > 0)
         printf(", %s left", ctl_seconds(text, ttl));
     else
@@ -82,6 +84,10 @@ static void print_windows(const json_t *s)
         printf("never used without the origin's word\n");
     else if (swr == 0 && sie == 0)
         printf("validated first\n");
+    else if (sie == 0)
+        printf("used for %s while it is revalidated\n", ctl_seconds(a, swr));
+    else if (swr == 0)
+        printf("validated first, but used for %s if the origin fails\n", ctl_seconds(b, sie));
     else
         printf("used for %s while it is revalidated, for %s if the origin fails\n",
                ctl_seconds(a, swr), ctl_seconds(b, sie));
@@ -91,6 +97,7 @@ static void print_forms(const json_t *s)
 {
     const json_t *forms = json_object_get(s, "forms");
     char text[CTL_TEXT_MAX];
+    int64_t cost = 0;
     json_t *form;
     size_t i;
 
@@ -99,8 +106,9 @@ static void print_forms(const json_t *s)
     {
         printf("%s%s ", i > 0 ? ", " : "", ctl_bytes(text, ctl_int(form, "bytes", NULL)));
         ctl_put(stdout, ctl_str(form, "coding"));
+        cost += ctl_int(form, "cost_bytes", NULL);
     }
-    printf("; %s of memory\n", ctl_bytes(text, ctl_int(s, "cost_bytes", NULL)));
+    printf("; %s of memory\n", ctl_bytes(text, cost));
 }
 
 static void print_tags(const json_t *s)

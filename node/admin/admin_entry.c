@@ -174,24 +174,29 @@ static struct weir_span field_value(const struct stored_response *s, uint16_t id
     return WEIR_SPAN_NONE;
 }
 
-/* Its own body first, then what was made of it for clients. */
+static void put_form(struct admin_request *r, json_t *forms, struct weir_span coding, uint64_t len,
+                     size_t cost)
+{
+    json_t *form = json_object();
+
+    admin_put_span(r, form, "coding", coding);
+    admin_put_int(r, form, "bytes", (int64_t)len);
+    admin_put_int(r, form, "cost_bytes", (int64_t)cost);
+    admin_append(r, forms, form);
+}
+
+/* The content as it is stored, then what was made of it since. */
 static void put_forms(struct admin_request *r, json_t *o, const struct stored_response *s)
 {
     json_t *forms = admin_put_array(r, o, "forms");
-    json_t *form = json_object();
     struct weir_span coding = s->coding != CODING_OTHER ? coding_name(s->coding)
                                                         : field_value(s, HTTP_F_CONTENT_ENCODING);
     struct stored_form *made[CODINGS];
     size_t n = tier_forms(r->source->tier, s, made);
 
-    admin_put_span(r, form, "coding", coding);
-    admin_put_int(r, form, "bytes", (int64_t)s->body_len);
-    admin_append(r, forms, form);
+    put_form(r, forms, coding, s->body_len, s->cost_bytes);
     for (size_t i = 0; i < n; i++) {
-        form = json_object();
-        admin_put_span(r, form, "coding", coding_name(made[i]->coding));
-        admin_put_int(r, form, "bytes", (int64_t)made[i]->len);
-        admin_append(r, forms, form);
+        put_form(r, forms, coding_name(made[i]->coding), made[i]->len, made[i]->cost_bytes);
         stored_form_unref(made[i]);
     }
 }
@@ -231,6 +236,7 @@ static void put_stored(struct admin_request *r, json_t *o, const struct probe *p
     admin_put_int(r, o, "cost_bytes", (int64_t)s->cost_bytes);
     admin_put_span(r, o, "etag", s->etag);
     admin_put_span(r, o, "last_modified", s->last_modified);
+    admin_put_bool(r, o, "recodable", s->forms != NULL && !s->as_sent_only);
     put_forms(r, o, s);
     put_tags(r, o, s->tags);
     put_fields(r, o, s);

@@ -21,26 +21,25 @@ static void put_tier(struct admin_request *r, json_t *out, const struct tier_sta
 {
     json_t *memory = admin_put_object(r, out, "memory");
     json_t *stored = admin_put_object(r, out, "stored");
+    size_t held = s->stored_bytes + s->form_bytes;
 
     admin_put_int(r, memory, "limit_bytes", (int64_t)s->limit_bytes);
     admin_put_int(r, memory, "used_bytes", (int64_t)s->bytes);
     admin_put_int(r, memory, "stored_bytes", (int64_t)s->stored_bytes);
+    admin_put_int(r, memory, "form_bytes", (int64_t)s->form_bytes);
     /* The sums are taken one after the other, while workers go on. */
-    admin_put_int(r, memory, "pinned_bytes",
-                  s->bytes > s->stored_bytes + s->form_bytes
-                      ? (int64_t)(s->bytes - s->stored_bytes - s->form_bytes)
-                      : 0);
+    admin_put_int(r, memory, "pinned_bytes", s->bytes > held ? (int64_t)(s->bytes - held) : 0);
     admin_put_int(r, memory, "small_queue_bytes", (int64_t)s->small_bytes);
     admin_put_int(r, memory, "main_queue_bytes", (int64_t)s->main_bytes);
     admin_put_int(r, stored, "responses", (int64_t)(s->responses - s->markers));
     admin_put_int(r, stored, "markers", (int64_t)s->markers);
     admin_put_int(r, stored, "puts", (int64_t)s->puts);
     admin_put_int(r, stored, "refused", (int64_t)s->refused);
-    admin_put_int(r, stored, "evictions", (int64_t)s->evictions);
-    admin_put_int(r, stored, "ghost_hits", (int64_t)s->ghost_hits);
-    admin_put_int(r, memory, "form_bytes", (int64_t)s->form_bytes);
     admin_put_int(r, stored, "forms", (int64_t)s->forms);
     admin_put_int(r, stored, "form_drops", (int64_t)s->form_drops);
+    admin_put_int(r, stored, "purged", (int64_t)s->purged);
+    admin_put_int(r, stored, "evictions", (int64_t)s->evictions);
+    admin_put_int(r, stored, "ghost_hits", (int64_t)s->ghost_hits);
     admin_put_int(r, stored, "fills", (int64_t)inflight_count(r->source->inflight));
 }
 

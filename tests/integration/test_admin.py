@@ -293,6 +293,20 @@ class Entry(NodeCase):
         self.assertGreater(s["cost_bytes"], 3000)
         self.assertIn(["ETag", '"v1"'], s["fields"])
 
+    def test_forms_are_told_with_their_sizes(self):
+        text = b"words that come again and again, " * 1000
+        node = self.front(self.origin(lambda x: x.reply(200, dict(HOUR, **{"Content-Type": "text/plain"}), text)))
+        node.get("/", {"Accept-Encoding": "gzip"})
+
+        def coded():
+            node.get("/", {"Accept-Encoding": "gzip"})
+            (s,) = entry(node, self.url("/"), "Accept-Encoding: gzip")[1]["stored"]
+            forms = {f["coding"]: f["bytes"] for f in s["forms"]}
+            return forms if "gzip" in forms else None
+        forms = wait_until(coded, what="the content is there in gzip")
+        self.assertLess(forms["gzip"], len(text) / 5)
+        self.assertGreater(node.admin()[1]["stored"]["forms"], 0)
+
     def test_looking_is_no_use(self):
         node = self.front(self.origin(lambda x: x.reply(200, HOUR, b"x")))
         node.get("/")

@@ -180,6 +180,15 @@ class Purge(NodeCase):
         done = weirctl("cache", "purge", "--all", node=node)
         self.assertRegex(done.stdout, r"\Apurged, soft: .*sequence %d, took \d+\.\d{3} ms\n\Z" % (number + 1))
 
+    def test_what_was_purged_says_so(self):
+        node = self.front(self.origin(lambda x: x.reply(200, {
+            "Cache-Control": "max-age=60, stale-if-error=60"}, b"x")))
+        node.get("/")
+        weirctl("cache", "purge", "--host", "test.example", node=node)
+        shown = weirctl("cache", "get", "test.example/", node=node).stdout
+        self.assertRegex(shown, r"(?m)^  200  stale, purged softly \d+ s ago")
+        self.assertIn("validated first, but used for 1 min if the origin fails", shown)
+
     def test_several_kinds_at_once(self):
         node = self.front(self.origin())
         done = weirctl("cache", "purge", "--url", "a/1", "--url", "a/2", "--tag", "x", "--host", "b", node=node)

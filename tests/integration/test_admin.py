@@ -310,6 +310,7 @@ class Entry(NodeCase):
     def test_looking_is_no_use(self):
         node = self.front(self.origin(lambda x: x.reply(200, HOUR, b"x")))
         node.get("/")
+        wait_until(lambda: node.admin()[1]["requests"]["lookups"] == 1, what="the request is counted")
         before = node.admin()[1]["requests"]
         for _ in range(5):
             self.assertEqual(entry(node, self.url("/"))[1]["stored"][0]["uses"], 0)

@@ -88,7 +88,7 @@ function(weir_test name)
   add_executable(${name} ${name}.c)
   target_link_libraries(${name} PRIVATE ${T_USES} PkgConfig::CMOCKA)
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES TIMEOUT 120 LABELS unit)
+  set_tests_properties(${name} PROPERTIES TIMEOUT 300 LABELS unit)
 endfunction()
 
 function(weir_fuzz name)

@@ -249,6 +249,22 @@ size_t vary_accept_encoding(const struct http_head *request, char buf[VARY_ACCEP
     return s.len;
 }
 
+struct weir_span vary_accept_encoding_memo(const struct http_head *request,
+                                           struct vary_accept_memo *memo)
+{
+    struct weir_span value = http_head_value(request, HTTP_F_ACCEPT_ENCODING);
+    bool one = !http_head_repeats(request, HTTP_F_ACCEPT_ENCODING) && value.len > 0 &&
+               value.len <= sizeof memo->value;
+
+    if (!one || memo->len != value.len || memcmp(memo->value, value.ptr, value.len) != 0) {
+        memo->len = one ? (uint8_t)value.len : 0;
+        if (one)
+            memcpy(memo->value, value.ptr, value.len);
+        memo->out_len = (uint8_t)vary_accept_encoding(request, memo->out);
+    }
+    return weir_span(memo->out, memo->out_len);
+}
+
 /* ---- Vary ---- */
 
 static struct weir_span spec_name(const struct vary_spec *spec, unsigned i)

@@ -88,4 +88,18 @@ bool vary_next(struct weir_span *key, struct vary_part *out);
 #define VARY_ACCEPT_ENCODING_MAX 40
 size_t vary_accept_encoding(const struct http_head *request, char buf[VARY_ACCEPT_ENCODING_MAX]);
 
+#define VARY_ACCEPT_MEMO 96 /* longer values are read each time */
+
+/* The last value and what it came to: nearly all clients send one of three. One thread's. Zeroed:
+ * empty. */
+struct vary_accept_memo {
+    uint8_t len, out_len; /* len 0: none */
+    char value[VARY_ACCEPT_MEMO];
+    char out[VARY_ACCEPT_ENCODING_MAX];
+};
+
+/* The same as vary_accept_encoding(). Borrows from the memo until it is next used. */
+struct weir_span vary_accept_encoding_memo(const struct http_head *request,
+                                           struct vary_accept_memo *memo);
+
 #endif

@@ -44,6 +44,7 @@
 #include "router.h"
 #include "site.h"
 #include "template.h"
+#include "vary.h"
 
 struct compose;
 struct content_gather;
@@ -77,6 +78,7 @@ struct exchange_worker {
     struct inflight *inflight; /* shared */
     struct recoder *recoder;   /* shared; NULL: no coding is made */
     struct http_accept_encoding_memo accept_encoding;
+    struct vary_accept_memo vary_accept;
     struct purge_table *purges;        /* shared; NULL where tier is */
     struct search_rules *search_rules; /* shared; NULL: No-Vary-Search is not heeded */
     const struct weir_hash_secret *secret;

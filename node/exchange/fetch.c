@@ -172,6 +172,7 @@ static bool start(struct fetch *f, struct weir_exchange *x)
         .x = x,
         .upstream = NULL,
         .shared = !f->pass,
+        .alone = f->fill->alone,
         .validating = f->validating,
         .route = f->route,
     };

@@ -144,7 +144,8 @@ static void on_head(void *arg, const struct http_head *head, const struct http_f
     }
     if (!f->pass)
         fetch_judge(f, head, &policy);
-    fetch_judge_coding(f, head, framing->has_length ? (int64_t)framing->length : -1, &coding);
+    fetch_judge_coding(f, head, framing->has_length ? (int64_t)framing->length : -1,
+                       !f->pass && policy.verdict == STORABLE_YES, &coding);
     if ((!f->pass && !fetch_give_own(f, head, &policy, &err)) ||
         !response_in_build(&h, head, framing, f->site->site, f->pass ? NULL : &policy, &coding,
                            fetch_now_s(f), &err)) {

@@ -70,9 +70,10 @@ void fetch_judge(struct fetch *f, const struct http_head *head, struct response_
 /* The head of a stored GET response as it will be: a HEAD may have asked for it. */
 void fetch_judge_as_get(struct fetch *f, const struct http_head *head,
                         struct response_policy *policy);
-/* How the coding of this response's content is dealt with. length: -1 unknown. */
+/* How the coding of this response's content is dealt with. length: -1 unknown. storable: as far as
+ * the policy goes. */
 void fetch_judge_coding(const struct fetch *f, const struct http_head *head, int64_t length,
-                        struct compressible *out);
+                        bool storable, struct compressible *out);
 /* What is for the client alone whose request this is does not go where others take it from. */
 bool fetch_give_own(struct fetch *f, const struct http_head *head,
                     const struct response_policy *policy, struct weir_err *err);

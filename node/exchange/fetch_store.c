@@ -159,10 +159,14 @@ bool fetch_keep(struct fetch *f, struct stored_response *r)
 
 /* How the coding of this response's content is dealt with. length: -1 unknown. */
 void fetch_judge_coding(const struct fetch *f, const struct http_head *head, int64_t length,
-                        struct compressible *out)
+                        bool storable, struct compressible *out)
 {
     const struct route_settings *route = f->route->settings;
 
+    if (!storable && !route->compression.stream && !http_head_has(head, HTTP_F_CONTENT_ENCODING)) {
+        *out = (struct compressible){.coding = CODING_IDENTITY}; /* goes on as it came */
+        return;
+    }
     compressible_response(head, length, &route->compression, out);
     if (!route->compression.stream && (f->pass || out->events))
         out->yes = false;

@@ -81,7 +81,7 @@ static struct stored_response *freshen(struct fetch *f, const struct http_head *
         !fetch_note_tags(f, &merged, old->tags))
         return NULL;
     fetch_judge_as_get(f, &merged, &policy);
-    fetch_judge_coding(f, &merged, (int64_t)old->sent_len, &coding);
+    fetch_judge_coding(f, &merged, (int64_t)old->sent_len, true, &coding);
     if (!fetch_give_own(f, &merged, &policy, &err) ||
         !response_in_build(&h, &merged, NULL, f->site->site, &policy, &coding, fetch_now_s(f),
                            &err))

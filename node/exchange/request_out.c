@@ -205,20 +205,29 @@ static void put_slice(struct http_text *t, const struct exchange_slice *s)
     http_text_lit(t, "\r\n");
 }
 
+/* A pass sends the client's own, as it came. */
+static void put_accept_encoding(struct http_text *t, const struct request_out *r)
+{
+    struct exchange_worker *w = r->x->w;
+    struct weir_span accept;
+
+    if (!r->shared || may_be_template(r))
+        return;
+    accept = request_out_asks_identity(r->route->settings) && !r->alone
+                 ? WEIR_SPAN_LIT("identity")
+                 : vary_accept_encoding_memo(&r->x->req, &w->vary_accept);
+    if (accept.len > 0)
+        http_text_field(t, http_field_name(HTTP_F_ACCEPT_ENCODING), accept);
+}
+
 static void put_own(struct http_text *t, const struct request_out *r, const struct forwarding *fwd,
                     const struct http_head *edited)
 {
     struct weir_exchange *x = r->x;
     const struct site *site = x->site->site;
     const char *id_field = site->source.forward->request_id_field;
-    char accept[VARY_ACCEPT_ENCODING_MAX];
-    size_t accept_len =
-        r->shared && !may_be_template(r) ? vary_accept_encoding(&x->req, accept) : 0;
 
-    if (r->shared && !may_be_template(r) && request_out_asks_identity(r->route->settings))
-        http_text_field(t, http_field_name(HTTP_F_ACCEPT_ENCODING), WEIR_SPAN_LIT("identity"));
-    else if (accept_len > 0)
-        http_text_field(t, http_field_name(HTTP_F_ACCEPT_ENCODING), weir_span(accept, accept_len));
+    put_accept_encoding(t, r);
     put_capability(t, r, fwd);
     put_forwarding(t, r, fwd, edited);
     http_text_lit(t, "Via: 1."); /* the version the request came by (RFC 9110 7.6.3) */

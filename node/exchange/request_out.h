@@ -16,6 +16,7 @@ struct request_out {
     const struct route *route;
     bool shared;  /* the response may serve others: no condition, no range, Accept-Encoding
                      normalised */
+    bool alone;   /* ... but most likely will not: the codings are those of the client */
     bool upgrade; /* pass the WebSocket handshake on */
     const struct stored_response *validating; /* adds its validators; NULL: none */
 };

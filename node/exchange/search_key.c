@@ -114,5 +114,6 @@ static bool same_query(struct weir_span a, struct weir_span b)
 
 bool search_key_serves(const struct weir_exchange *x, const struct fill *f)
 {
-    return f->moved == NULL || weir_span_eq(f->key, x->key.bytes) || same_query(f->asked, x->keyed.query);
+    return f->moved == NULL || weir_span_eq(f->key, x->key.bytes) ||
+           same_query(f->asked, x->keyed.query);
 }

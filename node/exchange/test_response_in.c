@@ -27,8 +27,8 @@ static struct weir_span build(struct made *m, const char *text,
         response_policy_of(&policy, &q, &m->x.arena);
         assert_true(response_in_own(&m->x.own, &head, &policy, &m->x.arena));
     }
-    assert_true(response_in_build(out, &head, &framing, &m->site, cache != NULL ? &policy : NULL, NULL,
-                                  784111777, &err));
+    assert_true(response_in_build(out, &head, &framing, &m->site, cache != NULL ? &policy : NULL,
+                                  NULL, 784111777, &err));
     return weir_span(out->bytes->bytes, out->bytes->len);
 }
 

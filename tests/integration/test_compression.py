@@ -214,6 +214,22 @@ class Stored(NodeCase):
             self.assertEqual(node.get("/").body, TEXT)
         self.assertEqual(self.served.count(), 2)
 
+    def test_what_was_not_storable_is_asked_for_in_the_clients_codings(self):
+        """It goes to one client, and weir will not code it."""
+        def reply(x):
+            fields = {"Cache-Control": "no-store", "Content-Type": "text/html"}
+            if "gzip" in x.request.fields.get("accept-encoding", ""):
+                x.reply(200, dict(fields, **{"Content-Encoding": "gzip"}), gzip.compress(TEXT))
+            else:
+                x.reply(200, fields, TEXT)
+        self.served.on("/page", reply)
+        node = self.front(self.served)
+        node.get("/page")
+        answer = node.get("/page", {"Accept-Encoding": "gzip;q=0.9, br"})
+        self.assertEqual(self.served.last().fields["accept-encoding"], "br, gzip")
+        self.assertEqual(answer.fields["content-encoding"], "gzip")
+        self.assertEqual(plain(answer), TEXT)
+
     def test_a_route_may_turn_it_off(self):
         node = self.front(self.served, routes=route(enabled=False))
         for _ in range(2):

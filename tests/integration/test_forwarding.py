@@ -105,8 +105,11 @@ class RequestFields(SharedNodeCase):
             self.assertNotIn(name, sent)
 
     def test_accept_encoding_and_other_negotiation_pass(self):
-        sent = self.sent({"Accept-Encoding": "gzip, br", "Accept-Language": "de", "User-Agent": "test/1"})
+        fields = {"Accept-Encoding": "gzip, br", "Accept-Language": "de", "User-Agent": "test/1"}
+        sent = self.sent(fields, path="/negotiated")
         self.assertEqual(sent["accept-encoding"], "identity")  # the node codes, once for all
+        sent = self.sent(fields, path="/negotiated")  # it could not be stored
+        self.assertEqual(sent["accept-encoding"], "br, gzip")
         self.assertEqual(sent["accept-language"], "de")
         self.assertEqual(sent["user-agent"], "test/1")
 

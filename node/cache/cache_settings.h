@@ -30,6 +30,13 @@ struct cache_settings {
     size_t debug_client_count;
 };
 
+/* Which directives of a request's Cache-Control count, beside no-store, which always does. */
+enum cache_client_directives {
+    CLIENT_DIRECTIVES_NONE,
+    CLIENT_DIRECTIVES_SPARING, /* those that spare the origin: only-if-cached, max-stale */
+    CLIENT_DIRECTIVES_ALL,     /* those too by which a client forces a reload */
+};
+
 /* What becomes of a response with Set-Cookie. */
 enum cache_set_cookie {
     SET_COOKIE_PASS,  /* it is not stored */
@@ -110,10 +117,10 @@ struct esi_settings {
 };
 
 struct route_cache_settings {
-    bool enabled;           /* true */
-    bool heuristic;         /* freshness guessed from Last-Modified (RFC 9111 4.2.2): false */
-    bool client_directives; /* clients' Cache-Control counts (reload, only-if-cached): false */
-    enum cache_set_cookie set_cookie; /* pass */
+    bool enabled;   /* true */
+    bool heuristic; /* freshness guessed from Last-Modified (RFC 9111 4.2.2): false */
+    enum cache_client_directives client_directives; /* sparing */
+    enum cache_set_cookie set_cookie;               /* pass */
     struct cache_key_settings key;
     struct cache_ttl_settings ttl;
     struct cache_despite_settings despite;

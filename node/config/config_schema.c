@@ -427,6 +427,11 @@ static const struct config_key esi_keys[] = {
 DEFINE_SECTION(esi, struct esi_settings);
 
 #define ROUTE_CACHE struct route_cache_settings
+static const cyaml_strval_t client_directives_words[] = {
+    {"none", CLIENT_DIRECTIVES_NONE},
+    {"sparing", CLIENT_DIRECTIVES_SPARING},
+    {"all", CLIENT_DIRECTIVES_ALL},
+};
 static const cyaml_strval_t set_cookie_words[] = {{"pass", SET_COOKIE_PASS},
                                                   {"strip", SET_COOKIE_STRIP},
                                                   {"store", SET_COOKIE_STORE}};
@@ -435,7 +440,7 @@ static const cyaml_strval_t range_miss_words[] = {{"fetch", RANGE_MISS_FETCH},
 static const struct config_key route_cache_keys[] = {
     BOOL("enabled", ROUTE_CACHE, enabled, "true"),
     BOOL("heuristic", ROUTE_CACHE, heuristic, "false"),
-    BOOL("client_directives", ROUTE_CACHE, client_directives, "false"),
+    WORD("client_directives", ROUTE_CACHE, client_directives, client_directives_words, "sparing"),
     WORD("set_cookie", ROUTE_CACHE, set_cookie, set_cookie_words, "pass"),
     SECONDS("stale_while_revalidate", ROUTE_CACHE, stale_while_revalidate_s, 0, 400 * DAY_S, "0"),
     SECONDS("stale_if_error", ROUTE_CACHE, stale_if_error_s, 0, 400 * DAY_S, "0"),

@@ -68,9 +68,16 @@ static int64_t now_s(const struct weir_exchange *x)
 static const struct http_cache_control *client_directives(const struct weir_exchange *x,
                                                           struct http_cache_control *cc)
 {
-    if (!x->route->settings->cache.client_directives)
+    enum cache_client_directives which = x->route->settings->cache.client_directives;
+
+    if (which == CLIENT_DIRECTIVES_NONE ||
+        (!http_head_has(&x->req, HTTP_F_CACHE_CONTROL) && !http_head_has(&x->req, HTTP_F_PRAGMA)))
         return NULL;
     http_cache_control_request(&x->req, cc);
+    if (which == CLIENT_DIRECTIVES_SPARING) { /* what would have the origin asked does not count */
+        cc->no_cache = false;
+        cc->max_age = cc->min_fresh = HTTP_CC_ABSENT;
+    }
     return cc;
 }
 

@@ -93,7 +93,7 @@ class Paths(NodeCase):
 
     def test_a_client_that_forces_a_reload(self):
         node = self.front(self.origin(lambda x: x.reply(200, FRESH, b"x")),
-                          [{"upstream": "app", "cache": {"client_directives": True}}])
+                          [{"upstream": "app", "cache": {"client_directives": "all"}}])
         node.get("/")
         self.check(node.get("/", {"Cache-Control": "no-cache"}), fwd="request", stored=True, ttl=600)
 
@@ -140,7 +140,7 @@ class Paths(NodeCase):
 
     def test_our_own_errors_say_what_was_tried(self):
         origin = self.origin()
-        node = self.front(origin, [{"upstream": "app", "cache": {"client_directives": True}}])
+        node = self.front(origin, [{"upstream": "app", "cache": {"client_directives": "all"}}])
         self.check(node.get("/", {"Cache-Control": "only-if-cached"}), detail="only-if-cached")
         origin.stop()
         answer = node.get("/")

@@ -65,7 +65,7 @@ class Words(unittest.TestCase):
             explained.update(re.findall(r"`([\w-]+)`", cell))
         words = set(re.findall(r'\[STORABLE_\w+\] = "([\w-]+)"', read("node/cache/storable.c"))) - {"method"}
         self.assertGreater(len(words), 10)
-        for name in ("lookup.c", "fetch.c"):
+        for name in ("lookup.c", "fetch.c", "fetch_answer.c", "fetch_validate.c"):
             source = read("node/exchange/" + name)
             words.update(re.findall(r'(?:return|FWD_\w+,|x->fwd,|answer_stale\([^"]*|ask_again\(x,|too_large \?) "([\w-]+)"',
                                     source))

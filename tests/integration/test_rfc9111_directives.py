@@ -2,7 +2,9 @@
 from lib.rows import ASKED, HIT, MISS, VALIDATED, RowsCase, ask, get, rows, twice
 
 FRESH = "Cache-Control: max-age=60"
+OLD = FRESH + "\nAge: 30"
 TAG = '\nETag: "a"'
+GONE = FRESH + "\nAge: 70" + TAG  # worth storing, for it can be validated
 
 
 def cc(value):
@@ -11,12 +13,10 @@ def cc(value):
 
 @rows
 class Obeyed(RowsCase):
-    """client_directives: true"""
+    """client_directives: all"""
     @classmethod
     def configure(cls):
-        return {"routes": [{"upstream": "app", "cache": {"client_directives": True}}]}
-    OLD = FRESH + "\nAge: 30"
-    GONE = FRESH + "\nAge: 70" + TAG  # worth storing, for it can be validated
+        return {"routes": [{"upstream": "app", "cache": {"client_directives": "all"}}]}
     rows = {
         "max-age above the age (5_2_1_1)": twice(OLD, HIT, then_request=cc("max-age=50")),
         "max-age below the age (5_2_1_1)": twice(OLD, MISS, then_request=cc("max-age=10")),
@@ -65,8 +65,16 @@ class Obeyed(RowsCase):
 
 @rows
 class Default(RowsCase):
-    """What holds on every route: nothing of a no-store request is stored; clients cannot force the rest."""
+    """Nothing of a no-store request is stored; what spares the origin counts; clients cannot have it asked."""
     rows = {
+        "only-if-cached and nothing stored (5_2_1_7)": [get(FRESH, None, request=cc("only-if-cached"), status=504), get(None, MISS)],
+        "only-if-cached and a fresh one (5_2_1_7)": twice(FRESH, HIT, then_request=cc("only-if-cached")),
+        "max-stale within (5_2_1_2)": twice(GONE, HIT, then_request=cc("max-stale=50")),
+        "max-stale exceeded (5_2_1_2)": twice(GONE, VALIDATED, then_request=cc("max-stale=5")),
+        "no-cache does not force a reload": twice(FRESH, HIT, then_request=cc("no-cache")),
+        "max-age=0 does not force a reload": twice(FRESH, HIT, then_request=cc("max-age=0")),
+        "min-fresh does not force a reload": twice(FRESH, HIT, then_request=cc("min-fresh=100000")),
+        "Pragma does not force a reload": twice(FRESH, HIT, then_request="Pragma: no-cache"),
         "no-store is not stored (5_2_1_5)": [get(FRESH, MISS, request=cc("no-store")), get(None, MISS)],
         "no-store with Expires is not stored (5_2_1_5)": [get("Expires: {+60}", MISS, request=cc("no-store")), get(None, MISS)],
         "no-store in another case is not stored (5_2_1_5)": [get(FRESH, MISS, request=cc("No-Store")), get(None, MISS)],
@@ -74,4 +82,18 @@ class Default(RowsCase):
         "no-cache reaches the origin when it is asked (5_2)": [get(FRESH, MISS, request=cc("no-cache"), sent={"cache-control": "no-cache"})],
         "Pragma reaches the origin": [get(FRESH, MISS, request="Pragma: no-cache", sent={"pragma": "no-cache"})],
         "max-age in a request does not make a lifetime": [get("", MISS, request=cc("max-age=60")), get(None, MISS)],
+    }
+
+
+@rows
+class Unheard(RowsCase):
+    """client_directives: none"""
+    @classmethod
+    def configure(cls):
+        return {"routes": [{"upstream": "app", "cache": {"client_directives": "none"}}]}
+
+    rows = {
+        "only-if-cached": [get(FRESH, MISS, request=cc("only-if-cached")), get(None, HIT)],
+        "max-stale": twice(GONE, VALIDATED, then_request=cc("max-stale=50")),
+        "no-store is not stored (5_2_1_5)": [get(FRESH, MISS, request=cc("no-store")), get(None, MISS)],
     }

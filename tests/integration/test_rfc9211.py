@@ -76,7 +76,7 @@ class Requested(RowsCase):
     """On a route where clients' directives count."""
     @classmethod
     def configure(cls):
-        return {"routes": [{"upstream": "app", "cache": {"client_directives": True}}]}
+        return {"routes": [{"upstream": "app", "cache": {"client_directives": "all"}}]}
     rows = {
         "request (2_2)": [get(FRESH, MISS), get(None, MISS, request="Cache-Control: no-cache", check=says(fwd="request", stored=True))],
         "only-if-cached: a 504 of the cache's own": [get(FRESH, None, request="Cache-Control: only-if-cached", status=504)],

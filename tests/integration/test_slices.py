@@ -495,7 +495,7 @@ class OtherAnswers(Slices):
         self.assert_part(node, SLICE, 2 * SLICE - 1, hit=True)
 
     def test_only_if_cached(self):
-        node = self.serve(Media(4 * SLICE), route_cache={"client_directives": True})
+        node = self.serve(Media(4 * SLICE), route_cache={"client_directives": "all"})
         self.assertEqual(node.get("/", {"Cache-Control": "only-if-cached"}).status, 504)
         self.assertEqual(self.served.count(), 0)
         self.assert_part(node, 0, 9)

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SHED_PERCENT   90 /* design/security 4 */
+#define SHED_PERCENT   90
 #define REFUSE_PERCENT 95
 #define BACK_PERCENT   2
 

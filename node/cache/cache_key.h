@@ -10,7 +10,7 @@
  * GET and HEAD share a class. The caller has normalised the parts: the same strings that go to the
  * origin.
  *
- * Source: RFC 9111 2; RFC 10008 2.7 (QUERY); security.md 5.
+ * Source: RFC 9111 2; RFC 10008 2.7 (QUERY).
  */
 #ifndef CACHE_KEY_H
 #define CACHE_KEY_H

@@ -11,7 +11,7 @@
  * same name.
  *
  * A query of more than KEY_QUERY_PARAMETERS_MAX parameters is taken as it is: it costs its sender
- * a miss. Pure. Source: RFC 3986 3.4; security.md 5.
+ * a miss. Pure. Source: RFC 3986 3.4.
  */
 #ifndef KEY_QUERY_H
 #define KEY_QUERY_H

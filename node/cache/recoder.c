@@ -464,14 +464,12 @@ void recoder_stop(struct recoder *r)
 /* Jobs that were never begun, and tickets that never came back. */
 static void drop_jobs(struct recoder *r)
 {
-    while (r->all != NULL) {
-        struct job *j = r->all;
-
+    for (struct job *j = r->all, *next; j != NULL; j = next) {
+        next = j->all;
         if (j->of != NULL)
             j->of->forms->making[j->to] = NULL;
         stored_response_unref(j->of);
-        j->refs = 1;
-        job_unref(j);
+        weir_free(j);
     }
 }
 

@@ -94,8 +94,9 @@ static void add_tag(struct collecting *c, struct weir_span tag)
 {
     size_t space = c->text_len > 0;
 
-    if (c->hashes != NULL) {
+    if (c->hashes != NULL)
         c->hashes[c->count] = purge_tag_hash(c->table, tag);
+    if (c->text != NULL) {
         if (space)
             c->text[c->text_len] = ' ';
         memcpy(c->text + c->text_len + space, tag.ptr, tag.len);

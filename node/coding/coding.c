@@ -44,10 +44,13 @@ static bool out_grow(struct coding_out *o)
 /* The last slice if its blob has room, else a new one; NULL without memory. */
 static struct weir_slice *out_tail(struct coding_out *o)
 {
-    struct weir_slice *s = o->count > 0 ? &o->slices[o->count - 1] : NULL;
+    struct weir_slice *s;
 
-    if (s != NULL && s->blob->len < s->blob->cap)
-        return s;
+    if (o->count > 0) {
+        s = &o->slices[o->count - 1];
+        if (s->blob->len < s->blob->cap)
+            return s;
+    }
     if (o->count == o->cap && !out_grow(o))
         return NULL;
     s = &o->slices[o->count];

@@ -137,8 +137,10 @@ static void br_encoder_free(void *state)
 {
     struct br_encoder *e = state;
 
-    while (e->blocks != NULL)
-        encoder_free(e, e->blocks->bytes);
+    for (struct block *b = e->blocks, *next; b != NULL; b = next) {
+        next = b->next;
+        weir_free(b);
+    }
     weir_free(e);
 }
 

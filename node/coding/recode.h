@@ -1,7 +1,7 @@
 /*
  * recode.h - a whole body from one content coding to another.
  *
- * Takes milliseconds and more: for the work pool, never for a loop.
+ * Takes milliseconds and more: for threads of its own (recoder.h), never for a loop.
  */
 #ifndef RECODE_H
 #define RECODE_H

@@ -1,5 +1,6 @@
 #include "config_check.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -86,6 +87,7 @@ static const char *form_of(const struct config_key *key)
     case CONFIG_KEY_SECTION:
         return "a mapping";
     default:
+        assert(key->section != NULL);
         return key->section->from_text != NULL ? "a list of texts" : "a list of mappings";
     }
 }

@@ -6,8 +6,7 @@
  *   <esi:include src="..." alt="..." onerror="continue"/>   becomes ESI_INCLUDE
  *   <esi:remove> ... </esi:remove>                          is left out, whatever is inside
  *   <esi:comment text="..."/>                               is left out
- *   <!--esi ... -->                                         what is inside is processed like the
- * rest
+ *   <!--esi ... -->                                         the inside is processed like the rest
  *
  * Empty elements may have an end tag instead of the final '/'. Element and attribute names are in
  * lower case, values in quotes; the five entities of XML and numeric ones are decoded, any other

@@ -3,8 +3,8 @@
  * sends it cannot tell.
  *
  *   h1 -> exchange_pull() -> x->response.body -> stored | fill | bytes
- *                                             -> composed (esi) -> text of a template,
- * sub-exchanges
+ *                                             -> a page (esi) -> its text, sub-exchanges
+ *                                             -> slices -> sub-exchanges
  *                                             -> a transform -> another body
  *
  * A source is a row of functions; what it must remember lies in `state` (the exchange's arena, or

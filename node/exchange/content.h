@@ -1,11 +1,11 @@
 /*
  * content.h - the content of a QUERY, gathered before the look-up, for it is a part of the key.
  *
- *   stage -> not a QUERY, not to be looked up, announced too large ------> NEXT
- *     '----> gathers from x->body --- all of it ------------------------> x->content, whole
- *                 |           '------ more than the route allows -------> x->content, its
- * beginning; |                                                       the rest stays in x->body
- *                 '---- the client fails, or leaves -------------------> FAIL, cancelled
+ *   stage -> not a QUERY, not to be looked up, announced too large -> NEXT
+ *     '----> gathers from x->body --- all of it ----------------> x->content, whole
+ *                 |           '------ more than the route allows -> its beginning; the rest
+ *                 |                                                 stays in x->body
+ *                 '---- the client fails, or leaves --------------> FAIL, cancelled
  *
  * What is whole goes to the origin together with the head, so the request can be repeated (RFC
  * 10008 2: QUERY is safe and idempotent). What is not goes on as a stream, its beginning first.

@@ -9,7 +9,7 @@
  * What a trusted peer adds goes on to the origin too, which may build its links from it: so all of
  * it is keyed, but for addresses. Names of other methods are not sent.
  *
- * Source: RFC 9111 2; security.md 5.
+ * Source: RFC 9111 2.
  */
 #ifndef KEYED_H
 #define KEYED_H

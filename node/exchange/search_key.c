@@ -109,7 +109,9 @@ void search_key_learn(struct search_rules *rules, const struct search_key *k,
 
 static bool same_query(struct weir_span a, struct weir_span b)
 {
-    return (a.ptr == NULL) == (b.ptr == NULL) && weir_span_eq(a, b);
+    if (a.ptr == NULL || b.ptr == NULL) /* no query, which is not the empty one */
+        return a.ptr == b.ptr;
+    return weir_span_eq(a, b);
 }
 
 bool search_key_serves(const struct weir_exchange *x, const struct fill *f)

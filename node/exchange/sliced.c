@@ -366,7 +366,6 @@ static bool cut(struct sliced *z, struct exchange_part *part)
 
         part->ptr += skip;
         part->len -= skip;
-        from += skip;
     }
     if (part->len == 0 || sent_all(z))
         return false;

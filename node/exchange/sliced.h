@@ -1,9 +1,9 @@
 /*
  * sliced.h - a response put together from slices, each fetched and stored by itself.
  *
- *   begin --> PROBING --answer is a slice--> STREAMING: current, and at most the next one
- *                |                                |  another validator or length: the body breaks
- * off, |                                v  and what is stored of the URL is dropped | closed
+ *   begin --> PROBING --a slice--> STREAMING: current, and at most the next one --> closed
+ *                |                     '-- another validator or length: the body breaks off, and
+ *                |                         what is stored of the URL is purged
  *                '--anything else--> the whole is asked for (lookup), or the request passes
  *
  * A slice is a sub-exchange with a key and a Range of its own, so it is collapsed, stored,

@@ -11,8 +11,7 @@
 #include "reply.h"
 #include "trace.h"
 
-/* A node that is nearly out of memory answers what it must with as little as it can
- * (design/security 4). */
+/* A node that is nearly out of memory answers what it must with as little as it can. */
 static enum exchange_verdict stage_pressure(struct weir_exchange *x)
 {
     const atomic_int *pressure = x->w->pressure;

@@ -257,7 +257,7 @@ static void linger(struct h1_conn *c)
     h1_conn_expect(c, H1_LINGER, LINGER_MS);
 }
 
-/* Idle connections may stay less long while most places are taken (design/security 4). */
+/* Idle connections may stay less long while most places are taken. */
 static int64_t idle_ms(const struct h1_conn *c)
 {
     const struct client_settings *s = settings_of(c);

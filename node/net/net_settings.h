@@ -15,7 +15,7 @@ struct listen_settings {
     unsigned mode;       /* permissions of a Unix socket, 0660 */
 };
 
-/* Time-outs and limits toward clients (design/security 4). */
+/* Time-outs and limits toward clients. */
 struct client_settings {
     int64_t head_timeout_ms;  /* whole head, from its first byte: 10 s -> 408 */
     int64_t first_timeout_ms; /* a new connection's first byte: 30 s -> silent close */
@@ -31,7 +31,7 @@ struct client_settings {
     uint64_t connections_per_client;  /* per address: 1024; 0 = none */
 };
 
-/* Limits of one request head (design/security 1, 4). */
+/* Limits of one request head. */
 struct head_settings {
     uint32_t head_bytes;   /* 32 KiB -> 431 */
     uint32_t fields;       /* 100 -> 431 */

@@ -157,10 +157,13 @@ static bool step(struct coder *c, struct coding_io *io, enum coder_op op, struct
     return true;
 }
 
-static bool decode(struct coder *c, struct coding_io *io, struct coding_out *out,
-                   struct weir_err *err)
+/* *more: `out` holds `enough`, and more can be made without further input. */
+static bool decode(struct coder *c, struct coding_io *io, uint64_t enough, struct coding_out *out,
+                   bool *more, struct weir_err *err)
 {
     enum coding_step result;
+
+    *more = false;
 
     do {
         if (c->ended && io->in_len == 0)
@@ -173,6 +176,9 @@ static bool decode(struct coder *c, struct coding_io *io, struct coding_out *out
         if (result == STEP_DAMAGED || result == STEP_MEMORY)
             return fail_step(result, err);
         c->ended = result == STEP_DONE;
+        *more = out->len >= enough && (result == STEP_ROOM || io->in_len > 0);
+        if (*more)
+            return true;
     } while (result != STEP_ON || io->in_len > 0);
     return true;
 }
@@ -195,18 +201,31 @@ bool coder_run(struct coder *c, struct weir_span in, enum coder_op op, struct co
                struct weir_err *err)
 {
     struct coding_io io = {(const uint8_t *)in.ptr, in.len, NULL, 0};
-    bool ok;
+    bool ok, more;
 
     assert(!c->failed);
     if (op == CODER_MORE && in.len == 0)
         return true;
     if (c->decodes) {
-        ok = decode(c, &io, out, err);
+        ok = decode(c, &io, UINT64_MAX, out, &more, err);
         if (ok && op == CODER_END && !c->ended)
             ok = fail_step(STEP_DAMAGED, err); /* it breaks off */
     } else {
         ok = encode(c, &io, op, out, err);
     }
     c->failed = !ok || op == CODER_END;
+    return ok;
+}
+
+bool coder_decode(struct coder *c, struct weir_span *in, uint64_t enough, struct coding_out *out,
+                  bool *more, struct weir_err *err)
+{
+    struct coding_io io = {(const uint8_t *)in->ptr, in->len, NULL, 0};
+    bool ok;
+
+    assert(!c->failed && c->decodes);
+    ok = decode(c, &io, enough, out, more, err);
+    *in = weir_span((const char *)io.in, io.in_len);
+    c->failed = !ok;
     return ok;
 }

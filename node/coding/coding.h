@@ -70,4 +70,12 @@ enum coder_op {
 bool coder_run(struct coder *c, struct weir_span in, enum coder_op op, struct coding_out *out,
                struct weir_err *err);
 
+/*
+ * As coder_run() with MORE, for a decoder whose output is sent while it is made: stops once `out`
+ * holds `enough` bytes. *in becomes what was not taken; *more: call again for the rest, even if *in
+ * is empty, before anything else is fed.
+ */
+bool coder_decode(struct coder *c, struct weir_span *in, uint64_t enough, struct coding_out *out,
+                  bool *more, struct weir_err *err);
+
 #endif

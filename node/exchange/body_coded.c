@@ -7,12 +7,15 @@
 
 #define ROUND_BYTES 65536 /* fed at most before something is sent: a millisecond or two */
 #define CHUNK_BYTES 8192
+#define PARTS_MAX   12
 
 struct coded {
     struct exchange_body from;
     struct coder *coder;
     struct coding_out out; /* made and not yet taken, from slice `next` on */
     size_t next;
+    struct exchange_part part[PARTS_MAX]; /* drawn; fed up to part[at], and that one in part */
+    unsigned at, count;
     bool decodes;
     bool dirty; /* fed since the last flush */
     bool ended;
@@ -57,34 +60,45 @@ static bool run(struct weir_exchange *x, struct coded *c, struct weir_span in, e
 
 /* ---- what is drawn on ---- */
 
-static bool feed(struct weir_exchange *x, struct coded *c, const struct exchange_part *part,
-                 unsigned n, size_t *fed)
+/* The front of a part; a decoder may make so much of it that the rest waits until that is sent. */
+static bool feed(struct weir_exchange *x, struct coded *c, size_t *fed)
 {
-    bool ok = true;
+    struct exchange_part *p = &c->part[c->at];
+    struct weir_span in = weir_span(p->ptr, p->len);
+    bool more = false;
+    bool ok = c->decodes ? coder_decode(c->coder, &in, ROUND_BYTES, &c->out, &more, &x->err)
+                         : run(x, c, in, CODER_MORE);
 
-    for (unsigned i = 0; i < n; i++) {
-        ok = ok && run(x, c, weir_span(part[i].ptr, part[i].len), CODER_MORE);
-        *fed += part[i].len;
-        weir_blob_unref(part[i].blob);
+    if (!c->decodes)
+        in.len = 0;
+    *fed += p->len - in.len;
+    p->ptr = in.ptr;
+    p->len = in.len;
+    if (ok && !more) {
+        weir_blob_unref(p->blob);
+        c->at++;
     }
     return ok;
 }
 
-/* Feeds what is at hand; what stands in the way of more, or DATA when enough was fed. */
+/* Feeds what is at hand; what stands in the way of more, or DATA when enough was fed or made. */
 static enum exchange_pull draw(struct weir_exchange *x, struct coded *c)
 {
-    struct exchange_part part[12];
     size_t fed = 0;
-    unsigned n;
 
-    while (fed < ROUND_BYTES) {
-        enum exchange_pull result = body_pull(x, &c->from, part, 12, &n);
+    while (fed < ROUND_BYTES && c->out.len < ROUND_BYTES) {
+        if (c->at == c->count) {
+            enum exchange_pull result;
 
-        if (result == PULL_END || result == PULL_FAILED || result == PULL_WAIT)
-            return result;
-        if (!feed(x, c, part, n, &fed))
-            return PULL_FAILED;
-        if (body_pulled_all(x, &c->from))
+            c->at = c->count = 0;
+            result = body_pull(x, &c->from, c->part, PARTS_MAX, &c->count);
+            if (result != PULL_DATA)
+                return result;
+        }
+        while (c->at < c->count && c->out.len < ROUND_BYTES)
+            if (!feed(x, c, &fed))
+                return PULL_FAILED;
+        if (c->at == c->count && body_pulled_all(x, &c->from))
             return PULL_END;
     }
     return PULL_DATA;
@@ -146,6 +160,8 @@ static void coded_close(struct weir_exchange *x, void *state)
         weir_blob_unref(c->out.slices[c->next].blob);
     c->out.count = 0;
     coding_out_clear(&c->out);
+    for (; c->at < c->count; c->at++)
+        weir_blob_unref(c->part[c->at].blob);
     coder_free(c->coder);
     c->coder = NULL;
     body_close(x, &c->from);

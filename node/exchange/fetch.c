@@ -103,7 +103,7 @@ static struct fetch *new_fetch(struct weir_exchange *x, struct fill *fill, bool 
     f->fill = fill_ref(fill);
     f->pass = pass;
     f->route = x->route;
-    f->hash = x->key.hash;
+    f->hash = fill->hash; /* x's key may have become another since the fill was made */
     f->slice = x->slice;
     f->request_time_s = x->loop->clock.wall_s;
     f->next = x->w->fetches;

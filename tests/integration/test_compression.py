@@ -396,6 +396,16 @@ class Coded(NodeCase):
         answer = node.get("/")
         self.assertEqual((answer.body, answer.fields["content-encoding"]), (body, "gzip"))
 
+    def test_a_bomb_is_decoded_no_further_than_it_is_sent(self):
+        node = self.coded(gzip.compress(bytes(128 << 20)))
+        node.get("/other", {"Accept-Encoding": "gzip"})
+        before = node.rss()
+        client = self.client(node)
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        self.assertEqual(client.head().status, 200)
+        self.skip_under_sanitizers()
+        self.assertLess(node.rss() - before, 16 << 20)
+
 
 class Streams(NodeCase):
     """compression.stream: on the way."""

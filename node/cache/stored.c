@@ -598,22 +598,6 @@ struct stored_response *stored_marker_new(const struct stored_draft *d, int64_t 
     return r;
 }
 
-bool stored_response_head(const struct stored_response *r, struct http_head *out,
-                          struct weir_arena *a)
-{
-    struct http_field *fields = weir_arena_alloc(a, r->field_count * sizeof(*fields));
-
-    if (fields == NULL)
-        return false;
-    http_head_init(out, fields, r->field_count);
-    out->status = r->status;
-    out->minor = 1;
-    for (uint32_t i = 0; i < r->field_count; i++)
-        if (!http_head_add(out, a, r->fields[i].name, r->fields[i].value))
-            return false;
-    return true;
-}
-
 struct stored_response *stored_response_ref(struct stored_response *r)
 {
     atomic_fetch_add_explicit(&r->refs, 1, memory_order_relaxed);

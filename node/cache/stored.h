@@ -34,7 +34,6 @@ struct http_field;
 struct http_head;
 struct stored_body;
 struct stored_response;
-struct weir_arena;
 
 /* ---- account: what a group of stored responses may cost together ---- */
 
@@ -219,13 +218,6 @@ struct stored_response *stored_marker_new(const struct stored_draft *d, int64_t 
 
 struct stored_response *stored_response_ref(struct stored_response *r);
 void stored_response_unref(struct stored_response *r); /* NULL does nothing */
-
-/*
- * The head as the policy takes it (validate.h): status, HTTP/1.1 and the fields, whose bytes are
- * r's; the field array lies in `a`. false without memory.
- */
-bool stored_response_head(const struct stored_response *r, struct http_head *out,
-                          struct weir_arena *a);
 
 /*
  * Charges r to the account, its body too unless another response over the same body already did;

@@ -137,26 +137,6 @@ static void everything_of_the_draft_is_copied(void **state)
     stored_response_unref(r);
 }
 
-static void the_policy_gets_a_head(void **state)
-{
-    struct sample s;
-    struct stored_response *r;
-    struct http_head head;
-    struct weir_arena arena;
-
-    (void)state;
-    sample_init(&s);
-    r = stored_response_new(&s.draft, NULL);
-    assert_non_null(r);
-    weir_arena_init(&arena, 0);
-    assert_true(stored_response_head(r, &head, &arena));
-    assert_int_equal(head.status, 200);
-    assert_int_equal(head.count, 3);
-    assert_ptr_equal(http_head_value(&head, HTTP_F_ETAG).ptr, r->etag.ptr);
-    weir_arena_free(&arena);
-    stored_response_unref(r);
-}
-
 static void a_small_body_does_not_hold_its_read_buffer(void **state)
 {
     struct sample s;
@@ -484,7 +464,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_of_the_draft_is_copied),
-        cmocka_unit_test(the_policy_gets_a_head),
         cmocka_unit_test(a_small_body_does_not_hold_its_read_buffer),
         cmocka_unit_test(a_body_that_fills_its_one_blob_is_kept_as_it_came),
         cmocka_unit_test(a_large_body_in_full_blobs_is_kept_as_it_came),

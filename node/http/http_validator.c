@@ -105,10 +105,7 @@ static bool ends_member(struct weir_span s)
     return s.len == 0 || s.ptr[0] == ',';
 }
 
-/* Strong or weak comparison. */
-typedef bool tag_equal(const struct http_etag *a, const struct http_etag *b);
-
-static bool value_matches(struct weir_span rest, const struct http_etag *tag, tag_equal *equal)
+static bool value_matches(struct weir_span rest, const struct http_etag *tag)
 {
     struct http_etag member;
 
@@ -116,7 +113,8 @@ static bool value_matches(struct weir_span rest, const struct http_etag *tag, ta
         size_t n = tag_length(rest);
         bool whole = n > 0 && ends_member(weir_span(rest.ptr + n, rest.len - n));
 
-        if (whole && http_etag_parse(weir_span(rest.ptr, n), &member) && equal(&member, tag))
+        if (whole && http_etag_parse(weir_span(rest.ptr, n), &member) &&
+            http_etag_weak_eq(&member, tag))
             return true;
         if (n > 0) {
             rest.ptr += n;
@@ -128,13 +126,14 @@ static bool value_matches(struct weir_span rest, const struct http_etag *tag, ta
     return false;
 }
 
-static bool any_matches(const struct http_head *h, uint16_t id, bool exists,
-                        const struct http_etag *tag, tag_equal *equal)
+static bool any_matches(const struct http_head *h, bool exists, const struct http_etag *tag)
 {
-    for (const struct http_field *f = http_head_first(h, id); f != NULL; f = http_head_next(h, f)) {
+    const struct http_field *f = http_head_first(h, HTTP_F_IF_NONE_MATCH);
+
+    for (; f != NULL; f = http_head_next(h, f)) {
         if (weir_span_eq(f->value, WEIR_SPAN_LIT("*")) && exists)
             return true;
-        if (tag != NULL && value_matches(f->value, tag, equal))
+        if (tag != NULL && value_matches(f->value, tag))
             return true;
     }
     return false;
@@ -145,17 +144,7 @@ enum http_condition http_if_none_match(const struct http_head *h, bool exists,
 {
     if (!http_head_has(h, HTTP_F_IF_NONE_MATCH))
         return HTTP_COND_ABSENT;
-    return any_matches(h, HTTP_F_IF_NONE_MATCH, exists, tag, http_etag_weak_eq) ? HTTP_COND_FALSE
-                                                                                : HTTP_COND_TRUE;
-}
-
-enum http_condition http_if_match(const struct http_head *h, bool exists,
-                                  const struct http_etag *tag)
-{
-    if (!http_head_has(h, HTTP_F_IF_MATCH))
-        return HTTP_COND_ABSENT;
-    return any_matches(h, HTTP_F_IF_MATCH, exists, tag, http_etag_strong_eq) ? HTTP_COND_TRUE
-                                                                             : HTTP_COND_FALSE;
+    return any_matches(h, exists, tag) ? HTTP_COND_FALSE : HTTP_COND_TRUE;
 }
 
 /* ---- dates ---- */
@@ -174,16 +163,6 @@ enum http_condition http_if_modified_since(const struct http_head *h, int64_t la
     if (last_modified == INT64_MIN || !single_date(h, HTTP_F_IF_MODIFIED_SINCE, now, &date))
         return HTTP_COND_ABSENT;
     return last_modified > date ? HTTP_COND_TRUE : HTTP_COND_FALSE;
-}
-
-enum http_condition http_if_unmodified_since(const struct http_head *h, int64_t last_modified,
-                                             int64_t now)
-{
-    int64_t date;
-
-    if (last_modified == INT64_MIN || !single_date(h, HTTP_F_IF_UNMODIFIED_SINCE, now, &date))
-        return HTTP_COND_ABSENT;
-    return last_modified <= date ? HTTP_COND_TRUE : HTTP_COND_FALSE;
 }
 
 /* Last-Modified is strong only if the response's Date is at least a second later (RFC
@@ -210,11 +189,4 @@ enum http_condition http_if_range(const struct http_head *h, const struct http_e
         since == last_modified)
         return HTTP_COND_TRUE;
     return HTTP_COND_FALSE;
-}
-
-bool http_head_conditional(const struct http_head *h)
-{
-    return http_head_has(h, HTTP_F_IF_NONE_MATCH) || http_head_has(h, HTTP_F_IF_MODIFIED_SINCE) ||
-           http_head_has(h, HTTP_F_IF_MATCH) || http_head_has(h, HTTP_F_IF_UNMODIFIED_SINCE) ||
-           http_head_has(h, HTTP_F_IF_RANGE);
 }

@@ -38,9 +38,6 @@ enum http_condition {
  * match nothing. */
 enum http_condition http_if_none_match(const struct http_head *h, bool exists,
                                        const struct http_etag *tag);
-/* If-Match (strong comparison). FALSE means 412. */
-enum http_condition http_if_match(const struct http_head *h, bool exists,
-                                  const struct http_etag *tag);
 /*
  * FALSE means not modified. ABSENT for an invalid date, one that comes twice, or last_modified
  * INT64_MIN (none). If-None-Match comes first and overrules it (RFC 9110 13.2.2): the caller's
@@ -48,14 +45,9 @@ enum http_condition http_if_match(const struct http_head *h, bool exists,
  */
 enum http_condition http_if_modified_since(const struct http_head *h, int64_t last_modified,
                                            int64_t now);
-/* FALSE means 412; ABSENT as above. If-Match comes first and overrules it. */
-enum http_condition http_if_unmodified_since(const struct http_head *h, int64_t last_modified,
-                                             int64_t now);
 /* If-Range: TRUE: the Range counts; FALSE: send it all (RFC 9110 13.1.5). `date` is the response's
  * Date, for a Last-Modified is a strong validator only if at least a second older (8.8.2.2). */
 enum http_condition http_if_range(const struct http_head *h, const struct http_etag *tag,
                                   int64_t last_modified, int64_t date, int64_t now);
-/* The head asks conditionally: any of the five If-* fields. */
-bool http_head_conditional(const struct http_head *h);
 
 #endif

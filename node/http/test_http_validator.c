@@ -106,22 +106,8 @@ static void a_star_matches_whatever_exists(void **state)
                      HTTP_COND_FALSE);
     assert_int_equal(http_if_none_match(with(HTTP_F_IF_NONE_MATCH, "*"), false, NULL),
                      HTTP_COND_TRUE);
-    assert_int_equal(http_if_match(with(HTTP_F_IF_MATCH, "*"), true, NULL), HTTP_COND_TRUE);
-    assert_int_equal(http_if_match(with(HTTP_F_IF_MATCH, "*"), false, NULL), HTTP_COND_FALSE);
     assert_int_equal(http_if_none_match(with(HTTP_F_IF_NONE_MATCH, "\"b\", *"), true, &t),
                      HTTP_COND_TRUE);
-}
-
-static void if_match_compares_strongly(void **state)
-{
-    struct http_etag strong = tag("\"a\""), weak = tag("W/\"a\"");
-
-    (void)state;
-    assert_int_equal(http_if_match(with(HTTP_F_IF_MATCH, "\"a\""), true, &strong), HTTP_COND_TRUE);
-    assert_int_equal(http_if_match(with(HTTP_F_IF_MATCH, "W/\"a\""), true, &strong),
-                     HTTP_COND_FALSE);
-    assert_int_equal(http_if_match(with(HTTP_F_IF_MATCH, "\"a\""), true, &weak), HTTP_COND_FALSE);
-    assert_int_equal(http_if_match(with(HTTP_F_AGE, "1"), true, &weak), HTTP_COND_ABSENT);
 }
 
 #define DATE   "Sun, 06 Nov 1994 08:49:37 GMT"
@@ -129,19 +115,15 @@ static void if_match_compares_strongly(void **state)
 
 static void modification_dates_are_compared(void **state)
 {
-    const uint16_t ims = HTTP_F_IF_MODIFIED_SINCE, ius = HTTP_F_IF_UNMODIFIED_SINCE;
+    const uint16_t ims = HTTP_F_IF_MODIFIED_SINCE;
 
     (void)state;
     assert_int_equal(http_if_modified_since(with(ims, DATE), DATE_S, 0), HTTP_COND_FALSE);
     assert_int_equal(http_if_modified_since(with(ims, DATE), DATE_S + 1, 0), HTTP_COND_TRUE);
     assert_int_equal(http_if_modified_since(with(ims, "yesterday"), DATE_S, 0), HTTP_COND_ABSENT);
     assert_int_equal(http_if_modified_since(with(ims, DATE), INT64_MIN, 0), HTTP_COND_ABSENT);
-    assert_int_equal(http_if_modified_since(with(ius, DATE), DATE_S, 0), HTTP_COND_ABSENT);
-    assert_int_equal(http_if_unmodified_since(with(ius, DATE), DATE_S, 0), HTTP_COND_TRUE);
-    assert_int_equal(http_if_unmodified_since(with(ius, DATE), DATE_S + 1, 0), HTTP_COND_FALSE);
-    assert_int_equal(http_if_unmodified_since(with(ius, "x"), DATE_S, 0), HTTP_COND_ABSENT);
-    http_head_add_id(&head, NULL, ius, LIT(DATE));
-    assert_int_equal(http_if_unmodified_since(&head, DATE_S, 0), HTTP_COND_ABSENT);
+    assert_int_equal(http_if_modified_since(with(HTTP_F_IF_UNMODIFIED_SINCE, DATE), DATE_S, 0),
+                     HTTP_COND_ABSENT);
 }
 
 static void if_range_needs_a_strong_validator(void **state)
@@ -164,14 +146,6 @@ static void if_range_needs_a_strong_validator(void **state)
     assert_int_equal(http_if_range(with(id, "x"), &strong, DATE_S, none, 0), HTTP_COND_FALSE);
 }
 
-static void any_of_the_five_makes_a_request_conditional(void **state)
-{
-    (void)state;
-    assert_true(http_head_conditional(with(HTTP_F_IF_RANGE, "x")));
-    assert_true(http_head_conditional(with(HTTP_F_IF_NONE_MATCH, "x")));
-    assert_false(http_head_conditional(with(HTTP_F_RANGE, "x")));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,10 +155,8 @@ int main(void)
         cmocka_unit_test(two_etag_lines_are_none),
         cmocka_unit_test(if_none_match_searches_the_list),
         cmocka_unit_test(a_star_matches_whatever_exists),
-        cmocka_unit_test(if_match_compares_strongly),
         cmocka_unit_test(modification_dates_are_compared),
         cmocka_unit_test(if_range_needs_a_strong_validator),
-        cmocka_unit_test(any_of_the_five_makes_a_request_conditional),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

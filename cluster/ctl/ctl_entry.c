@@ -161,7 +161,7 @@ static void print_response(const struct ctl_options *o, const json_t *s)
     print_tags(s);
     label("queue");
     ctl_put(stdout, ctl_str(s, "queue"));
-    printf(", %" PRId64 " uses counted (at most 3)\n", ctl_int(s, "uses", NULL));
+    printf(", uses %" PRId64 " (3 at most are counted)\n", ctl_int(s, "uses", NULL));
     if (o->show_fields)
         print_fields(s);
 }

@@ -9,7 +9,6 @@
 #include <cmocka.h>
 
 #include "weir/alloc.h"
-#include "weir/arena.h"
 
 #include "http_head.h"
 #include "stored.h"

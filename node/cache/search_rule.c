@@ -4,6 +4,7 @@
 
 #include "weir/alloc.h"
 #include "weir/arena.h"
+#include "weir/utf8.h"
 #include "http_char.h"
 #include "http_head.h"
 #include "http_sf.h"
@@ -65,37 +66,10 @@ static char *encode(char *at, struct weir_span s)
     return at;
 }
 
-/* Length of the well-formed UTF-8 sequence at p, 0 if there is none (Unicode 15, table 3-7). */
-static size_t utf8_length(const unsigned char *p, size_t left)
-{
-    unsigned char low = 0x80, high = 0xbf;
-    size_t len;
-
-    if (p[0] < 0x80)
-        return 1;
-    if (p[0] < 0xc2 || p[0] > 0xf4)
-        return 0;
-    len = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-    if (p[0] == 0xe0)
-        low = 0xa0;
-    else if (p[0] == 0xed)
-        high = 0x9f;
-    else if (p[0] == 0xf0)
-        low = 0x90;
-    else if (p[0] == 0xf4)
-        high = 0x8f;
-    if (left < len || p[1] < low || p[1] > high)
-        return 0;
-    for (size_t i = 2; i < len; i++)
-        if (p[i] < 0x80 || p[i] > 0xbf)
-            return 0;
-    return len;
-}
-
 static bool is_utf8(struct weir_span s)
 {
     for (size_t i = 0; i < s.len;) {
-        size_t len = utf8_length((const unsigned char *)s.ptr + i, s.len - i);
+        size_t len = weir_utf8_length((const unsigned char *)s.ptr + i, s.len - i);
 
         if (len == 0)
             return false;

@@ -11,6 +11,7 @@
 #include <yaml.h>
 
 #include "weir/alloc.h"
+#include "weir/utf8.h"
 
 static const char smallest[] =
     "holds no configuration; the smallest one is: "
@@ -18,36 +19,6 @@ static const char smallest[] =
     "upstreams: [{name: app, origins: [\"http://127.0.0.1:3000\"]}], routes: [{upstream: app}]}";
 
 /* ---- bytes ---- */
-
-/* Length of the UTF-8 sequence at p (RFC 3629: no overlong forms, no surrogates), 0 if it is none.
- */
-static size_t utf8_len(const unsigned char *p, size_t left)
-{
-    unsigned low = 0x80, high = 0xbf;
-    size_t len = p[0] < 0x80   ? 1
-                 : p[0] < 0xc2 ? 0
-                 : p[0] < 0xe0 ? 2
-                 : p[0] < 0xf0 ? 3
-                 : p[0] < 0xf5 ? 4
-                               : 0;
-
-    if (len < 2 || len > left)
-        return len > left ? 0 : len;
-    if (p[0] == 0xe0)
-        low = 0xa0;
-    else if (p[0] == 0xed)
-        high = 0x9f;
-    else if (p[0] == 0xf0)
-        low = 0x90;
-    else if (p[0] == 0xf4)
-        high = 0x8f;
-    if (p[1] < low || p[1] > high)
-        return 0;
-    for (size_t i = 2; i < len; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    return len;
-}
 
 static bool check_bytes(struct config_ctx *ctx, const struct config_file *file,
                         struct weir_span text)
@@ -57,7 +28,7 @@ static bool check_bytes(struct config_ctx *ctx, const struct config_file *file,
     for (size_t at = 0, len; at < text.len; at += len) {
         const unsigned char *p = (const unsigned char *)text.ptr + at;
 
-        len = utf8_len(p, text.len - at);
+        len = weir_utf8_length(p, text.len - at);
         if (len == 0) {
             config_report_at(ctx, file, line, column, "is not UTF-8 (byte 0x%02X)", *p);
             return false;

@@ -1,0 +1,15 @@
+/*
+ * utf8.h - is it UTF-8.
+ */
+#ifndef WEIR_UTF8_H
+#define WEIR_UTF8_H
+
+#include <stddef.h>
+
+/*
+ * Bytes of the well-formed sequence at p, 1 to 4; 0 if there is none: overlong forms, surrogates
+ * and what lies beyond U+10FFFF are none. left >= 1. Source: RFC 3629 4; Unicode 15, table 3-7.
+ */
+size_t weir_utf8_length(const unsigned char *p, size_t left);
+
+#endif

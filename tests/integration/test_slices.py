@@ -19,6 +19,14 @@ def content(first, last):
     return (BLOCK * (size // len(BLOCK) + 2))[at:at + size]
 
 
+def wait_stored(node, slices):
+    """A client may have its part before the rest of the slice has come."""
+    def stored():
+        found = re.search(r"(?m)^weir_cache_stores_total (\d+)$", node.admin("GET", "/metrics")[1])
+        return found and int(found.group(1)) >= slices
+    wait_until(stored, what="slices stored")
+
+
 class Media:
     """A file of any size that is made while it is read, behind an origin that knows ranges."""
 
@@ -90,6 +98,7 @@ class Seeking(Slices):
         self.assertIn("stored", answer.cache_status)
         self.assertEqual((answer.fields["content-type"], answer.fields["etag"]), ("video/x", '"v1"'))
         self.assertEqual(self.asked(), ["bytes=%d-%d" % (3 * GIB, 3 * GIB + SLICE - 1)])
+        wait_stored(node, 1)
         self.assert_part(node, 3 * GIB + 100, 3 * GIB + 200, hit=True)
         self.assert_part(node, 4 * GIB - 10, 4 * GIB - 1, hit=False)  # the last slice
         self.assert_part(node, 0, 0, hit=False)
@@ -138,6 +147,7 @@ class Seeking(Slices):
             self.assertEqual((answer.status, answer.fields["content-length"]), (200, str(4 * GIB)))
             self.assertEqual((answer.hit, answer.fields["accept-ranges"], answer.fields["etag"]), (hit, "bytes", '"v1"'))
             self.assertNotIn("content-range", answer.fields)
+            wait_stored(node, 1)
         self.assertEqual(self.served.count(), 1)
 
     def test_conditions_of_the_client_hold_for_the_whole(self):

@@ -197,10 +197,16 @@ static bool encode(struct coder *c, struct coding_io *io, enum coder_op op, stru
     return true;
 }
 
+/* Steps move the pointer, if only by nothing: it must not be NULL. */
+static struct coding_io input(struct weir_span in)
+{
+    return (struct coding_io){(const uint8_t *)(in.ptr != NULL ? in.ptr : ""), in.len, NULL, 0};
+}
+
 bool coder_run(struct coder *c, struct weir_span in, enum coder_op op, struct coding_out *out,
                struct weir_err *err)
 {
-    struct coding_io io = {(const uint8_t *)in.ptr, in.len, NULL, 0};
+    struct coding_io io = input(in);
     bool ok, more;
 
     assert(!c->failed);
@@ -220,7 +226,7 @@ bool coder_run(struct coder *c, struct weir_span in, enum coder_op op, struct co
 bool coder_decode(struct coder *c, struct weir_span *in, uint64_t enough, struct coding_out *out,
                   bool *more, struct weir_err *err)
 {
-    struct coding_io io = {(const uint8_t *)in->ptr, in->len, NULL, 0};
+    struct coding_io io = input(*in);
     bool ok;
 
     assert(!c->failed && c->decodes);

@@ -321,6 +321,40 @@ static void a_decoder_stops_at_the_limit(void **state)
     free(zeros);
 }
 
+static void a_decoder_pauses_when_enough_has_come(void **state)
+{
+    const size_t size = 4 << 20, enough = 100000;
+    char *zeros = calloc(1, size);
+    enum coding coding;
+
+    (void)state;
+    assert_non_null(zeros);
+    EACH_CODING(coding)
+    {
+        struct coder *d = coder_new_decoder(coding, NULL);
+        struct coding_out out;
+        uint64_t total = 0;
+        size_t len;
+        char *bomb = encoded(coding, 6, size, zeros, size, &len);
+        struct weir_span rest = weir_span(bomb, len);
+        bool more;
+
+        coding_out_init(&out, UINT64_MAX, 0);
+        do {
+            coding_out_clear(&out);
+            assert_true(coder_decode(d, &rest, enough, &out, &more, NULL));
+            assert_true(out.len < enough + 16384);
+            total += out.len;
+        } while (more);
+        assert_int_equal(total, size);
+        coding_out_clear(&out);
+        assert_true(coder_run(d, WEIR_SPAN_NONE, CODER_END, &out, NULL));
+        coder_free(d);
+        free(bomb);
+    }
+    free(zeros);
+}
+
 static void a_zstd_window_larger_than_eight_megabytes_is_refused(void **state)
 {
     char *text = text_of(9 << 20), *code = malloc(ZSTD_compressBound(9 << 20));
@@ -405,6 +439,7 @@ int main(void)
         cmocka_unit_test(a_flipped_byte_in_gzip_is_damage),
         cmocka_unit_test(several_gzip_members_and_zstd_frames_are_one_body),
         cmocka_unit_test(a_decoder_stops_at_the_limit),
+        cmocka_unit_test(a_decoder_pauses_when_enough_has_come),
         cmocka_unit_test(a_zstd_window_larger_than_eight_megabytes_is_refused),
 #ifdef WEIR_FAULTS
         cmocka_unit_test(every_failing_allocation_is_reported),

@@ -138,8 +138,9 @@ static void the_memo_answers_as_the_parser_does(void **state)
         "identity;q=0",
         "gzip, br",
         "",
-        "zstd;q=0.3,"
-        "gzip;q=0.1,br;q=0.2,identity;q=0,deflate;q=0.4,compress;q=0.5,dcb;q=0.6,dcz;q=0.7,x;q=0.8",
+        ("zstd;q=0.3,"
+         "gzip;q=0.1,br;q=0.2,identity;q=0,deflate;q=0.4,compress;q=0.5,dcb;q=0.6,dcz;q=0.7,x;q=0."
+         "8"),
     };
     struct http_accept_encoding_memo memo = {0};
     struct http_field fields[4];

@@ -155,9 +155,10 @@ struct stored_response {
     struct weir_span last_modified;  /* value of Last-Modified, inside head; ptr NULL if none */
     bool ranges_unsaid;              /* head has no Accept-Ranges */
     struct stored_facts facts;
-    atomic_llong refresh_from_ms; /* monotonic; not refreshed behind a client's back before that */
-    int64_t marker_until_ms;      /* monotonic; the marker says nothing from then on */
-    const char *why;              /* of a marker: static, why the response was not stored; NULL */
+    atomic_llong due_from_ms; /* monotonic; stored_due() is false before that */
+    atomic_uint marker_tries; /* answers for a marked key that were looked at */
+    int64_t marker_until_ms;  /* monotonic; the marker says nothing from then on */
+    const char *why;          /* of a marker: static, why the response was not stored; NULL */
 
     struct purge_table *purges;  /* private: where it is watched, from making to destruction */
     struct stored_body *body;    /* private */
@@ -215,6 +216,15 @@ struct stored_response *stored_response_recoded(const struct stored_response *ol
 /* A marker for the draft's hash, key, vary and variant; the rest of the draft is ignored. */
 struct stored_response *stored_marker_new(const struct stored_draft *d, int64_t until_ms,
                                           struct weir_err *err);
+
+/* True once in pause_ms, whoever asks: for what not every request shall cause. */
+static inline bool stored_due(struct stored_response *r, int64_t now_ms, int64_t pause_ms)
+{
+    if (now_ms < atomic_load_explicit(&r->due_from_ms, memory_order_relaxed))
+        return false;
+    atomic_store_explicit(&r->due_from_ms, now_ms + pause_ms, memory_order_relaxed);
+    return true;
+}
 
 struct stored_response *stored_response_ref(struct stored_response *r);
 void stored_response_unref(struct stored_response *r); /* NULL does nothing */

@@ -306,20 +306,12 @@ bool fetch_lead(struct weir_exchange *x, struct fill *fill, void (*wake)(void *a
     return true;
 }
 
-/* An origin that fails, or has nothing to store any more, is not asked again by every hit. */
-static bool refresh_due(struct stored_response *r, int64_t now_ms)
-{
-    if (now_ms < atomic_load_explicit(&r->refresh_from_ms, memory_order_relaxed))
-        return false;
-    atomic_store_explicit(&r->refresh_from_ms, now_ms + REFRESH_PAUSE_MS, memory_order_relaxed);
-    return true;
-}
-
 void fetch_refresh(struct weir_exchange *x, struct stored_response *stale)
 {
     struct fill *fill, *other;
 
-    if (!refresh_due(stale, net_now_ms(x->loop)))
+    /* An origin that fails, or has nothing to store any more, is not asked again by every hit. */
+    if (!stored_due(stale, net_now_ms(x->loop), REFRESH_PAUSE_MS))
         return;
     fill = fetch_new_fill(x);
     if (fill == NULL)

@@ -31,7 +31,9 @@
  * REPLY not for us: run again, or pass
  */
 
-#define DISPATCHES_MAX 4 /* then this request asks for itself */
+#define DISPATCHES_MAX  4 /* then this request asks for itself */
+#define MARKER_TRIES    4
+#define MARKER_PAUSE_MS 1000
 
 static void on_wake(void *arg);
 static enum exchange_verdict settle(struct weir_exchange *x, bool late);
@@ -183,17 +185,28 @@ static enum exchange_verdict join_or_lead(struct weir_exchange *x)
     return follow(x, other) ? settle(x, true) : EXCHANGE_FAIL;
 }
 
+/* An answer for a marked key may be one to store after all: the first few are looked at, then one a
+ * second, for looking costs the others as much as a quarter of their pass. */
+static bool worth_a_look(struct stored_response *marker, int64_t now_ms)
+{
+    if (atomic_load_explicit(&marker->marker_tries, memory_order_relaxed) < MARKER_TRIES) {
+        atomic_fetch_add_explicit(&marker->marker_tries, 1, memory_order_relaxed);
+        return true;
+    }
+    return stored_due(marker, now_ms, MARKER_PAUSE_MS);
+}
+
 /*
  * The key is marked: the last answer could not be shared, so nobody waits for this one. If it can
- * be, it is stored. A condition or a range is the client's own matter with the origin then: it
- * passes.
+ * be, and we look, it is stored. A condition or a range is the client's own matter with the origin
+ * then: it passes.
  */
-static enum exchange_verdict ask_alone(struct weir_exchange *x)
+static enum exchange_verdict ask_alone(struct weir_exchange *x, bool look)
 {
     struct fill *fill;
 
     x->fwd = FWD_URI_MISS;
-    if (x->req.method_id == HTTP_M_HEAD || http_head_has(&x->req, HTTP_F_RANGE) ||
+    if (!look || x->req.method_id == HTTP_M_HEAD || http_head_has(&x->req, HTTP_F_RANGE) ||
         validate_is_conditional(&x->req))
         return start_pass(x, FWD_URI_MISS, "hit-for-miss");
     x->cache_detail = "hit-for-miss";
@@ -442,10 +455,12 @@ enum exchange_verdict lookup_run(struct weir_exchange *x)
     request_cc = client_directives(x, &cc);
     r = find(x, &wanted, &variants);
     if (r != NULL && r->kind == STORED_MARKER) {
+        bool look = worth_a_look(r, wanted.now_ms);
+
         stored_response_unref(r);
         r = NULL;
         if (!reuse_only_if_cached(request_cc))
-            return ask_alone(x);
+            return ask_alone(x, look);
     }
     if (r != NULL && !purging_reuse(x->w, r, &facts)) { /* this very moment */
         stored_response_unref(r);

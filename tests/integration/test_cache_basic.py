@@ -378,6 +378,18 @@ class Validation(NodeCase):
         self.assertFalse(node.get("/").hit)
 
 
+class Marked(NodeCase):
+    def test_a_key_that_was_marked_for_long_is_looked_at_again(self):
+        """Most of its answers are not; once in a second one is, and is stored if it may be."""
+        origin = self.origin(lambda x: x.reply(200, {"Cache-Control": "no-store"}, b"mine"))
+        node = self.front(origin)
+        for _ in range(20):
+            self.assertEqual(node.get("/").body, b"mine")
+        origin.on("/", lambda x: x.reply(200, {"Cache-Control": "max-age=60"}, b"all's"))
+        wait_until(lambda: node.get("/").hit, what="the answer to be stored")
+        self.assertEqual(node.get("/").body, b"all's")
+
+
 class Collapse(NodeCase):
     def together(self, node, count, path="/", fields=()):
         """Clients that have all sent the same request."""

@@ -39,7 +39,8 @@ static struct weir_span cut(struct weir_span *rest, char sep)
     struct weir_span part = weir_span_trim(weir_span(rest->ptr, n));
     size_t gone = n < rest->len ? n + 1 : n;
 
-    *rest = weir_span(rest->ptr + gone, rest->len - gone);
+    if (gone > 0) /* a value that is not there has no address to count from */
+        *rest = weir_span(rest->ptr + gone, rest->len - gone);
     return part;
 }
 

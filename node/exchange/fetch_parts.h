@@ -87,8 +87,8 @@ bool fetch_read_search(struct fetch *f, const struct http_head *head, struct sea
 bool fetch_note_tags(struct fetch *f, const struct http_head *head, struct weir_span kept);
 /* Was it purged, in any way, since this fetch began? Its tags count once they are known. */
 bool fetch_is_purged(struct fetch *f);
-/* A draft with what the fetch knows of the key. */
-void fetch_draft(const struct fetch *f, struct stored_draft *d);
+/* A draft with what the fetch knows of the key and the head, but no content yet. */
+void fetch_draft(const struct fetch *f, const struct fill_head *h, struct stored_draft *d);
 /* Leaves a hit-for-miss marker. head NULL: whatever the variant. */
 void fetch_mark(struct fetch *f, const struct http_head *head, const char *why);
 /* Stores r, unless it was purged since this fetch began. Nobody joins from here on. */

@@ -75,7 +75,7 @@ bool fetch_read_search(struct fetch *f, const struct http_head *head, struct sea
 
 /* ---- storing ---- */
 
-void fetch_draft(const struct fetch *f, struct stored_draft *d)
+static void draft_key(const struct fetch *f, struct stored_draft *d)
 {
     memset(d, 0, sizeof *d);
     d->hash = f->hash;
@@ -84,6 +84,22 @@ void fetch_draft(const struct fetch *f, struct stored_draft *d)
     d->tags = f->tags.text;
     d->purges = f->fill->purges;
     d->purge = &f->fill->purge;
+}
+
+void fetch_draft(const struct fetch *f, const struct fill_head *h, struct stored_draft *d)
+{
+    draft_key(f, d);
+    d->status = h->status;
+    d->head = weir_span(h->bytes->bytes, h->bytes->len);
+    d->fields = h->fields;
+    d->field_count = h->field_count;
+    d->hidden_len = h->hidden_len;
+    d->hidden_count = h->hidden_count;
+    d->etag = h->etag;
+    d->last_modified = h->last_modified;
+    d->facts = h->facts;
+    d->head_common = h->common;
+    d->recodable = h->recodable;
 }
 
 /* Was it purged, in any way, since this fetch began? Its tags count once they are known. */
@@ -130,7 +146,7 @@ void fetch_mark(struct fetch *f, const struct http_head *head, const char *why)
     struct stored_draft d;
     struct stored_response *marker;
 
-    fetch_draft(f, &d);
+    draft_key(f, &d);
     d.variant = WEIR_SPAN_NONE; /* whatever the variant */
     d.why = why;
     if (head != NULL) {
@@ -200,19 +216,9 @@ void fetch_store(struct fetch *f)
 
     if (!h->storable || !f->fill->retain)
         return;
-    fetch_draft(f, &d);
-    d.status = h->status;
-    d.head = weir_span(h->bytes->bytes, h->bytes->len);
-    d.fields = h->fields;
-    d.field_count = h->field_count;
-    d.hidden_len = h->hidden_len;
-    d.hidden_count = h->hidden_count;
+    fetch_draft(f, h, &d);
     d.slices = f->fill->parts;
     d.slice_count = f->fill->part_count;
-    d.etag = h->etag;
-    d.last_modified = h->last_modified;
-    d.facts = h->facts;
-    d.head_common = h->common;
     d.coding = h->coding;
     d.recodable = h->recodable && large_enough(f, h->coding, f->fill->bytes);
     r = stored_response_new(&d, &err);

@@ -87,19 +87,8 @@ static struct stored_response *freshen(struct fetch *f, const struct http_head *
                            &err))
         return NULL;
     *is = outcome(&policy, keeps_key(f, &merged));
-    fetch_draft(f, &d);
+    fetch_draft(f, &h, &d);
     d.variant = freshened_variant(f, not_modified, &merged, old);
-    d.status = old->status;
-    d.head = weir_span(h.bytes->bytes, h.bytes->len);
-    d.fields = h.fields;
-    d.field_count = h.field_count;
-    d.hidden_len = h.hidden_len;
-    d.hidden_count = h.hidden_count;
-    d.etag = h.etag;
-    d.last_modified = h.last_modified;
-    d.facts = h.facts;
-    d.head_common = h.common;
-    d.recodable = h.recodable;
     r = over_content(f, old, &d);
     response_in_clear(&h);
     return r;

@@ -99,6 +99,12 @@ static enum weir_metric pass_reason(enum cache_fwd fwd, const char *detail)
     return WEIR_M_cache_pass_miss;
 }
 
+static void count_pass(struct weir_exchange *x, enum cache_fwd fwd, const char *detail)
+{
+    weir_metric_add(x->w->metrics, WEIR_M_cache_passes, 1);
+    weir_metric_add(x->w->metrics, pass_reason(fwd, detail), 1);
+}
+
 static enum exchange_verdict start_pass(struct weir_exchange *x, enum cache_fwd fwd,
                                         const char *detail)
 {
@@ -106,8 +112,7 @@ static enum exchange_verdict start_pass(struct weir_exchange *x, enum cache_fwd 
     x->fwd = fwd;
     x->cache_detail = detail;
     x->collapsed = false;
-    weir_metric_add(x->w->metrics, WEIR_M_cache_passes, 1);
-    weir_metric_add(x->w->metrics, pass_reason(fwd, detail), 1);
+    count_pass(x, fwd, detail);
     if (!exchange_hold(x) || !fetch_pass(x, on_wake))
         return EXCHANGE_FAIL;
     return EXCHANGE_WAIT;
@@ -210,7 +215,7 @@ static enum exchange_verdict ask_alone(struct weir_exchange *x, bool look)
         validate_is_conditional(&x->req))
         return start_pass(x, FWD_URI_MISS, "hit-for-miss");
     x->cache_detail = "hit-for-miss";
-    weir_metric_add(x->w->metrics, WEIR_M_cache_passes, 1);
+    count_pass(x, x->fwd, x->cache_detail);
     fill = exchange_hold(x) ? fetch_new_fill(x) : NULL;
     if (fill == NULL)
         return EXCHANGE_FAIL;

@@ -211,6 +211,8 @@ class Stats(NodeCase):
         s = wait_until(lambda: self.settled(node, 6), what="six look-ups are counted")
         self.assertEqual(s["requests"]["hits"], 2)
         self.assertEqual(s["requests"]["passes_by_reason"]["method"], 1)
+        self.assertEqual(s["requests"]["passes_by_reason"]["hit-for-miss"], 1)
+        self.assertEqual(s["requests"]["passes"], sum(s["requests"]["passes_by_reason"].values()))
         self.assertAlmostEqual(s["requests"]["hit_ratio"], 2 / 6)
         self.assertEqual(s["content"]["hit_bytes"], 2000)
         self.assertEqual(s["content"]["forwarded_bytes"], 1000 + 20 + len("origin"))

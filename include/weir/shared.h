@@ -1,0 +1,238 @@
+/*
+ * shared.h - the door to what the nodes of a farm share: values, leases, logs and hints.
+ *
+ * Behind it stands one of two engines: *embedded* (the memory of this process; the default) or
+ * *redis* (a Redis Cluster, or one Redis or Valkey). What is written against this door works on
+ * both. Shared state may be slow, wrong or gone at any moment: every call has a deadline, and every
+ * caller knows what it does without an answer.
+ *
+ * A *call* is embedded in what it is about. The caller sets `done`, `timeout_ms` and `area`, makes
+ * one of the calls below, and is told exactly once by done(): from the loop, never from inside the
+ * call, shared_cancel() or shared_port_free(). From the call to done() the struct must stay where
+ * it is; it may be used again from inside done(). Keys and bytes are borrowed for the call only,
+ * slices are kept by reference.
+ *
+ *     port = shared_port_new(shared, &loop, &err);         once for each thread
+ *     c->done = on_value; c->timeout_ms = 20; c->area = SHARED_CACHE;
+ *     shared_get(port, c, key);                            ... later: c->result, c->value
+ *
+ * Keys are bytes. Their part in braces, "w1:{...}:m", says what must lie together: operations that
+ * take two keys demand that it is the same in both. Every key lives for a limited time.
+ *
+ * Source: redis.md 3; https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/
+ */
+#ifndef WEIR_SHARED_H
+#define WEIR_SHARED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "weir/blob.h"
+#include "weir/clock.h"
+#include "weir/err.h"
+#include "weir/span.h"
+
+struct event_base;
+struct shared_engine; /* private: shared_engine.h */
+struct shared_port;
+struct weir_shared;
+
+/* Two logical places with opposite needs (redis.md 3.5); they may be one. */
+enum shared_area {
+    SHARED_CACHE, /* may be lost or evicted at any time */
+    SHARED_STATE, /* must not be evicted: purge log, sessions, members, health */
+    SHARED_AREAS
+};
+
+enum shared_result {
+    SHARED_OK,
+    SHARED_NONE,    /* there is no such key */
+    SHARED_REFUSED, /* a condition did not hold: another's lease, an old fence, another value */
+    SHARED_FULL,    /* too much is under way, or there is no room: do without */
+    SHARED_LATE,    /* no answer in time; what it asked for may have happened */
+    SHARED_GONE,    /* unreachable or down, or known to be so: nothing was asked */
+    SHARED_BAD,     /* an answer that makes no sense: another type, damaged, not permitted */
+    SHARED_RESULTS
+};
+
+/* "ok", "none", ...: for logs and metrics; static. */
+const char *shared_result_text(enum shared_result r);
+
+#define SHARED_KEY_MAX   512           /* bytes of a key or channel */
+#define SHARED_VALUE_MAX (1024 * 1024) /* bytes of a value */
+
+struct shared_entry { /* of a log */
+    uint64_t id;
+    struct weir_span bytes;
+};
+
+struct shared_call {
+    /* the caller's */
+    void (*done)(struct shared_call *c);
+    enum shared_area area;
+    uint32_t timeout_ms; /* from the call on; > 0 */
+    bool bulk;           /* large: must not stand in the way of small ones */
+    bool confirm;        /* a write must have reached a replica as well, where there is one:
+                            else `unconfirmed` */
+
+    /* the answer: valid until the call is used again, or shared_call_clear() */
+    enum shared_result result;
+    struct weir_slice value; /* get: blob is a reference, owned by the call; NULL: none */
+    uint64_t number;         /* fence, id, count: as each call says */
+    uint32_t left_ms;        /* of another's lease */
+    bool unconfirmed;        /* it is done, but only in one place */
+    const struct shared_entry *entries; /* log_read, oldest first; owned by the call */
+    size_t entry_count;
+    uint64_t log_first, log_last; /* log_read: see there */
+
+    /* the engine's */
+    void *pending;
+    void *owned; /* what `entries` and their bytes lie in */
+    struct shared_call *next;
+};
+
+/* Gives back what the answer holds. Harmless twice; a call that is used again is cleared first. */
+void shared_call_clear(struct shared_call *c);
+/* done() will not be called; what was asked may still happen. Clears. Harmless if nothing is under
+ * way. */
+void shared_cancel(struct shared_port *p, struct shared_call *c);
+
+/* ---- engine and ports ---- */
+
+/* What a port needs of the thread it serves; copied. */
+struct shared_loop {
+    struct event_base *base;
+    /* Called first in every callback of the loop: makes *clock current. */
+    void (*enter)(void *arg);
+    void *arg;
+    const struct weir_clock *clock;
+};
+
+/* "embedded" or "redis". */
+const char *shared_engine_name(const struct weir_shared *s);
+/* Do values outlive this process, and do others see them? */
+bool shared_is_farm(const struct weir_shared *s);
+/* All ports are freed. NULL does nothing. */
+void shared_free(struct weir_shared *s);
+
+/* One for each thread, used there alone. NULL: *err. Redis need not be reachable. */
+struct shared_port *shared_port_new(struct weir_shared *s, const struct shared_loop *loop,
+                                    struct weir_err *err);
+/* Calls under way are dropped: their done() is not called. NULL does nothing. */
+void shared_port_free(struct shared_port *p);
+
+/* Is it worth asking now? false: calls of this area would end GONE at once. One load. */
+bool shared_ready(const struct shared_port *p, enum shared_area area);
+
+/* ---- values ---- */
+
+/* c->value. May be a copy that is a little behind (a replica). */
+void shared_get(struct shared_port *p, struct shared_call *c, struct weir_span key);
+/* Sets the value, put together from slices (references are taken), for ttl_ms (> 0). */
+void shared_put(struct shared_port *p, struct shared_call *c, struct weir_span key,
+                const struct weir_slice *slices, size_t count, int64_t ttl_ms);
+/* The same, but REFUSED if a newer fence (below) was given out since. fence_key: as for the lease.
+ */
+void shared_put_fenced(struct shared_port *p, struct shared_call *c, struct weir_span key,
+                       struct weir_span fence_key, uint64_t fence, const struct weir_slice *slices,
+                       size_t count, int64_t ttl_ms);
+/* Sets it only where there is none: else REFUSED. */
+void shared_put_new(struct shared_port *p, struct shared_call *c, struct weir_span key,
+                    const struct weir_slice *slices, size_t count, int64_t ttl_ms);
+/* c->number: 1, or 0 if there was none (OK). */
+void shared_remove(struct shared_port *p, struct shared_call *c, struct weir_span key);
+/* Only if the value holds `bytes` at `offset`: else REFUSED. NONE: there was none. */
+void shared_remove_if(struct shared_port *p, struct shared_call *c, struct weir_span key,
+                      size_t offset, struct weir_span bytes);
+
+/* ---- leases (redis.md 3.9) ---- */
+
+/*
+ * A lease is held by one owner for a limited time; with each new holder a *fence* goes up by one.
+ * Who does not get it is remembered as a waiter, by the channel on which it listens for hints, and
+ * is sent a hint by shared_lease_wake() and shared_lease_release(). A lease is not a lock: after a
+ * failover two may hold it; the fence keeps the older one from overwriting the newer.
+ */
+struct shared_lease {
+    struct weir_span key, fence_key; /* the same part in braces */
+    struct weir_span owner;          /* at most 64 bytes, unlike any other's */
+    struct weir_span channel;        /* where the asker listens; in the area of the call */
+    uint32_t lease_ms;
+    uint32_t fence_ttl_ms; /* how long the count of fences lives after its last use */
+};
+
+/* OK: c->number is the fence, 1 for the first in fence_ttl_ms. REFUSED: c->left_ms of another's. */
+void shared_lease_take(struct shared_port *p, struct shared_call *c, const struct shared_lease *l);
+/* For lease_ms from now. REFUSED: it is lost. */
+void shared_lease_renew(struct shared_port *p, struct shared_call *c, const struct shared_lease *l);
+/* Sends `hint` to each waiter and forgets them; c->number: how many there were. REFUSED: it is
+ * lost.
+ */
+void shared_lease_wake(struct shared_port *p, struct shared_call *c, const struct shared_lease *l,
+                       struct weir_span hint);
+/* The same, and gives it up. */
+void shared_lease_release(struct shared_port *p, struct shared_call *c,
+                          const struct shared_lease *l, struct weir_span hint);
+
+/* ---- logs ---- */
+
+/*
+ * Records in order, each with an id: (milliseconds of the shared clock << 20) | number in that
+ * millisecond, always greater than all before. The oldest are dropped beyond `max` records. The
+ * first append to a log that does not exist puts an empty record before it: the *beginning*.
+ * The log's channel (area of the call) gets a hint with every append: the id, in decimal digits.
+ */
+struct shared_log {
+    struct weir_span key, channel; /* the same part in braces */
+    size_t max;
+};
+
+/* c->number: the id. */
+void shared_log_append(struct shared_port *p, struct shared_call *c, const struct shared_log *log,
+                       struct weir_span bytes);
+/* Makes sure that the log exists (puts the beginning if not). c->number: the newest id. */
+void shared_log_open(struct shared_port *p, struct shared_call *c, const struct shared_log *log);
+/*
+ * Up to `max` records with ids greater than `after`, from the place where they were written (never
+ * from a copy that may be behind). c->log_first: the oldest id that is still there, or 0 if none
+ * was ever dropped; so where after < log_first, records may be missing. c->log_last: the newest id
+ * ever given; less than `after`: the log has lost its end. NONE: there is no log.
+ */
+void shared_log_read(struct shared_port *p, struct shared_call *c, const struct shared_log *log,
+                     uint64_t after, size_t max);
+
+/* ---- hints ---- */
+
+/*
+ * Bytes that are worth hearing and may get lost: whoever listens reads the truth elsewhere, again
+ * after each gap, and now and then. Embedded by the caller; its functions are called on the port's
+ * thread from the loop.
+ */
+struct shared_listener {
+    void (*on_hint)(struct shared_listener *l, struct weir_span bytes);
+    /* Hints may have been missed before now: after each (re)subscription, the first included. */
+    void (*on_gap)(struct shared_listener *l);
+    /* the engine's */
+    struct shared_listener *next, **at;
+    void *subscription;
+};
+
+/* false without memory. */
+bool shared_listen(struct shared_port *p, struct shared_listener *l, enum shared_area area,
+                   struct weir_span channel, struct weir_err *err);
+void shared_unlisten(struct shared_port *p, struct shared_listener *l); /* harmless twice */
+/* Tells who listens, in all nodes, this one included. Nobody may hear it: OK. */
+void shared_hint(struct shared_port *p, struct shared_call *c, struct weir_span channel,
+                 struct weir_span bytes);
+
+/* ---- seeing ---- */
+
+struct shared_counts { /* of one port since the start */
+    uint64_t results[SHARED_AREAS][SHARED_RESULTS];
+};
+
+/* Any thread. */
+void shared_port_counts(const struct shared_port *p, struct shared_counts *out);
+
+#endif

@@ -3,7 +3,10 @@ import unittest
 
 from . import node as nodes
 from .client import Client
+from .fake_redis import FakeRedis
 from .origin import Origin, RawListener
+from .redis_cluster import RedisCluster
+from .redis_server import RedisServer
 
 
 class NodeCase(unittest.TestCase):
@@ -20,6 +23,22 @@ class NodeCase(unittest.TestCase):
         listener = RawListener(handle)
         self.addCleanup(listener.close)
         return listener
+
+    def redis(self, *args, **kw):
+        """A plain Redis server, ended after the test."""
+        server = RedisServer(*args, **kw)
+        self.addCleanup(server.stop)
+        return server.start()
+
+    def redis_cluster(self, *args, **kw):
+        cluster = RedisCluster(*args, **kw)
+        self.addCleanup(cluster.stop)
+        return cluster.start()
+
+    def fake_redis(self, *args, **kw):
+        fake = FakeRedis(*args, **kw)
+        self.addCleanup(self._end_origin, fake)
+        return fake
 
     def _end_origin(self, origin):
         origin.stop()

@@ -8,6 +8,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What nodes of a farm share of their stored responses. */
+struct shared_cache_settings {
+    bool enabled;              /* where the farm has a Redis: true */
+    uint64_t object_max_bytes; /* larger responses are not shared: 64 MiB */
+    uint32_t store_after;      /* misses in the farm before a response is shared: 1 */
+    int64_t lease_ms;          /* how long a node may be silent while it fetches for all: 3 s */
+    int64_t wait_ms;           /* others wait so long for its head, then ask the origin: 2 s */
+    int64_t head_timeout_ms;   /* a look-up takes longer: it is a miss: 20 ms */
+    int64_t body_timeout_ms;   /* the next part of a content, likewise: 50 ms */
+};
+
 struct cache_settings {
     uint64_t memory_bytes;       /* hard limit of the memory tier: 256 MiB; 0 = no cache */
     uint64_t object_max_bytes;   /* larger responses are not stored: 8 MiB */
@@ -28,6 +39,7 @@ struct cache_settings {
     size_t purge_client_count;
     const char **debug_clients; /* networks that may ask for the key in Cache-Status: none */
     size_t debug_client_count;
+    struct shared_cache_settings shared;
 };
 
 /* Which directives of a request's Cache-Control count, beside no-store, which always does. */
@@ -118,6 +130,7 @@ struct esi_settings {
 
 struct route_cache_settings {
     bool enabled;   /* true */
+    bool shared;    /* with the other nodes of the farm: true */
     bool heuristic; /* freshness guessed from Last-Modified (RFC 9111 4.2.2): false */
     enum cache_client_directives client_directives; /* sparing */
     enum cache_set_cookie set_cookie;               /* pass */

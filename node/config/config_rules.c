@@ -1,10 +1,15 @@
 #include "config_rules.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "weir/address.h"
 #include "weir/admin_place.h"
+#include "weir/farm_settings.h"
+#include "weir/secret.h"
 #include "config_tree.h"
 #include "net_addr.h"
 #include "netset.h"
@@ -222,6 +227,105 @@ void config_rule_upstream(struct config_ctx *ctx, struct config_node *node)
                       nearest->text.ptr);
     else
         config_report(ctx, node, "there is no upstream %s", name);
+}
+
+/* ---- farm ---- */
+
+void config_rule_redis_address(struct config_ctx *ctx, struct config_node *node)
+{
+    struct weir_span host, port;
+    char found[CONFIG_QUOTE_MAX];
+    unsigned long long number;
+
+    if (!weir_address_split(node->text, &host, &port) ||
+        (port.len > 0 && (!weir_span_u64(port, 65535, &number) || number == 0)))
+        config_report(ctx, node,
+                      "expected an address such as redis-1:6379 or [2001:db8::1]:6379, found %s",
+                      config_found(node, found));
+}
+
+/* A secret named in mapping `map` must be there, and of some length. */
+static void check_secret(struct config_ctx *ctx, const struct config_node *map, const char *member,
+                         size_t least)
+{
+    struct config_node *node = config_node_get(map, member);
+    char found[CONFIG_QUOTE_MAX];
+    struct weir_err err = {0};
+    struct weir_secret secret;
+
+    if (node == NULL || node->bad || node->text.len == 0)
+        return;
+    if (!weir_secret_read(&secret, node->text.ptr, &err))
+        config_report(ctx, node, "%s: %s", config_found(node, found), err.detail);
+    else if (secret.len < least)
+        config_report(ctx, node, "%s holds %zu bytes, at least %zu are needed",
+                      config_found(node, found), secret.len, least);
+    weir_secret_clear(&secret);
+}
+
+static void check_readable(struct config_ctx *ctx, const struct config_node *map,
+                           const char *member)
+{
+    struct config_node *node = config_node_get(map, member);
+    char found[CONFIG_QUOTE_MAX];
+
+    if (node != NULL && !node->bad && node->text.len > 0 && access(node->text.ptr, R_OK) != 0)
+        config_report(ctx, node, "%s: cannot be read: %s", config_found(node, found),
+                      strerror(errno));
+}
+
+static bool has_addresses(const struct config_node *redis)
+{
+    const struct config_node *list = config_node_get(redis, "addresses");
+
+    return list != NULL && list->count > 0;
+}
+
+void config_rule_redis_tls(struct config_ctx *ctx, struct config_node *node)
+{
+    static const char *const pair[2] = {"certificate_file", "key_file"};
+
+    for (int i = 0; i < 2; i++) {
+        struct config_node *one = config_node_get(node, pair[i]);
+        const struct config_node *other = config_node_get(node, pair[1 - i]);
+
+        if (one != NULL && one->text.len > 0 && (other == NULL || other->text.len == 0))
+            config_report(ctx, one, "needs %s too", pair[1 - i]);
+    }
+}
+
+void config_rule_redis(struct config_ctx *ctx, struct config_node *node)
+{
+    const struct config_node *tls = config_node_get(node, "tls");
+    const struct config_node *enabled = config_node_get(tls, "enabled");
+
+    if (!has_addresses(node))
+        return;
+    check_secret(ctx, node, "password_file", 1);
+    if (enabled == NULL || enabled->bad || enabled->number == 0)
+        return;
+    check_readable(ctx, tls, "ca_file");
+    check_readable(ctx, tls, "certificate_file");
+    check_readable(ctx, tls, "key_file");
+}
+
+void config_rule_farm(struct config_ctx *ctx, struct config_node *node)
+{
+    struct config_node *redis = config_node_get(node, "redis");
+    struct config_node *state = config_node_get(node, "state_redis");
+    const struct config_node *secret = config_node_get(node, "secret_file");
+
+    if (!has_addresses(redis)) {
+        if (has_addresses(state))
+            config_report_key(ctx, state, "needs redis.addresses too: where responses are shared");
+        return;
+    }
+    if (secret == NULL || secret->text.len == 0)
+        config_report_key(ctx, redis,
+                          "needs farm.secret_file, the same in all nodes: make one by "
+                          "\"openssl rand -hex 32\"");
+    else
+        check_secret(ctx, node, "secret_file", FARM_SECRET_LEAST);
 }
 
 /* ---- upstreams ---- */

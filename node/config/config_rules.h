@@ -10,6 +10,7 @@
 config_rule config_rule_listen_address;
 config_rule config_rule_admin_socket;
 config_rule config_rule_network;
+config_rule config_rule_redis_address;
 config_rule config_rule_token;          /* a field name, method or the like (RFC 9110 5.6.2) */
 config_rule config_rule_optional_token; /* or nothing at all */
 config_rule config_rule_name;       /* letters, digits, '.', '_', '-': fit for logs and metrics */
@@ -24,6 +25,9 @@ config_rule config_rule_balance;
 config_rule config_rule_eject;
 config_rule config_rule_origins; /* an upstream's: no two alike */
 config_rule config_rule_respond;
+config_rule config_rule_redis_tls;
+config_rule config_rule_redis; /* its files, if it is used */
+config_rule config_rule_farm;  /* a Redis needs a secret */
 config_rule config_rule_route; /* derives `action`, `split` and `name` */
 config_rule config_rule_all;   /* names that must be unique */
 

@@ -142,6 +142,18 @@ static const struct config_key forward_keys[] = {
 };
 DEFINE_SECTION(forward, struct forward_settings);
 
+#define SHARED_CACHE struct shared_cache_settings
+static const struct config_key shared_cache_keys[] = {
+    BOOL("enabled", SHARED_CACHE, enabled, "true"),
+    SIZE("object_max", SHARED_CACHE, object_max_bytes, 1, TiB, "64MiB"),
+    COUNT("store_after", SHARED_CACHE, store_after, 1, 1000, "1"),
+    TIME("lease", SHARED_CACHE, lease_ms, 100, HOUR, "3s"),
+    TIME("wait", SHARED_CACHE, wait_ms, 0, HOUR, "2s"),
+    TIME("head_timeout", SHARED_CACHE, head_timeout_ms, 1, 10 * SECOND, "20ms"),
+    TIME("body_timeout", SHARED_CACHE, body_timeout_ms, 1, 10 * SECOND, "50ms"),
+};
+DEFINE_SECTION(shared_cache, SHARED_CACHE);
+
 static const struct config_key cache_keys[] = {
     SIZE("memory", struct cache_settings, memory_bytes, 0, 64 * TiB, "256MiB"),
     SIZE("object_max", struct cache_settings, object_max_bytes, 1, TiB, "8MiB"),
@@ -160,6 +172,7 @@ static const struct config_key cache_keys[] = {
           config_rule_network),
     TEXTS("debug_clients", struct cache_settings, debug_clients, debug_client_count,
           config_rule_network),
+    SECTION("shared", offsetof(struct cache_settings, shared), shared_cache, NULL),
 };
 DEFINE_SECTION(cache, struct cache_settings);
 
@@ -169,6 +182,34 @@ static const struct config_key compression_keys[] = {
     COUNT("gzip_level", struct compression_settings, gzip_level, 1, 9, "6"),
 };
 DEFINE_SECTION(compression, struct compression_settings);
+
+#define REDIS struct farm_redis_settings
+static const struct config_key redis_tls_keys[] = {
+    BOOL("enabled", REDIS, tls, "false"),
+    TEXT("ca_file", REDIS, tls_ca_file, "", .flags = CONFIG_MAY_BE_EMPTY),
+    TEXT("server_name", REDIS, tls_server_name, "", .flags = CONFIG_MAY_BE_EMPTY),
+    TEXT("certificate_file", REDIS, tls_certificate_file, "", .flags = CONFIG_MAY_BE_EMPTY),
+    TEXT("key_file", REDIS, tls_key_file, "", .flags = CONFIG_MAY_BE_EMPTY),
+};
+DEFINE_SECTION(redis_tls, REDIS);
+
+static const struct config_key redis_keys[] = {
+    TEXTS("addresses", REDIS, addresses, address_count, config_rule_redis_address),
+    TEXT("username", REDIS, username, "", .flags = CONFIG_MAY_BE_EMPTY),
+    TEXT("password_file", REDIS, password_file, "", .flags = CONFIG_MAY_BE_EMPTY),
+    GROUP("tls", redis_tls, config_rule_redis_tls),
+    TIME("connect_timeout", REDIS, connect_timeout_ms, 10, 60 * SECOND, "1s"),
+    BOOL("replica_reads", REDIS, replica_reads, "true"),
+};
+DEFINE_SECTION(redis, REDIS);
+
+static const struct config_key farm_keys[] = {
+    TEXT("name", struct farm_settings, name, "default", .rule = config_rule_name),
+    TEXT("secret_file", struct farm_settings, secret_file, "", .flags = CONFIG_MAY_BE_EMPTY),
+    SECTION("redis", offsetof(struct farm_settings, redis), redis, config_rule_redis),
+    SECTION("state_redis", offsetof(struct farm_settings, state_redis), redis, config_rule_redis),
+};
+DEFINE_SECTION(farm, struct farm_settings);
 
 static const struct config_key admin_keys[] = {
     TEXT("socket", struct admin_settings, socket, "auto", .rule = config_rule_admin_socket),
@@ -439,6 +480,7 @@ static const cyaml_strval_t range_miss_words[] = {{"fetch", RANGE_MISS_FETCH},
                                                   {"pass", RANGE_MISS_PASS}};
 static const struct config_key route_cache_keys[] = {
     BOOL("enabled", ROUTE_CACHE, enabled, "true"),
+    BOOL("shared", ROUTE_CACHE, shared, "true"),
     BOOL("heuristic", ROUTE_CACHE, heuristic, "false"),
     WORD("client_directives", ROUTE_CACHE, client_directives, client_directives_words, "sparing"),
     WORD("set_cookie", ROUTE_CACHE, set_cookie, set_cookie_words, "pass"),
@@ -526,6 +568,7 @@ static const struct config_key all_keys[] = {
              .flags = CONFIG_REQUIRED),
     SECTION("log", offsetof(ALL, log), log, NULL),
     SECTION("admin", offsetof(ALL, admin), admin, NULL),
+    SECTION("farm", offsetof(ALL, farm), farm, config_rule_farm),
 };
 const struct config_section config_schema = {all_keys, COUNT_OF(all_keys), sizeof(ALL), NULL};
 

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "weir/arena.h"
+#include "weir/farm_settings.h"
 #include "admin_settings.h"
 #include "cache_settings.h"
 #include "exchange_settings.h"
@@ -39,6 +40,7 @@ struct settings {
     size_t route_count;
     struct log_settings log;
     struct admin_settings admin;
+    struct farm_settings farm;
 };
 
 struct settings *settings_ref(struct settings *s);

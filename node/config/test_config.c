@@ -225,7 +225,7 @@ static void every_fault_has_its_words(void **state)
          "t:4:9: cache.mem: unknown key \"mem\"; known here: memory, object_max, variants, "
          "collapse_timeout, hit_for_miss, "
          "status_field, targets, targets_forward, surrogate_control, tag_fields, "
-         "tag_fields_forward, purge_clients, debug_clients\n"},
+         "tag_fields_forward, purge_clients, debug_clients, shared\n"},
         {"listen: [{address: ':1'}]\nupstreams: [{name: a, origins: ['http://b']}]\n"
          "routes: [{upstream: a, cache: {slice: 1KiB}}]\n",
          "t:3:39: routes[0].cache.slice: must be 0, or 16KiB to cache.object_max, 8MiB; found "
@@ -238,6 +238,20 @@ static void every_fault_has_its_words(void **state)
          "routes: [{upstream: a, cache: {slice: 1MiB, esi: {enabled: true}}}]\n",
          "t:3:39: routes[0].cache.slice: must be 0 where esi is enabled: a page is read as a "
          "whole\n"},
+        {REST "farm: {redis: {addresses: ['redis:6379']}}\n",
+         "t:4:8: farm.redis: needs farm.secret_file, the same in all nodes: make one by \"openssl "
+         "rand -hex 32\"\n"},
+        {REST "farm: {secret_file: /nowhere, redis: {addresses: ['redis:6379']}}\n",
+         "t:4:21: farm.secret_file: \"/nowhere\": cannot be read: No such file or directory\n"},
+        {REST "farm: {secret_file: /proc/version, redis: {addresses: ['a:0', '::1', b]}}\n",
+         "t:4:56: farm.redis.addresses[0]: expected an address such as redis-1:6379 or "
+         "[2001:db8::1]:6379, found \"a:0\"\n"
+         "t:4:63: farm.redis.addresses[1]: expected an address such as redis-1:6379 or "
+         "[2001:db8::1]:6379, found \"::1\"\n"},
+        {REST "farm: {state_redis: {addresses: [b]}}\n",
+         "t:4:8: farm.state_redis: needs redis.addresses too: where responses are shared\n"},
+        {REST "farm: {redis: {tls: {key_file: /k}}}\n",
+         "t:4:32: farm.redis.tls.key_file: needs certificate_file too\n"},
         {REST "<<: {}\n", "t:4:1: <<: merge keys are not supported; write the keys out\n"},
         {REST "routes: []\n", "t:4:1: routes: duplicate key \"routes\"; it is at line 3 already\n"},
         {REST "cache: [1]\n", "t:4:8: cache: expected a mapping, found a list\n"},

@@ -55,6 +55,9 @@ struct recoder;
 struct recoder_wait;
 struct sliced;
 struct search_rules;
+struct shared_port;
+struct store;
+struct store_names;
 struct sub_exchange;
 struct tier;
 struct weir_exchange;
@@ -81,6 +84,9 @@ struct exchange_worker {
     struct vary_accept_memo vary_accept;
     struct purge_table *purges;        /* shared; NULL where tier is */
     struct search_rules *search_rules; /* shared; NULL: No-Vary-Search is not heeded */
+    struct shared_port *shared; /* what the farm knows; NULL in tests alone */
+    struct store *store;        /* stored responses of the farm; NULL: they are not shared */
+    struct store_names *names;  /* NULL where store is */
     const struct weir_hash_secret *secret;
     struct weir_sink *access;   /* shared; NULL: none */
     const atomic_int *pressure; /* shared: enum exchange_pressure; NULL: never any */

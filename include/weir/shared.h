@@ -9,15 +9,21 @@
  * A *call* is embedded in what it is about. The caller sets `done`, `timeout_ms` and `area`, makes
  * one of the calls below, and is told exactly once by done(): from the loop, never from inside the
  * call, shared_cancel() or shared_port_free(). From the call to done() the struct must stay where
- * it is; it may be used again from inside done(). Keys and bytes are borrowed for the call only,
- * slices are kept by reference.
+ * it is; inside done() it is the caller's again: to be used for the next call, or freed. done() may
+ * also cancel other calls and free the port. Keys and bytes are borrowed for the call only, slices
+ * are kept by reference. A struct that was never used is all zero.
  *
  *     port = shared_port_new(shared, &loop, &err);         once for each thread
  *     c->done = on_value; c->timeout_ms = 20; c->area = SHARED_CACHE;
  *     shared_get(port, c, key);                            ... later: c->result, c->value
  *
  * Keys are bytes. Their part in braces, "w1:{...}:m", says what must lie together: operations that
- * take two keys demand that it is the same in both. Every key lives for a limited time.
+ * take two keys demand that it is the same in both. Every key but a log's lives for a limited time.
+ * A key is used for one kind of thing: where a call finds another (a log, say, where a value should
+ * be) it ends BAD; shared_remove() removes, and shared_put() replaces, whatever is there.
+ *
+ * A call that breaks a limit stated here (a key that is empty or too long, other parts in braces, a
+ * value too large, no time to live) ends BAD, and nothing was asked.
  *
  * Source: redis.md 3; https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/
  */
@@ -34,8 +40,8 @@
 #include "weir/span.h"
 
 struct event_base;
-struct shared_engine; /* private: shared_engine.h */
-struct shared_port;
+struct shared_port; /* private: shared_engine.h */
+struct shared_queue;
 struct weir_shared;
 
 /* Two logical places with opposite needs (redis.md 3.5); they may be one. */
@@ -52,15 +58,19 @@ enum shared_result {
     SHARED_FULL,    /* too much is under way, or there is no room: do without */
     SHARED_LATE,    /* no answer in time; what it asked for may have happened */
     SHARED_GONE,    /* unreachable or down, or known to be so: nothing was asked */
-    SHARED_BAD,     /* an answer that makes no sense: another type, damaged, not permitted */
+    SHARED_BAD,     /* an answer that makes no sense (another type, damaged), not permitted, or
+                       a call against the rules */
     SHARED_RESULTS
 };
 
 /* "ok", "none", ...: for logs and metrics; static. */
 const char *shared_result_text(enum shared_result r);
 
-#define SHARED_KEY_MAX   512           /* bytes of a key or channel */
-#define SHARED_VALUE_MAX (1024 * 1024) /* bytes of a value */
+#define SHARED_KEY_MAX    512           /* bytes of a key or channel, at least 1 */
+#define SHARED_VALUE_MAX  (1024 * 1024) /* bytes of a value; 0 is a value as well */
+#define SHARED_RECORD_MAX (64 * 1024)   /* bytes of a record in a log */
+#define SHARED_HINT_MAX   4096          /* bytes of a hint */
+#define SHARED_OWNER_MAX  64            /* bytes of a lease's owner, at least 1 */
 
 struct shared_entry { /* of a log */
     uint64_t id;
@@ -78,7 +88,8 @@ struct shared_call {
 
     /* the answer: valid until the call is used again, or shared_call_clear() */
     enum shared_result result;
-    struct weir_slice value; /* get: blob is a reference, owned by the call; NULL: none */
+    struct weir_slice value; /* get: its blob is a reference, owned by the call, and not NULL if
+                                the result is OK; whoever takes it over sets blob to NULL */
     uint64_t number;         /* fence, id, count: as each call says */
     uint32_t left_ms;        /* of another's lease */
     bool unconfirmed;        /* it is done, but only in one place */
@@ -88,14 +99,17 @@ struct shared_call {
 
     /* the engine's */
     void *pending;
-    void *owned; /* what `entries` and their bytes lie in */
-    struct shared_call *next;
+    void *owned; /* what `entries` and their bytes lie in: one weir_malloc() */
+    /* the front's */
+    struct shared_call *next, **at;
+    struct shared_queue *in; /* NULL: not under way */
 };
 
-/* Gives back what the answer holds. Harmless twice; a call that is used again is cleared first. */
+/* Gives back what the answer holds. Not while it is under way. Harmless twice; a call that is used
+ * again is cleared first. */
 void shared_call_clear(struct shared_call *c);
 /* done() will not be called; what was asked may still happen. Clears. Harmless if nothing is under
- * way. */
+ * way, from inside done() too. */
 void shared_cancel(struct shared_port *p, struct shared_call *c);
 
 /* ---- engine and ports ---- */
@@ -119,7 +133,7 @@ void shared_free(struct weir_shared *s);
 /* One for each thread, used there alone. NULL: *err. Redis need not be reachable. */
 struct shared_port *shared_port_new(struct weir_shared *s, const struct shared_loop *loop,
                                     struct weir_err *err);
-/* Calls under way are dropped: their done() is not called. NULL does nothing. */
+/* Calls under way are dropped, as if cancelled, and listeners are forgotten. NULL does nothing. */
 void shared_port_free(struct shared_port *p);
 
 /* Is it worth asking now? false: calls of this area would end GONE at once. One load. */
@@ -132,8 +146,8 @@ void shared_get(struct shared_port *p, struct shared_call *c, struct weir_span k
 /* Sets the value, put together from slices (references are taken), for ttl_ms (> 0). */
 void shared_put(struct shared_port *p, struct shared_call *c, struct weir_span key,
                 const struct weir_slice *slices, size_t count, int64_t ttl_ms);
-/* The same, but REFUSED if a newer fence (below) was given out since. fence_key: as for the lease.
- */
+/* The same, but REFUSED if a newer fence (below) was given out since, as long as that is
+ * remembered. fence_key: as for the lease. */
 void shared_put_fenced(struct shared_port *p, struct shared_call *c, struct weir_span key,
                        struct weir_span fence_key, uint64_t fence, const struct weir_slice *slices,
                        size_t count, int64_t ttl_ms);
@@ -142,7 +156,7 @@ void shared_put_new(struct shared_port *p, struct shared_call *c, struct weir_sp
                     const struct weir_slice *slices, size_t count, int64_t ttl_ms);
 /* c->number: 1, or 0 if there was none (OK). */
 void shared_remove(struct shared_port *p, struct shared_call *c, struct weir_span key);
-/* Only if the value holds `bytes` at `offset`: else REFUSED. NONE: there was none. */
+/* Only if the value holds `bytes` (at least 1) at `offset`: else REFUSED. NONE: there was none. */
 void shared_remove_if(struct shared_port *p, struct shared_call *c, struct weir_span key,
                       size_t offset, struct weir_span bytes);
 
@@ -156,19 +170,23 @@ void shared_remove_if(struct shared_port *p, struct shared_call *c, struct weir_
  */
 struct shared_lease {
     struct weir_span key, fence_key; /* the same part in braces */
-    struct weir_span owner;          /* at most 64 bytes, unlike any other's */
-    struct weir_span channel;        /* where the asker listens; in the area of the call */
+    struct weir_span owner;          /* unlike any other's */
+    struct weir_span channel;        /* where the asker listens, in the area of the call; empty: it
+                                        wants no hint */
     uint32_t lease_ms;
-    uint32_t fence_ttl_ms; /* how long the count of fences lives after its last use */
+    uint32_t fence_ttl_ms; /* how long the count of fences lives after a lease was last taken */
 };
 
-/* OK: c->number is the fence, 1 for the first in fence_ttl_ms. REFUSED: c->left_ms of another's. */
+/*
+ * OK: c->number is the fence, 1 for the first in fence_ttl_ms. REFUSED: c->left_ms of another's. By
+ * who holds it already (an answer was LATE, say): OK with the same fence, for lease_ms from now.
+ * Waiters are forgotten with the lease they waited for, when it runs out too.
+ */
 void shared_lease_take(struct shared_port *p, struct shared_call *c, const struct shared_lease *l);
 /* For lease_ms from now. REFUSED: it is lost. */
 void shared_lease_renew(struct shared_port *p, struct shared_call *c, const struct shared_lease *l);
-/* Sends `hint` to each waiter and forgets them; c->number: how many there were. REFUSED: it is
- * lost.
- */
+/* Sends `hint` to each waiter, once for each channel, and forgets them; c->number: how many there
+ * were. REFUSED: it is lost. */
 void shared_lease_wake(struct shared_port *p, struct shared_call *c, const struct shared_lease *l,
                        struct weir_span hint);
 /* The same, and gives it up. */
@@ -179,8 +197,9 @@ void shared_lease_release(struct shared_port *p, struct shared_call *c,
 
 /*
  * Records in order, each with an id: (milliseconds of the shared clock << 20) | number in that
- * millisecond, always greater than all before. The oldest are dropped beyond `max` records. The
- * first append to a log that does not exist puts an empty record before it: the *beginning*.
+ * millisecond, always greater than all before. The oldest are dropped beyond `max` records (redis:
+ * some time after). The first append to a log that does not exist puts an empty record before it,
+ * the *beginning*: an entry of 0 bytes, which others' records are not (else BAD).
  * The log's channel (area of the call) gets a hint with every append: the id, in decimal digits.
  */
 struct shared_log {
@@ -194,10 +213,10 @@ void shared_log_append(struct shared_port *p, struct shared_call *c, const struc
 /* Makes sure that the log exists (puts the beginning if not). c->number: the newest id. */
 void shared_log_open(struct shared_port *p, struct shared_call *c, const struct shared_log *log);
 /*
- * Up to `max` records with ids greater than `after`, from the place where they were written (never
- * from a copy that may be behind). c->log_first: the oldest id that is still there, or 0 if none
- * was ever dropped; so where after < log_first, records may be missing. c->log_last: the newest id
- * ever given; less than `after`: the log has lost its end. NONE: there is no log.
+ * Up to `max` (> 0) records with ids greater than `after`, from the place where they were written
+ * (never from a copy that may be behind). c->log_first: the oldest id that is still there, or 0 if
+ * none was ever dropped; so where after < log_first, records may be missing. c->log_last: the
+ * newest id ever given; less than `after`: the log has lost its end. NONE: there is no log.
  */
 void shared_log_read(struct shared_port *p, struct shared_call *c, const struct shared_log *log,
                      uint64_t after, size_t max);
@@ -218,7 +237,7 @@ struct shared_listener {
     void *subscription;
 };
 
-/* false without memory. */
+/* false without memory, or for a channel that is empty or too long: *err. */
 bool shared_listen(struct shared_port *p, struct shared_listener *l, enum shared_area area,
                    struct weir_span channel, struct weir_err *err);
 void shared_unlisten(struct shared_port *p, struct shared_listener *l); /* harmless twice */
@@ -228,7 +247,7 @@ void shared_hint(struct shared_port *p, struct shared_call *c, struct weir_span 
 
 /* ---- seeing ---- */
 
-struct shared_counts { /* of one port since the start */
+struct shared_counts { /* of one port since the start: answers, heard or cancelled since */
     uint64_t results[SHARED_AREAS][SHARED_RESULTS];
 };
 

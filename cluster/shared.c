@@ -6,6 +6,8 @@
 #include "weir/alloc.h"
 #include "shared_engine.h"
 
+#define TTL_MS_MAX ((int64_t)1000 * 86400 * 36525) /* a hundred years */
+
 const char *shared_result_text(enum shared_result r)
 {
     static const char *const texts[SHARED_RESULTS] = {
@@ -171,7 +173,7 @@ static bool key_ok(struct weir_span key)
     return key.len > 0 && key.len <= SHARED_KEY_MAX;
 }
 
-static struct weir_span tag_of(struct weir_span key)
+struct weir_span shared_tag(struct weir_span key)
 {
     const char *open = key.len > 0 ? memchr(key.ptr, '{', key.len) : NULL;
     const char *after, *close;
@@ -183,14 +185,15 @@ static struct weir_span tag_of(struct weir_span key)
     return close != NULL && close > after ? weir_span(after, (size_t)(close - after)) : key;
 }
 
-bool shared_same_tag(struct weir_span a, struct weir_span b)
-{
-    return weir_span_eq(tag_of(a), tag_of(b));
-}
-
 static bool pair_ok(struct weir_span a, struct weir_span b)
 {
-    return key_ok(a) && key_ok(b) && shared_same_tag(a, b);
+    return key_ok(a) && key_ok(b) && weir_span_eq(shared_tag(a), shared_tag(b));
+}
+
+/* Sums of any clock and this do not overflow, here and in a Redis. */
+static int64_t bounded_ttl(int64_t ttl_ms)
+{
+    return ttl_ms < TTL_MS_MAX ? ttl_ms : TTL_MS_MAX;
 }
 
 static bool sum_slices(struct shared_put *put)
@@ -301,6 +304,7 @@ static void put(struct shared_port *p, struct shared_call *c, struct shared_put 
 {
     bool fence_ok = what->how != SHARED_PUT_FENCED || pair_ok(what->key, what->fence_key);
 
+    what->ttl_ms = bounded_ttl(what->ttl_ms);
     if (begin(p, c, key_ok(what->key) && fence_ok && what->ttl_ms > 0 && sum_slices(what)))
         p->shared->ops->put(p, c, what);
 }
@@ -333,6 +337,13 @@ void shared_put_new(struct shared_port *p, struct shared_call *c, struct weir_sp
     put(p, c,
         &(struct shared_put){
             .how = SHARED_PUT_NEW, .key = key, .slices = slices, .count = count, .ttl_ms = ttl_ms});
+}
+
+void shared_touch(struct shared_port *p, struct shared_call *c, struct weir_span key,
+                  int64_t ttl_ms)
+{
+    if (begin(p, c, key_ok(key) && ttl_ms > 0))
+        p->shared->ops->touch(p, c, key, bounded_ttl(ttl_ms));
 }
 
 void shared_remove(struct shared_port *p, struct shared_call *c, struct weir_span key)

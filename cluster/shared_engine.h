@@ -65,6 +65,8 @@ struct shared_engine_ops {
 
     void (*get)(struct shared_port *p, struct shared_call *c, struct weir_span key);
     void (*put)(struct shared_port *p, struct shared_call *c, const struct shared_put *put);
+    void (*touch)(struct shared_port *p, struct shared_call *c, struct weir_span key,
+                  int64_t ttl_ms);
     void (*remove)(struct shared_port *p, struct shared_call *c, struct weir_span key);
     void (*remove_if)(struct shared_port *p, struct shared_call *c, struct weir_span key,
                       size_t offset, struct weir_span bytes);
@@ -125,7 +127,8 @@ void shared_complete(struct shared_port *p, struct shared_call *c, enum shared_r
 void shared_visit(struct shared_port *p, bool *gone);
 void shared_visit_end(struct shared_port *p);
 
-/* Do both keys have the same part in braces (the first that is not empty; else the whole key)? */
-bool shared_same_tag(struct weir_span a, struct weir_span b);
+/* What stands in the key's first pair of braces, or the whole key if that is nothing: as Redis
+ * Cluster reads it. */
+struct weir_span shared_tag(struct weir_span key);
 
 #endif

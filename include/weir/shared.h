@@ -83,6 +83,7 @@ struct shared_call {
     enum shared_area area;
     uint32_t timeout_ms; /* from the call on; > 0 */
     bool bulk;           /* large: must not stand in the way of small ones */
+    bool primary;        /* get: from where it was written, not from a copy that may be behind */
     bool confirm;        /* a write must have reached a replica as well, where there is one:
                             else `unconfirmed` */
 
@@ -141,7 +142,7 @@ bool shared_ready(const struct shared_port *p, enum shared_area area);
 
 /* ---- values ---- */
 
-/* c->value. May be a copy that is a little behind (a replica). */
+/* c->value. May be a copy that is a little behind (a replica), unless c->primary. */
 void shared_get(struct shared_port *p, struct shared_call *c, struct weir_span key);
 /* Sets the value, put together from slices (references are taken), for ttl_ms (> 0). */
 void shared_put(struct shared_port *p, struct shared_call *c, struct weir_span key,
@@ -154,6 +155,10 @@ void shared_put_fenced(struct shared_port *p, struct shared_call *c, struct weir
 /* Sets it only where there is none: else REFUSED. */
 void shared_put_new(struct shared_port *p, struct shared_call *c, struct weir_span key,
                     const struct weir_slice *slices, size_t count, int64_t ttl_ms);
+/* Whatever is under the key lives for ttl_ms (> 0) from now on, or longer if it would have. NONE:
+ * there is no such key. */
+void shared_touch(struct shared_port *p, struct shared_call *c, struct weir_span key,
+                  int64_t ttl_ms);
 /* c->number: 1, or 0 if there was none (OK). */
 void shared_remove(struct shared_port *p, struct shared_call *c, struct weir_span key);
 /* Only if the value holds `bytes` (at least 1) at `offset`: else REFUSED. NONE: there was none. */

@@ -167,7 +167,7 @@ class FakeRedis:
         return len(self.seen(name))
 
     def wait_count(self, n, name=None, deadline=10):
-        wait_until(lambda: self.count(name) >= n, deadline, "%d times %s at the scripted Redis" % (n, name or "anything"))
+        wait_until(lambda: self.count(name) >= n, deadline, "%d times %s" % (n, name or "anything"))
         return self.seen(name)
 
     @property

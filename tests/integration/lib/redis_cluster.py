@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 
-from .ports import LOOPBACK, free_port
+from .ports import LOOPBACK, lasting_port
 from .redis_server import KEEPER, RedisServer
 from .resp import SLOTS, RedisError, key_slot
 from .tls_files import TlsFiles
@@ -30,7 +30,7 @@ class RedisCluster:
         self.nodes = []
         for number in range(masters * (1 + replicas)):
             host = server.get("address", LOOPBACK)
-            self.buses.append(free_port(host))
+            self.buses.append(lasting_port(host))
             lines = ["cluster-enabled yes", "cluster-config-file nodes.conf", "cluster-port %d" % self.buses[number],
                      "cluster-node-timeout %d" % node_timeout, "cluster-replica-validity-factor 0",
                      "cluster-announce-ip " + host, "bind-source-addr " + host,  # else it would guess 127.0.0.1
@@ -56,7 +56,8 @@ class RedisCluster:
             where = "%s %s:%d@%d" % (self.node_id(number), node.host, node.port, self.buses[number])
             me = "myself," if number == myself else ""
             if number == master:
-                lines.append("%s %smaster - 0 0 %d connected %d-%d" % ((where, me, number + 1) + self.shard_range(master)))
+                first, last = self.shard_range(master)
+                lines.append("%s %smaster - 0 0 %d connected %d-%d" % (where, me, number + 1, first, last))
             else:
                 lines.append("%s %sslave %s 0 0 %d connected" % (where, me, self.node_id(master), master + 1))
         return "\n".join(lines + ["vars currentEpoch %d lastVoteEpoch 0" % self.masters]) + "\n"
@@ -180,7 +181,7 @@ class RedisCluster:
         self.nodes[number].go_on()
 
     def restart(self, number, wait=True):
-        """Starts it again with what it has saved: its place in the cluster, and no data unless the test configured it."""
+        """Starts it again with what it saved: its place in the cluster, and no data unless configured so."""
         self.nodes[number].restart()
         if wait:
             self.wait_whole()

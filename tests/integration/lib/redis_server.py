@@ -6,7 +6,7 @@ import socket
 import subprocess
 import tempfile
 
-from .ports import LOOPBACK, free_port
+from .ports import LOOPBACK, lasting_port
 from .resp import RedisError, RespClient, TIMEOUT, client_context
 from .tls_files import TlsFiles
 from .wait import DEADLINE, NotInTime, wait_until
@@ -34,7 +34,7 @@ class RedisServer:
     def __init__(self, config=(), include=None, users=None, tls=False, client_certificates=False, address=LOOPBACK):
         self.dir = tempfile.mkdtemp(prefix="weir-redis-")
         self.host = address
-        self.port = free_port(address)
+        self.port = lasting_port(address)
         self.include = include
         self.config = [config] if isinstance(config, str) else list(config)
         self.users = users

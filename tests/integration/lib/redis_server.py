@@ -29,13 +29,16 @@ tcp-keepalive 60
 class RedisServer:
     """`config`: further lines, which win. `include`: a configuration file that is read before all others. `users`:
     ACL lines such as "weir on >secret ~w1:* +get"; the test itself then works as KEEPER. `tls`: True, or TlsFiles:
-    only TLS is served then. Started by start(); stop() ends it and removes its folder."""
+    only TLS is served then. `basics`: False for the include as it stands. Started by start(); stop() ends it and removes
+    its folder."""
 
-    def __init__(self, config=(), include=None, users=None, tls=False, client_certificates=False, address=LOOPBACK):
+    def __init__(self, config=(), include=None, users=None, tls=False, client_certificates=False, address=LOOPBACK,
+                 basics=True):
         self.dir = tempfile.mkdtemp(prefix="weir-redis-")
         self.host = address
         self.port = lasting_port(address)
         self.include = include
+        self.basics = basics
         self.config = [config] if isinstance(config, str) else list(config)
         self.users = users
         self.tls = TlsFiles(os.path.join(self.dir, "tls")) if tls is True else tls or None
@@ -50,7 +53,8 @@ class RedisServer:
 
     def _lines(self):
         lines = ["include " + self.include] if self.include else []
-        lines += BASICS.split("\n") + ["bind " + self.host, "dir " + self.dir]
+        lines += BASICS.split("\n") if self.basics else []
+        lines += ["bind " + self.host, "dir " + self.dir]
         if self.tls:
             lines += ["port 0", "tls-port %d" % self.port, "tls-replication yes", "tls-ca-cert-file " + self.tls.ca,
                       "tls-cert-file " + self.tls.cert, "tls-key-file " + self.tls.key,

@@ -210,6 +210,8 @@ void shared_lease_release(struct shared_port *p, struct shared_call *c,
 struct shared_log {
     struct weir_span key, channel; /* the same part in braces */
     size_t max;
+    uint64_t above; /* append: the id must be greater than this one as well, which a log that has
+                       lost its end may not know any more; 0: it does not matter */
 };
 
 /* c->number: the id. */

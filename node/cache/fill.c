@@ -63,6 +63,7 @@ void fill_set_subject(struct fill *f, struct purge_table *t, uint64_t url, uint6
     f->watch_also = also;
     f->purges = t;
     f->purge.stamp = purge_stamp(t);
+    f->purge.logged = purge_logged(t);
     f->purge.url = url;
     f->purge.host = host;
     f->purge.path = path;

@@ -1,5 +1,6 @@
 #include "purge.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -28,6 +29,16 @@ struct purge_table {
     pthread_rwlock_t lock;
     struct purge_records records;
     int64_t floor_soft_time_s; /* from then on what is below floor_soft counts as stale */
+
+    /* Of the log; written under the lock. */
+    atomic_uint_fast64_t logged, begin;
+    atomic_uint_fast64_t believed; /* newer stamps of other nodes count as this one */
+    struct {
+        uint64_t logged; /* when it began */
+        uint64_t count;  /* applied ahead in it, not landed */
+    } epoch[PURGE_TOKENS];
+    unsigned now; /* the epoch of what is applied ahead from here on */
+
     uint64_t applied[PURGE_SCOPES];
     atomic_ullong checks_exact;
 
@@ -288,7 +299,7 @@ uint64_t purge_invalidate(struct purge_table *t, struct weir_span authority, str
                                   .query = query};
     struct purge_record r;
 
-    if (!purge_record_make(t, &target, now_s, &r) || (!watched(t, r.hash) && !watched(t, r.also)))
+    if (!purge_record_make(t, &target, now_s, &r) || !purge_is_watched(t, &r))
         return 0;
     return add(t, &r);
 }
@@ -301,25 +312,6 @@ void purge_watch(struct purge_table *t, uint64_t url)
 void purge_unwatch(struct purge_table *t, uint64_t url)
 {
     atomic_fetch_sub_explicit(watch_of(t, url), 1, memory_order_relaxed);
-}
-
-void purge_apply(struct purge_table *t, const struct purge_record *r)
-{
-    pthread_rwlock_wrlock(&t->lock);
-    if (r->sequence > seen(&t->newest) && r->scope < PURGE_SCOPES)
-        apply(t, r);
-    pthread_rwlock_unlock(&t->lock);
-}
-
-void purge_raise_floor(struct purge_table *t, uint64_t sequence, enum purge_mode mode,
-                       int64_t time_s)
-{
-    pthread_rwlock_wrlock(&t->lock);
-    if (sequence > seen(&t->newest)) {
-        raise_floor(t, sequence, mode, time_s);
-        raise_to(&t->newest, sequence);
-    }
-    pthread_rwlock_unlock(&t->lock);
 }
 
 /* ---- asking ---- */
@@ -443,6 +435,140 @@ enum purge_verdict purge_check(struct purge_table *t, struct purge_subject *s, i
     return base >= newest ? PURGE_VALID : check_again(t, s, base, newest, since_s);
 }
 
+/* ---- the log of a farm ---- */
+
+#define CLOCKS_APART_MS (3600 * 1000) /* and less: this node's and that of Redis */
+
+uint64_t purge_logged(const struct purge_table *t)
+{
+    return atomic_load_explicit(&t->logged, memory_order_acquire);
+}
+
+bool purge_admit(const struct purge_table *t, uint64_t logged, uint64_t *stamp)
+{
+    uint64_t believed = atomic_load_explicit(&t->believed, memory_order_acquire);
+
+    *stamp = logged < believed ? logged : believed;
+    return logged != 0 && believed != 0 && logged >= seen(&t->begin);
+}
+
+/*
+ * What other nodes fetched since the oldest purge that has not landed may be older than it. Kept in
+ * two epochs, so that it moves on though there is always one on its way: the older one must empty,
+ * then the newer takes its place.
+ */
+static void find_believed(struct purge_table *t)
+{
+    uint64_t logged = seen(&t->logged);
+
+    if (t->epoch[!t->now].count == 0 && t->epoch[t->now].count > 0) {
+        t->now = !t->now;
+        t->epoch[t->now].logged = logged;
+    }
+    if (t->epoch[!t->now].count > 0)
+        logged = t->epoch[!t->now].logged < logged ? t->epoch[!t->now].logged : logged;
+    else
+        t->epoch[t->now].logged = logged;
+    atomic_store_explicit(&t->believed, logged, memory_order_release);
+}
+
+/* All of them get one number. The lock is held for writing. */
+static void apply_all(struct purge_table *t, const struct purge_record *r, size_t count,
+                      uint64_t number)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct purge_record numbered = r[i];
+
+        numbered.sequence = number;
+        apply(t, &numbered);
+    }
+}
+
+static uint64_t number_of(const struct purge_table *t, uint64_t id)
+{
+    uint64_t next = seen(&t->newest) + 1;
+
+    return id > next ? id : next;
+}
+
+void purge_log_start(struct purge_table *t, int64_t wall_ms)
+{
+    pthread_rwlock_wrlock(&t->lock);
+    if (wall_ms > CLOCKS_APART_MS)
+        raise_to(&t->newest, (uint64_t)(wall_ms - CLOCKS_APART_MS) << 20);
+    pthread_rwlock_unlock(&t->lock);
+}
+
+void purge_log_begins(struct purge_table *t, uint64_t id)
+{
+    pthread_rwlock_wrlock(&t->lock);
+    raise_to(&t->begin, id);
+    /* Were there, since this node started, so many purges that some are gone from the log? */
+    if (id > seen(&t->newest)) {
+        raise_floor(t, id, PURGE_HARD, 0);
+        raise_to(&t->newest, id);
+    }
+    pthread_rwlock_unlock(&t->lock);
+}
+
+void purge_log_apply(struct purge_table *t, const struct purge_record *r, size_t count, uint64_t id)
+{
+    pthread_rwlock_wrlock(&t->lock);
+    apply_all(t, r, count, number_of(t, id));
+    pthread_rwlock_unlock(&t->lock);
+}
+
+void purge_log_missed(struct purge_table *t, uint64_t id)
+{
+    uint64_t number;
+
+    pthread_rwlock_wrlock(&t->lock);
+    number = number_of(t, id);
+    raise_floor(t, number, PURGE_HARD, 0);
+    raise_to(&t->begin, id);
+    raise_to(&t->newest, number);
+    pthread_rwlock_unlock(&t->lock);
+}
+
+void purge_log_reached(struct purge_table *t, uint64_t id)
+{
+    pthread_rwlock_wrlock(&t->lock);
+    for (int i = 0; i < PURGE_TOKENS; i++)
+        if (t->epoch[i].logged > id) /* it went back */
+            t->epoch[i].logged = id;
+    raise_to(&t->newest, id); /* before it may be anybody's stamp: what comes ahead is above it */
+    atomic_store_explicit(&t->logged, id, memory_order_release);
+    find_believed(t);
+    pthread_rwlock_unlock(&t->lock);
+}
+
+unsigned purge_ahead(struct purge_table *t, const struct purge_record *r, size_t count)
+{
+    unsigned token;
+
+    pthread_rwlock_wrlock(&t->lock);
+    apply_all(t, r, count, seen(&t->newest) + 1);
+    token = t->now;
+    t->epoch[token].count++;
+    find_believed(t);
+    pthread_rwlock_unlock(&t->lock);
+    return token;
+}
+
+void purge_landed(struct purge_table *t, unsigned token, unsigned count)
+{
+    pthread_rwlock_wrlock(&t->lock);
+    assert(token < PURGE_TOKENS && t->epoch[token].count >= count);
+    t->epoch[token].count -= count;
+    find_believed(t);
+    pthread_rwlock_unlock(&t->lock);
+}
+
+bool purge_is_watched(struct purge_table *t, const struct purge_record *r)
+{
+    return watched(t, r->hash) || watched(t, r->also);
+}
+
 /* ---- seeing ---- */
 
 void purge_stats(struct purge_table *t, struct purge_stats *out)
@@ -452,6 +578,8 @@ void purge_stats(struct purge_table *t, struct purge_stats *out)
     out->sequence = seen(&t->newest);
     out->floor_hard = seen(&t->floor_hard);
     out->floor_soft = seen(&t->floor_soft);
+    out->logged = seen(&t->logged);
+    out->begin = seen(&t->begin);
     out->records = t->records.count;
     out->records_max = t->records.max;
     out->bytes = sizeof *t + purge_records_bytes(&t->records);

@@ -10,7 +10,7 @@
  *     fetch begins: stamp 7    purge tag "a": 8    fetch ends: stored with stamp 7, tags {a}: dead
  *
  * Making a record and applying it are apart, so that a log shared by a farm can be put between
- * them. Records are applied in the order of their numbers.
+ * them (purge_feed.h).
  *
  * A check costs two loads unless something was purged since the last check of this subject; then a
  * load for each of its hashes; and only if one of those buckets is new, a look into the exact
@@ -68,7 +68,7 @@ struct purge_target {
 
 /* The same as a record: what a log keeps. */
 struct purge_record {
-    uint64_t sequence; /* > 0 */
+    uint64_t sequence; /* > 0 once it is applied */
     enum purge_scope scope;
     enum purge_mode mode;
     uint64_t hash;
@@ -92,14 +92,6 @@ uint64_t purge_add(struct purge_table *t, const struct purge_target *target, int
 /* The record without a number; false as above. */
 bool purge_record_make(const struct purge_table *t, const struct purge_target *target,
                        int64_t now_s, struct purge_record *out);
-/* A record that has its number; one that is not newer than the newest is ignored: it was applied
- * already. */
-void purge_apply(struct purge_table *t, const struct purge_record *r);
-/* There is a gap in the log up to `sequence`: all with an older stamp is purged so. Ignored if
- * nothing was missed, that is, if it is not newer than the newest. */
-void purge_raise_floor(struct purge_table *t, uint64_t sequence, enum purge_mode mode,
-                       int64_t time_s);
-
 /*
  * An unsafe method has changed a URL: a hard purge, but only if something is watched under that URL
  * (below). What nobody stores needs no record; else requests to ever new URLs would crowd out the
@@ -113,8 +105,9 @@ uint64_t purge_invalidate(struct purge_table *t, struct weir_span authority, str
 /* What purges may name a response by. Belongs to a stored response or a fill, and with it what its
  * spans and pointers point to. */
 struct purge_subject {
-    uint64_t stamp; /* the newest number applied when its fetch began */
-    uint64_t url;   /* purge_url_hash() or purge_loose_hash() */
+    uint64_t stamp;  /* the newest number applied when its fetch began */
+    uint64_t logged; /* purge_logged() then: its stamp for other nodes; 0: it must not be shared */
+    uint64_t url;    /* purge_url_hash() or purge_loose_hash() */
     uint64_t host;
     struct weir_span path;
     const uint64_t *tags; /* tags and groups */
@@ -151,11 +144,55 @@ enum purge_verdict purge_check(struct purge_table *t, struct purge_subject *s, i
 void purge_watch(struct purge_table *t, uint64_t url);
 void purge_unwatch(struct purge_table *t, uint64_t url);
 
+/* ---- with a log that a farm shares ---- */
+
+/*
+ * Numbers are each node's own. The records of the log have ids that mean the same everywhere; one
+ * that is applied gets the greater of its id and the next number, so never less than its id. That
+ * makes an id a safe stamp for what another node has fetched: what that one had not applied has a
+ * higher number here.
+ *
+ *     this node's numbers   ... 700   900  901        1200  1201         (901: made here, in force
+ *     ids in the log        ... 700   900             1200  1195          before it had an id)
+ *
+ * What is purged here *ahead* of the log must also cover what other nodes fetched before they knew.
+ * So until it has landed there, stamps newer than the log was at the time are not believed.
+ */
+
+/* Up to which id all of the log has been applied; 0: it is not known yet. */
+uint64_t purge_logged(const struct purge_table *t);
+/* The stamp here of what was fetched by a node that had applied the log up to `logged`; false: it
+ * must not be used, or the log is not known. */
+bool purge_admit(const struct purge_table *t, uint64_t logged, uint64_t *stamp);
+
+/* This node starts: what the log got until then is no purge of what the node fetches from now on.
+ * Its own clock is believed within an hour. */
+void purge_log_start(struct purge_table *t, int64_t wall_ms);
+/* The log, or what is left of it, begins at `id`: what was fetched before may have been purged. */
+void purge_log_begins(struct purge_table *t, uint64_t id);
+/* One entry of the log: records that have the same id. */
+void purge_log_apply(struct purge_table *t, const struct purge_record *r, size_t count,
+                     uint64_t id);
+/* Up to `id` there may be records that were lost: all that is fetched by now is purged for good. */
+void purge_log_missed(struct purge_table *t, uint64_t id);
+/* All up to `id` has been applied. May go back: the log has lost its end. */
+void purge_log_reached(struct purge_table *t, uint64_t id);
+
+/* Applies what the log does not have yet. Returns a token for purge_landed(). Any thread. */
+unsigned purge_ahead(struct purge_table *t, const struct purge_record *r, size_t count);
+/* `count` calls of purge_ahead() that returned `token` are in the log, and applied from there. */
+void purge_landed(struct purge_table *t, unsigned token, unsigned count);
+#define PURGE_TOKENS 2 /* 0 and 1 */
+
+/* Does anything watch what the record (a URL's) covers? As purge_invalidate() asks. */
+bool purge_is_watched(struct purge_table *t, const struct purge_record *r);
+
 /* ---- seeing ---- */
 
 struct purge_stats {
     uint64_t sequence;               /* newest applied */
     uint64_t floor_hard, floor_soft; /* 0: never raised */
+    uint64_t logged, begin;          /* of a farm's log; 0: none */
     size_t records, records_max;     /* in the table */
     size_t bytes;                    /* all memory of the table */
     uint64_t applied[PURGE_SCOPES];  /* since the start */

@@ -436,6 +436,7 @@ static void copy_purge(struct stored_response *r, const struct stored_draft *d, 
     if (d->purge->tag_count > 0)
         memcpy(hashes, d->purge->tags, d->purge->tag_count * sizeof *hashes);
     r->purge.stamp = d->purge->stamp;
+    r->purge.logged = d->purge->logged;
     r->purge.url = d->purge->url;
     r->purge.host = d->purge->host;
     r->purge.tags = hashes;

@@ -399,41 +399,6 @@ static void without_memory_more_is_purged_never_less(void **state)
 }
 #endif
 
-static void a_gap_in_the_log_raises_the_floor(void **state)
-{
-    struct purge_table *t = *state;
-    struct purge_subject before = subject_of(t, "a.example", "/", NULL), after;
-
-    purge_raise_floor(t, 40, PURGE_SOFT, 100);
-    assert_int_equal(purge_stamp(t), 40);
-    after = subject_of(t, "a.example", "/", NULL);
-    assert_int_equal(check(t, &before), PURGE_STALE);
-    assert_int_equal(check(t, &after), PURGE_VALID);
-    purge_raise_floor(t, 40, PURGE_HARD, 100);
-    assert_int_equal(check(t, &before), PURGE_STALE);
-}
-
-static void a_record_is_applied_once_and_in_order(void **state)
-{
-    struct purge_table *t = *state, *other = purge_new(&secret, 0, NULL);
-    struct purge_target target = {.scope = PURGE_ALL, .mode = PURGE_HARD};
-    struct purge_subject s = subject_of(other, "a.example", "/", NULL);
-    struct purge_record r;
-    struct purge_stats stats;
-
-    assert_true(purge_record_make(t, &target, 5, &r));
-    r.sequence = 7;
-    purge_apply(other, &r);
-    purge_apply(other, &r);
-    r.sequence = 6;
-    purge_apply(other, &r);
-    purge_stats(other, &stats);
-    assert_int_equal(stats.sequence, 7);
-    assert_int_equal(stats.applied[PURGE_ALL], 1);
-    assert_int_equal(check(other, &s), PURGE_DEAD);
-    purge_free(other);
-}
-
 static void a_purge_of_something_else_is_looked_at_once(void **state)
 {
     struct purge_table *t = *state;
@@ -718,8 +683,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_memory_more_is_purged_never_less, set_up,
                                         tear_down),
 #endif
-        cmocka_unit_test_setup_teardown(a_gap_in_the_log_raises_the_floor, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_record_is_applied_once_and_in_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_purge_of_something_else_is_looked_at_once, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(verdicts_are_those_of_a_naive_model, set_up, tear_down),

@@ -121,6 +121,7 @@ struct redis_call {
     enum redis_result result;
     struct redis_reply *reply; /* OK: redis_reply_ref() keeps it. Else NULL */
     uint32_t confirmed;        /* confirm_ms: replicas that had it in time; 0: none, or unknown */
+    bool alone;                /* confirm_ms: by the map there is no replica: WAIT was not sent */
 
     /* redis_cluster.c's */
     struct redis_cluster *cluster; /* NULL = idle */
@@ -134,8 +135,11 @@ struct redis_call {
     bool waited;    /* TRYAGAIN, READONLY: only once */
     struct redis_attempt {
         struct redis_command cmd;
+        struct redis_call *call;
         struct redis_node *node; /* NULL: not under way */
         int64_t sent_us;
+        unsigned flags; /* sent with: REDIS_ASKING */
+        bool readonly;
     } attempts[2];             /* the second one: the hedge */
     struct redis_command wait; /* WAIT */
     struct redis_reply *held;  /* the reply that waits for WAIT's */
@@ -174,6 +178,7 @@ struct redis_loop *redis_cluster_loop(const struct redis_cluster *c);
  * loop. */
 struct redis_watch {
     void (*changed)(struct redis_watch *w);
+    struct redis_cluster *cluster;
     struct redis_watch *next, **at;
 };
 

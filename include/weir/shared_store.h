@@ -45,6 +45,7 @@ struct store_name {
     char base[STORE_HASH_TEXT];    /* of the cache key */
     char variant[STORE_HASH_TEXT]; /* all NUL: none */
     uint64_t check;                /* further bits of the hash, kept in the record and compared */
+    uint64_t base_check;           /* those of the name without the variant */
 };
 
 /* out = HKDF-SHA256(secret, info = label); len at most 255 * 32. false: *err. */
@@ -88,6 +89,7 @@ struct store_settings {
     size_t inline_max;         /* 48 KiB; a record up to this size carries its body */
     unsigned read_ahead;       /* 3 chunks, at most 8 */
     size_t write_ahead;        /* 768 KiB; bytes a put holds that are not known to be stored */
+    size_t chunk_bytes;        /* of the body in a chunk: 2^18 - 64 - 32 (redis.md M14) */
     unsigned version;          /* of the records written; RECORD_VERSION */
 };
 
@@ -125,6 +127,7 @@ struct store_found {
 
 enum store_which {
     STORE_STORED,  /* what was stored as a whole */
+    STORE_NEWEST,  /* the same, and never from a copy that may be behind: after a hint */
     STORE_GROWING, /* what another node is fetching now (store_put_announce) */
 };
 

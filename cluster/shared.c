@@ -190,6 +190,12 @@ static bool pair_ok(struct weir_span a, struct weir_span b)
     return key_ok(a) && key_ok(b) && weir_span_eq(shared_tag(a), shared_tag(b));
 }
 
+/* Of two different keys. */
+static bool keys_ok(struct weir_span a, struct weir_span b)
+{
+    return pair_ok(a, b) && !weir_span_eq(a, b);
+}
+
 /* Sums of any clock and this do not overflow, here and in a Redis. */
 static int64_t bounded_ttl(int64_t ttl_ms)
 {
@@ -211,7 +217,7 @@ static bool sum_slices(struct shared_put *put)
 
 static bool lease_ok(const struct shared_lease *l, struct weir_span hint)
 {
-    return pair_ok(l->key, l->fence_key) && l->owner.len > 0 && l->owner.len <= SHARED_OWNER_MAX &&
+    return keys_ok(l->key, l->fence_key) && l->owner.len > 0 && l->owner.len <= SHARED_OWNER_MAX &&
            l->channel.len <= SHARED_KEY_MAX && l->lease_ms > 0 && l->fence_ttl_ms > 0 &&
            hint.len <= SHARED_HINT_MAX;
 }
@@ -302,7 +308,7 @@ void shared_get(struct shared_port *p, struct shared_call *c, struct weir_span k
 
 static void put(struct shared_port *p, struct shared_call *c, struct shared_put *what)
 {
-    bool fence_ok = what->how != SHARED_PUT_FENCED || pair_ok(what->key, what->fence_key);
+    bool fence_ok = what->how != SHARED_PUT_FENCED || keys_ok(what->key, what->fence_key);
 
     what->ttl_ms = bounded_ttl(what->ttl_ms);
     if (begin(p, c, key_ok(what->key) && fence_ok && what->ttl_ms > 0 && sum_slices(what)))

@@ -25,6 +25,7 @@ struct admin {
     struct pattern_scratch *scratch;
     struct weir_metrics *metrics; /* what probes count: nobody adds it up */
     struct evhttp *http;
+    struct admin_later *laters;
     struct evhttp_bound_socket *bound; /* NULL: not listening */
     struct admin_socket socket;
     struct admin_socket next; /* of a reload under way that moves it */
@@ -99,6 +100,7 @@ static void on_request(struct evhttp_request *http, void *arg)
     struct admin *a = arg;
     struct admin_request r = {
         .http = http,
+        .laters = &a->laters,
         .source = &a->source,
         .scratch = a->scratch,
         .metrics = a->metrics,
@@ -186,6 +188,12 @@ void admin_free(struct admin *a)
         return;
     admin_abandon(a);
     stop_listening(a);
+    while (a->laters != NULL) {
+        struct admin_later *l = a->laters;
+
+        admin_later_end(l);
+        l->cancel(l);
+    }
     if (a->http != NULL)
         evhttp_free(a->http);
     pattern_scratch_free(a->scratch);

@@ -1,6 +1,6 @@
 /*
  * admin_endpoints.h - what the admin API can do: one function for each row of the table in admin.c.
- * Each answers its request exactly once, before it returns.
+ * Each answers its request exactly once, before it returns or later (admin_defer()).
  */
 #ifndef ADMIN_ENDPOINTS_H
 #define ADMIN_ENDPOINTS_H

@@ -4,12 +4,37 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "weir/alloc.h"
 #include "weir/log.h"
 #include "admin.h"
 
 #define DEPTH_SPACES 1
+
+/* ---- answering later ---- */
+
+void admin_defer(struct admin_request *r, struct admin_later *l,
+                 void (*cancel)(struct admin_later *l))
+{
+    l->request = *r;
+    TAILQ_INIT(&l->request.query);
+    l->cancel = cancel;
+    l->next = *r->laters;
+    l->at = r->laters;
+    if (l->next != NULL)
+        l->next->at = &l->next;
+    *r->laters = l;
+    r->answered = true; /* as far as this turn is concerned */
+}
+
+void admin_later_end(struct admin_later *l)
+{
+    *l->at = l->next;
+    if (l->next != NULL)
+        l->next->at = l->at;
+    l->at = NULL;
+}
 
 /* ---- asking ---- */
 
@@ -65,6 +90,8 @@ static const char *reason_of(int status)
     switch (status) {
     case 200:
         return "OK";
+    case 202:
+        return "Accepted";
     case 400:
         return "Bad Request";
     case 404:

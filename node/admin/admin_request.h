@@ -21,8 +21,11 @@ struct admin_source;
 struct pattern_scratch;
 struct weir_metrics;
 
+struct admin_later;
+
 struct admin_request {
     struct evhttp_request *http;
+    struct admin_later **laters; /* those that wait for their answer */
     const struct admin_source *source;
     struct pattern_scratch *scratch; /* of the control thread, like the next */
     struct weir_metrics *metrics;
@@ -55,6 +58,24 @@ void admin_refuse(struct admin_request *r, int status, const char *fmt, ...)
 /* One line in the error log: what was changed, and by whom. */
 void admin_audit(const struct admin_request *r, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* ---- answering later ---- */
+
+/* A request that is answered from a later turn of the loop; embedded by the endpoint in memory of
+ * its own. */
+struct admin_later {
+    struct admin_request request; /* to be answered, once; its query is empty */
+    /* The node stops: whatever was to bring the answer is called off. Must not answer. */
+    void (*cancel)(struct admin_later *l);
+    struct admin_later *next, **at;
+};
+
+/* r is answered later: by l->request, which is a copy. The client may have gone by then; that makes
+ * no difference. */
+void admin_defer(struct admin_request *r, struct admin_later *l,
+                 void (*cancel)(struct admin_later *l));
+/* After the answer, before l's memory goes. */
+void admin_later_end(struct admin_later *l);
 
 /* ---- building ---- */
 

@@ -74,7 +74,7 @@ class NodeFailed(AssertionError):
 class Node:
     """`config` is a dict (written as JSON, which is YAML) or YAML text; None with `args` for a node without a file."""
 
-    def __init__(self, config=None, args=None, files=None, environment=None):
+    def __init__(self, config=None, args=None, files=None, environment=None, prefix=()):
         self.dir = tempfile.mkdtemp(prefix="weir-test-")
         self.config_file = os.path.join(self.dir, "weir.yaml")
         self.stderr_file = os.path.join(self.dir, "stderr")
@@ -89,6 +89,7 @@ class Node:
         self.args = args if args is not None else ["--config", self.config_file]
         self.files = files  # RLIMIT_NOFILE
         self.environment = environment or {}
+        self.prefix = list(prefix)  # of the command: to run it inside a namespace
 
     def path(self, name):
         return os.path.join(self.dir, name)
@@ -108,7 +109,7 @@ class Node:
 
     def spawn(self):
         """Starts the process without waiting for anything."""
-        command = [binary()] + self.args
+        command = self.prefix + [binary()] + self.args
         if self.files:
             command = ["prlimit", "--nofile=%d" % self.files, "--"] + command
         environment = dict(os.environ, **self.environment)

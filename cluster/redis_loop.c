@@ -7,6 +7,7 @@
 #include <event2/event_struct.h>
 
 #include "redis_loop_own.h"
+#include "redis_names.h"
 #include "weir/alloc.h"
 #include "weir/container.h"
 
@@ -234,6 +235,7 @@ void redis_loop_free(struct redis_loop *loop)
     for (int i = 0; i < REDIS_WHEEL_SIZE; i++)
         while (loop->wheel[i] != NULL)
             redis_timer_stop(loop->wheel[i]);
+    redis_names_free(loop);
     event_del(&loop->turn);
     event_del(&loop->tick);
     weir_free(loop->receive);

@@ -1,5 +1,5 @@
 /*
- * redis_loop_own.h - the inside of a redis_loop, for redis_loop.c and redis_conn.c alone.
+ * redis_loop_own.h - the inside of a redis_loop, for redis_*.c of the connection alone.
  */
 #ifndef REDIS_LOOP_OWN_H
 #define REDIS_LOOP_OWN_H
@@ -20,6 +20,9 @@ enum redis_queue {
     REDIS_QUEUES,
 };
 
+struct evdns_base;
+struct redis_lookup;
+
 struct redis_loop {
     struct event_base *base;
     struct event turn; /* the end of a turn */
@@ -28,9 +31,11 @@ struct redis_loop {
     int64_t wake_ms;  /* when tick fires; 0 = it does not, -1 = it is being decided */
     struct redis_timer *wheel[REDIS_WHEEL_SIZE];
     struct redis_later *queue[REDIS_QUEUES], **last[REDIS_QUEUES];
-    bool turning;         /* in on_turn() */
-    unsigned connections; /* not freed yet */
-    char *receive;        /* REDIS_RECEIVE_BYTES for whichever connection is reading */
+    bool turning;             /* in on_turn() */
+    unsigned connections;     /* not freed yet */
+    struct evdns_base *names; /* NULL until a name is asked for */
+    struct redis_lookup *lookups;
+    char *receive; /* REDIS_RECEIVE_BYTES for whichever connection is reading */
 };
 
 void redis_loop_put_off(struct redis_loop *loop, enum redis_queue q, struct redis_later *l);

@@ -1,0 +1,175 @@
+#include "redis_names.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <event2/dns.h>
+#include <event2/util.h>
+
+#include "redis_loop_own.h"
+#include "weir/alloc.h"
+
+struct redis_lookup {
+    struct redis_lookup *next, **at; /* among those of the loop */
+    struct evdns_getaddrinfo_request *asked;
+    redis_found_fn *found; /* NULL: cancelled; evdns calls back all the same, later */
+    void *arg;
+    uint16_t port;
+};
+
+const char *redis_address_str(const struct redis_address *a, char *buf, size_t size)
+{
+    const struct sockaddr_in *v4 = (const void *)&a->u.storage;
+    const struct sockaddr_in6 *v6 = (const void *)&a->u.storage;
+    char text[INET6_ADDRSTRLEN] = "?";
+
+    if (a->u.any.sa_family == AF_UNIX) {
+        snprintf(buf, size, "%s", a->u.path.sun_path);
+    } else if (a->u.any.sa_family == AF_INET6) {
+        inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof text);
+        snprintf(buf, size, "[%s]:%u", text, (unsigned)ntohs(v6->sin6_port));
+    } else {
+        inet_ntop(AF_INET, &v4->sin_addr, text, sizeof text);
+        snprintf(buf, size, "%s:%u", text, (unsigned)ntohs(v4->sin_port));
+    }
+    return buf;
+}
+
+/* The path of a unix socket, or an address in digits. */
+static bool literal(const char *host, uint16_t port, struct redis_address *a)
+{
+    struct sockaddr_in *v4 = (void *)&a->u.storage;
+    struct sockaddr_in6 *v6 = (void *)&a->u.storage;
+
+    memset(a, 0, sizeof *a);
+    if (host[0] == '/') {
+        if (strlen(host) >= sizeof a->u.path.sun_path)
+            return false;
+        a->u.path.sun_family = AF_UNIX;
+        memcpy(a->u.path.sun_path, host, strlen(host));
+        a->len = sizeof a->u.path;
+    } else if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons(port);
+        a->len = sizeof *v4;
+    } else if (inet_pton(AF_INET6, host, &v6->sin6_addr) == 1) {
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons(port);
+        a->len = sizeof *v6;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* In the order they came, but in turns of both families: if one of them leads nowhere, that takes
+ * one attempt (RFC 8305 4). */
+static unsigned in_turns(const struct evutil_addrinfo *list, struct redis_address *out)
+{
+    const struct evutil_addrinfo *at[2] = {list, list};
+    int family[2] = {list->ai_family, list->ai_family == AF_INET ? AF_INET6 : AF_INET};
+    unsigned count = 0;
+
+    while (count < REDIS_ADDRESSES_MAX && (at[0] != NULL || at[1] != NULL)) {
+        for (int f = 0; f < 2; f++) {
+            while (at[f] != NULL &&
+                   (at[f]->ai_family != family[f] || at[f]->ai_addrlen > sizeof out[0].u))
+                at[f] = at[f]->ai_next;
+            if (at[f] == NULL || count == REDIS_ADDRESSES_MAX)
+                continue;
+            memcpy(&out[count].u, at[f]->ai_addr, (size_t)at[f]->ai_addrlen);
+            out[count++].len = (socklen_t)at[f]->ai_addrlen;
+            at[f] = at[f]->ai_next;
+        }
+    }
+    return count;
+}
+
+static void lookup_free(struct redis_lookup *l)
+{
+    *l->at = l->next;
+    if (l->next != NULL)
+        l->next->at = l->at;
+    weir_free(l);
+}
+
+static void on_addresses(int result, struct evutil_addrinfo *list, void *arg)
+{
+    struct redis_lookup *l = arg;
+    struct redis_address found[REDIS_ADDRESSES_MAX];
+    redis_found_fn *tell = l->found;
+    void *tell_arg = l->arg;
+    unsigned count = 0;
+
+    lookup_free(l);
+    if (tell != NULL && result == 0 && list != NULL)
+        count = in_turns(list, found);
+    if (list != NULL)
+        evutil_freeaddrinfo(list);
+    if (tell != NULL)
+        tell(found, count, count > 0 ? NULL : evutil_gai_strerror(result), tell_arg);
+}
+
+/* Made when the first name is asked for: most farms list addresses. */
+static struct evdns_base *names_of(struct redis_loop *loop)
+{
+    if (loop->names == NULL) {
+        loop->names = evdns_base_new(loop->base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+        /* Without resolv.conf it asks 127.0.0.1; names of /etc/hosts hold in any case. */
+        if (loop->names != NULL)
+            evdns_base_resolv_conf_parse(loop->names, DNS_OPTIONS_ALL, "/etc/resolv.conf");
+    }
+    return loop->names;
+}
+
+struct redis_lookup *redis_lookup_start(struct redis_loop *loop, const char *host, uint16_t port,
+                                        redis_found_fn *found, void *arg)
+{
+    struct evutil_addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    struct evdns_getaddrinfo_request *asked;
+    struct redis_address one;
+    struct redis_lookup *l;
+    char service[8];
+
+    if (literal(host, port, &one)) {
+        found(&one, 1, NULL, arg);
+        return NULL;
+    }
+    l = host[0] != '/' && names_of(loop) != NULL ? weir_calloc(1, sizeof *l) : NULL;
+    if (l == NULL) {
+        found(NULL, 0, host[0] == '/' ? "path too long" : "out of memory", arg);
+        return NULL;
+    }
+    *l = (struct redis_lookup){.found = found,
+                               .arg = arg,
+                               .next = loop->lookups,
+                               .at = &loop->lookups};
+    if (l->next != NULL)
+        l->next->at = &l->next;
+    loop->lookups = l;
+    snprintf(service, sizeof service, "%u", (unsigned)port);
+    asked = evdns_getaddrinfo(loop->names, host, service, &hints, on_addresses, l);
+    if (asked == NULL) /* on_addresses() has been called */
+        return NULL;
+    l->asked = asked;
+    return l;
+}
+
+void redis_lookup_cancel(struct redis_lookup *l)
+{
+    if (l == NULL)
+        return;
+    l->found = NULL;
+    evdns_getaddrinfo_cancel(l->asked);
+}
+
+void redis_names_free(struct redis_loop *loop)
+{
+    if (loop->names != NULL)
+        evdns_base_free(loop->names, 0);
+    loop->names = NULL;
+    while (loop->lookups != NULL)
+        lookup_free(loop->lookups);
+}

@@ -19,7 +19,7 @@ struct redis_lookup {
     uint16_t port;
 };
 
-const char *redis_address_str(const struct redis_address *a, char *buf, size_t size)
+const char *redis_sockaddr_str(const struct redis_sockaddr *a, char *buf, size_t size)
 {
     const struct sockaddr_in *v4 = (const void *)&a->u.storage;
     const struct sockaddr_in6 *v6 = (const void *)&a->u.storage;
@@ -38,7 +38,7 @@ const char *redis_address_str(const struct redis_address *a, char *buf, size_t s
 }
 
 /* The path of a unix socket, or an address in digits. */
-static bool literal(const char *host, uint16_t port, struct redis_address *a)
+static bool literal(const char *host, uint16_t port, struct redis_sockaddr *a)
 {
     struct sockaddr_in *v4 = (void *)&a->u.storage;
     struct sockaddr_in6 *v6 = (void *)&a->u.storage;
@@ -66,18 +66,18 @@ static bool literal(const char *host, uint16_t port, struct redis_address *a)
 
 /* In the order they came, but in turns of both families: if one of them leads nowhere, that takes
  * one attempt (RFC 8305 4). */
-static unsigned in_turns(const struct evutil_addrinfo *list, struct redis_address *out)
+static unsigned in_turns(const struct evutil_addrinfo *list, struct redis_sockaddr *out)
 {
     const struct evutil_addrinfo *at[2] = {list, list};
     int family[2] = {list->ai_family, list->ai_family == AF_INET ? AF_INET6 : AF_INET};
     unsigned count = 0;
 
-    while (count < REDIS_ADDRESSES_MAX && (at[0] != NULL || at[1] != NULL)) {
+    while (count < REDIS_SOCKADDRS_MAX && (at[0] != NULL || at[1] != NULL)) {
         for (int f = 0; f < 2; f++) {
             while (at[f] != NULL &&
                    (at[f]->ai_family != family[f] || at[f]->ai_addrlen > sizeof out[0].u))
                 at[f] = at[f]->ai_next;
-            if (at[f] == NULL || count == REDIS_ADDRESSES_MAX)
+            if (at[f] == NULL || count == REDIS_SOCKADDRS_MAX)
                 continue;
             memcpy(&out[count].u, at[f]->ai_addr, (size_t)at[f]->ai_addrlen);
             out[count++].len = (socklen_t)at[f]->ai_addrlen;
@@ -98,7 +98,7 @@ static void lookup_free(struct redis_lookup *l)
 static void on_addresses(int result, struct evutil_addrinfo *list, void *arg)
 {
     struct redis_lookup *l = arg;
-    struct redis_address found[REDIS_ADDRESSES_MAX];
+    struct redis_sockaddr found[REDIS_SOCKADDRS_MAX];
     redis_found_fn *tell = l->found;
     void *tell_arg = l->arg;
     unsigned count = 0;
@@ -129,7 +129,7 @@ struct redis_lookup *redis_lookup_start(struct redis_loop *loop, const char *hos
 {
     struct evutil_addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     struct evdns_getaddrinfo_request *asked;
-    struct redis_address one;
+    struct redis_sockaddr one;
     struct redis_lookup *l;
     char service[8];
 

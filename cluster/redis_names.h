@@ -13,9 +13,9 @@
 struct redis_loop;
 struct redis_lookup;
 
-#define REDIS_ADDRESSES_MAX 8
+#define REDIS_SOCKADDRS_MAX 8
 
-struct redis_address {
+struct redis_sockaddr {
     union {
         struct sockaddr any;
         struct sockaddr_storage storage;
@@ -25,7 +25,7 @@ struct redis_address {
 };
 
 /* count 0: not found, and why says so. Borrowed for the call. */
-typedef void redis_found_fn(const struct redis_address *found, unsigned count, const char *why,
+typedef void redis_found_fn(const struct redis_sockaddr *found, unsigned count, const char *why,
                             void *arg);
 
 /* Calls `found` once: before it returns (then it returns NULL), or later from the loop. */
@@ -37,6 +37,6 @@ void redis_lookup_cancel(struct redis_lookup *l);
 void redis_names_free(struct redis_loop *loop);
 
 /* "192.0.2.1:6379", "[2001:db8::1]:6379", "/run/redis.sock"; returns buf. */
-const char *redis_address_str(const struct redis_address *a, char *buf, size_t size);
+const char *redis_sockaddr_str(const struct redis_sockaddr *a, char *buf, size_t size);
 
 #endif

@@ -353,6 +353,16 @@ bool fill_append(struct fill *f, struct weir_slice s)
     return go_on;
 }
 
+bool fill_is_paused(struct fill *f)
+{
+    bool paused;
+
+    hold(f);
+    paused = f->paused;
+    let_go(f);
+    return paused;
+}
+
 void fill_append_last(struct fill *f, struct weir_slice s)
 {
     bool kept;

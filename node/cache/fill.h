@@ -108,6 +108,7 @@ struct fill {
     const char *answer_detail;      /* for Cache-Status; static */
     int answer_fwd_status;          /* status of the origin that led to the answer */
     bool answer_fresh;              /* answered by validation rather than by failure */
+    bool from_farm; /* answer or content was stored by another node: a hit for all who read it */
     bool answer_stored;
 
     struct weir_slice *parts; /* what is kept of the body */
@@ -167,6 +168,8 @@ bool fill_append(struct fill *f, struct weir_slice s);
 /* The same for the last slice: readers hear of it by fill_finish(), which must follow, together
  * with the end. */
 void fill_append_last(struct fill *f, struct weir_slice s);
+/* fill_append() said false, and space() has not come yet. */
+bool fill_is_paused(struct fill *f);
 /* The body is complete. trailers: taken, may be NULL. */
 void fill_finish(struct fill *f, struct weir_blob *trailers);
 void fill_fail(struct fill *f, const struct weir_err *err);

@@ -519,6 +519,20 @@ struct stored_response *stored_response_new(const struct stored_draft *d, struct
     return make(STORED_RESPONSE, d, content, err);
 }
 
+struct stored_response *stored_response_restored(const struct stored_draft *d,
+                                                 const struct stored_sent *sent,
+                                                 struct weir_err *err)
+{
+    struct stored_response *r = stored_response_new(d, err);
+
+    if (r == NULL)
+        return NULL;
+    r->sent_coding = sent->coding;
+    r->sent_len = sent->len;
+    r->as_sent_only = sent->only;
+    return r;
+}
+
 struct stored_response *stored_response_freshened(const struct stored_response *old,
                                                   const struct stored_draft *d,
                                                   struct weir_err *err)
@@ -541,8 +555,7 @@ struct stored_response *stored_response_freshened(const struct stored_response *
     return r;
 }
 
-/* Bytes of the head behind what is sent. */
-static size_t hidden_len(const struct stored_response *r)
+size_t stored_hidden_len(const struct stored_response *r)
 {
     const struct http_field *last;
 
@@ -569,7 +582,7 @@ struct stored_response *stored_response_recoded(const struct stored_response *ol
         .head_common = old->head_common,
         .coding = old->sent_coding,
         .facts = old->facts,
-        .hidden_len = hidden_len(old),
+        .hidden_len = stored_hidden_len(old),
         .hidden_count = old->hidden_count,
         .tags = old->tags,
         .purge = old->purges != NULL ? &old->purge : NULL,

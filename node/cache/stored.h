@@ -198,6 +198,19 @@ struct stored_draft {
  */
 struct stored_response *stored_response_new(const struct stored_draft *d, struct weir_err *err);
 
+/* Where the content is kept in another coding than the head speaks of: what was sent, and whether
+ * it may go out in other codings now (as_sent_only). */
+struct stored_sent {
+    enum coding coding;
+    uint64_t len;
+    bool only;
+};
+
+/* As stored_response_new(), of what another node has stored: d->coding is that of the slices. */
+struct stored_response *stored_response_restored(const struct stored_draft *d,
+                                                 const struct stored_sent *sent,
+                                                 struct weir_err *err);
+
 /*
  * A response freshened by a 304 (RFC 9111 4.3.4): hash, key, status and body are those of `old`
  * (the body by reference), everything else is taken from the draft. `old` is borrowed.
@@ -216,6 +229,9 @@ struct stored_response *stored_response_recoded(const struct stored_response *ol
 /* A marker for the draft's hash, key, vary and variant; the rest of the draft is ignored. */
 struct stored_response *stored_marker_new(const struct stored_draft *d, int64_t until_ms,
                                           struct weir_err *err);
+
+/* Bytes of the head behind what is sent. */
+size_t stored_hidden_len(const struct stored_response *r);
 
 /* True once in pause_ms, whoever asks: for what not every request shall cause. */
 static inline bool stored_due(struct stored_response *r, int64_t now_ms, int64_t pause_ms)

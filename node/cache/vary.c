@@ -483,6 +483,20 @@ static bool next_part(struct weir_span *key, struct part *p)
     return true;
 }
 
+bool vary_of_key(struct vary_spec *spec, struct weir_span key)
+{
+    struct part p;
+
+    memset(spec, 0, sizeof *spec);
+    while (key.len > 0) {
+        if (!next_part(&key, &p) || !add_name(spec, p.name))
+            return false;
+        if (p.rule == RULE_WORDS && http_field_intern(p.name) == HTTP_F_ACCEPT_ENCODING)
+            spec->coded = true;
+    }
+    return true;
+}
+
 bool vary_next(struct weir_span *key, struct vary_part *out)
 {
     struct part p;

@@ -72,6 +72,9 @@ struct weir_span vary_key(const struct vary_spec *spec, const struct http_head *
  */
 bool vary_matches(struct weir_span key, const struct http_head *request);
 
+/* The spec by which this variant key was made. false: it is damaged. */
+bool vary_of_key(struct vary_spec *spec, struct weir_span key);
+
 /* One part of a variant key, for who wants to see what a variant stands for; views of the key. */
 struct vary_part {
     struct weir_span name, value;

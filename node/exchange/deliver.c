@@ -422,11 +422,11 @@ bool deliver_fill(struct weir_exchange *x)
         x->ttl = h->facts.reuse.lifetime - x->age;
         /* Of a response that was made for this request Age would say that it was not, unless it
          * says so itself (RFC 9111 5.1). */
-        has_age = x->collapsed || h->facts.freshness.age > 0;
+        has_age = x->hit || x->collapsed || h->facts.freshness.age > 0;
     }
     if (!deliver(x, &source) || !code_on_the_way(x, &source, h->coding))
         return false;
-    if (x->origin_status == 0)
+    if (x->origin_status == 0 && !x->hit)
         x->origin_status = h->status;
     put_extra(x, &source, has_age, h->storable, !x->pass && h->storable);
     return true;

@@ -55,6 +55,7 @@ struct recoder;
 struct recoder_wait;
 struct sliced;
 struct search_rules;
+struct share;
 struct shared_port;
 struct store;
 struct store_names;
@@ -87,6 +88,7 @@ struct exchange_worker {
     struct shared_port *shared; /* what the farm knows; NULL in tests alone */
     struct store *store;        /* stored responses of the farm; NULL: they are not shared */
     struct store_names *names;  /* NULL where store is */
+    struct share *share;        /* what is done with it; likewise */
     const struct weir_hash_secret *secret;
     struct weir_sink *access;   /* shared; NULL: none */
     const atomic_int *pressure; /* shared: enum exchange_pressure; NULL: never any */

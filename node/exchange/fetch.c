@@ -11,6 +11,7 @@
 #include "origin_state.h"
 #include "purging.h"
 #include "request_out.h"
+#include "share_lead.h"
 #include "sticky.h"
 #include "stored.h"
 
@@ -84,6 +85,7 @@ void fetch_finish(struct fetch *f)
         f->leader->fetch = NULL;
     inflight_remove(f->w->inflight, f->fill);
     fill_detach_owner(f->fill);
+    fetch_shared_end(f);
     fill_unref(f->fill);
     stored_response_unref(f->validating);
     site_leave(f->site);
@@ -123,11 +125,21 @@ void fetch_give_up(struct fetch *f, const struct weir_err *err)
     fetch_finish(f);
 }
 
+void fetch_send_back(struct fetch *f)
+{
+    inflight_remove(f->w->inflight, f->fill);
+    origin_fetch_cancel(&f->origin);
+    f->fill->outdated = true;
+    fill_disband(f->fill, NULL);
+    fetch_finish(f);
+}
+
 /* ---- sending ---- */
 
 /* Which upstream, and what the balancer should know of this client. */
-static void choose_upstream(struct fetch *f, struct weir_exchange *x, struct balance_hint *hint)
+static void choose_upstream(struct fetch *f, struct weir_exchange *x)
 {
+    struct balance_hint *hint = &f->hint;
     uint32_t index = route_pick_upstream(f->route, (uint32_t)balance_rng_next(&f->w->origins.rng));
     const struct upstream_settings *s;
     struct weir_span on = WEIR_SPAN_NONE;
@@ -166,7 +178,7 @@ static void choose_upstream(struct fetch *f, struct weir_exchange *x, struct bal
         hint->sticky = sticky_find(f->site_upstream->sticky, bound);
 }
 
-static bool start(struct fetch *f, struct weir_exchange *x)
+static bool prepare(struct fetch *f, struct weir_exchange *x)
 {
     struct request_out out = {
         .x = x,
@@ -176,9 +188,8 @@ static bool start(struct fetch *f, struct weir_exchange *x)
         .validating = f->validating,
         .route = f->route,
     };
-    struct balance_hint hint;
 
-    choose_upstream(f, x, &hint);
+    choose_upstream(f, x);
     out.upstream = f->upstream->settings;
     f->request.method = x->req.method_id;
     if (f->pass) {
@@ -198,8 +209,38 @@ static bool start(struct fetch *f, struct weir_exchange *x)
     }
     if (!request_out_write(&out, &f->arena, &f->request.head, &x->err))
         return false;
-    origin_fetch_start(&f->origin, f->upstream, &f->request, &hint, &fetch_origin_events, f);
+    f->prepared = true;
     return true;
+}
+
+static void start(struct fetch *f)
+{
+    origin_fetch_start(&f->origin, f->upstream, &f->request, &f->hint, &fetch_origin_events, f);
+}
+
+bool fetch_prepare(struct fetch *f, struct weir_err *err)
+{
+    struct weir_exchange *x = f->leader;
+
+    if (f->prepared)
+        return true;
+    if (x == NULL)
+        return weir_fail(err, WEIR_E_INTERNAL, "fetch: who asked has left", 0);
+    if (prepare(f, x))
+        return true;
+    *err = x->err;
+    return false;
+}
+
+void fetch_ask_origin(struct fetch *f)
+{
+    struct weir_err err = {0};
+
+    if (!fetch_prepare(f, &err)) {
+        fetch_give_up(f, &err);
+        return;
+    }
+    start(f);
 }
 
 bool fetch_pass(struct weir_exchange *x, void (*wake)(void *arg))
@@ -219,10 +260,11 @@ bool fetch_pass(struct weir_exchange *x, void (*wake)(void *arg))
     x->reader = fill_reader_open(fill, &x->loop->box, wake, x);
     if (x->reader == NULL)
         weir_fail(&x->err, WEIR_E_MEMORY, "fetch: reader", 0);
-    if (x->reader == NULL || !start(f, x)) {
+    if (x->reader == NULL || !prepare(f, x)) {
         fetch_finish(f);
         return false;
     }
+    start(f);
     fill_reader_state(x->reader); /* arms the wake-up */
     f->leader = x;
     x->fetch = f;
@@ -262,9 +304,9 @@ static bool take_query(struct fetch *f, const struct weir_exchange *x)
     return f->query.ptr != NULL;
 }
 
-/* The common part of leading and refreshing; the fill is in the table. */
+/* The common part of leading and refreshing; the fill is in the table. behind: x does not wait. */
 static struct fetch *start_shared(struct weir_exchange *x, struct fill *fill,
-                                  struct stored_response *validating)
+                                  struct stored_response *validating, bool behind)
 {
     struct fetch *f = new_fetch(x, fill, false);
 
@@ -278,10 +320,14 @@ static struct fetch *start_shared(struct weir_exchange *x, struct fill *fill,
         fetch_finish(f);
         return NULL;
     }
-    if (!start(f, x)) {
+    if (!behind && fetch_shared_begin(f, x, false))
+        return f; /* the request is written when it turns out to be needed */
+    if (!prepare(f, x)) {
         fetch_finish(f);
         return NULL;
     }
+    if (!behind || !fetch_shared_begin(f, x, true))
+        start(f);
     return f;
 }
 
@@ -292,7 +338,7 @@ bool fetch_lead(struct weir_exchange *x, struct fill *fill, void (*wake)(void *a
     x->reader = fill_reader_open(fill, &x->loop->box, wake, x);
     if (x->reader == NULL)
         weir_fail(&x->err, WEIR_E_MEMORY, "fetch: reader", 0);
-    f = x->reader != NULL ? start_shared(x, fill, x->validating) : NULL;
+    f = x->reader != NULL ? start_shared(x, fill, x->validating, false) : NULL;
     if (f == NULL) { /* others may have joined meanwhile: they fail with it */
         inflight_remove(x->w->inflight, fill);
         fill_fail(fill, &x->err);
@@ -319,7 +365,7 @@ void fetch_refresh(struct weir_exchange *x, struct stored_response *stale)
     other = inflight_join(x->w->inflight, fill, &x->req);
     if (other != NULL)
         fill_unref(other);
-    else if (start_shared(x, fill, stale) == NULL) {
+    else if (start_shared(x, fill, stale, true) == NULL) {
         inflight_remove(x->w->inflight, fill);
         fill_fail(fill, &x->err); /* somebody may have joined meanwhile */
     }
@@ -334,6 +380,14 @@ void fetch_leave(struct weir_exchange *x)
     if (f == NULL)
         return;
     x->fetch = NULL;
+    if (!f->pass && !f->prepared) {
+        struct weir_err err = {0};
+
+        if (!fetch_prepare(f, &err)) { /* by whom, if not by x? */
+            fetch_give_up(f, &err);
+            return;
+        }
+    }
     f->leader = NULL;
     if (!f->pass && !f->fill->alone)
         return; /* goes on for the others, and for the store */
@@ -361,7 +415,9 @@ static void on_space(void *arg)
 {
     struct fetch *f = arg;
 
-    origin_fetch_resume(&f->origin);
+    fetch_shared_space(f);
+    if (f->lead == NULL || !share_lead_paused(f->lead))
+        origin_fetch_resume(&f->origin);
 }
 
 static void on_abandoned(void *arg)
@@ -369,6 +425,10 @@ static void on_abandoned(void *arg)
     struct fetch *f = arg;
     struct weir_err err = {.code = WEIR_E_CLIENT_GONE, .where = "fetch: nobody reads it any more"};
 
+    if (fetch_share_streams(f)) {
+        f->abandoned = true;
+        return;
+    }
     origin_fetch_cancel(&f->origin);
     fill_fail(f->fill, &err);
     fetch_finish(f);

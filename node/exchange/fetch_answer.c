@@ -86,8 +86,7 @@ static bool not_the_slice(const struct fetch *f, const struct fill_head *h)
 static void judge_sharing(struct fetch *f, const struct http_head *head, struct fill_head *h,
                           enum storable_verdict v)
 {
-    uint64_t max = f->site->site->source.cache->object_max_bytes;
-    bool too_large = h->length > 0 && (uint64_t)h->length > max;
+    bool too_large = h->length > 0 && (uint64_t)h->length > fetch_share_max(f);
     bool purged = fetch_is_purged(f); /* under the key it has, or below, by its tags */
     struct search_key search = {.moved = false};
     bool settled = fetch_read_search(f, head, &search) && settle_key(f, &search);
@@ -108,6 +107,7 @@ static void judge_sharing(struct fetch *f, const struct http_head *head, struct 
         return;
     if (settled && !odd && (storable_marks_key(v) || too_large) && leaves_marker(f, head))
         fetch_mark(f, too_large ? NULL : head, h->detail);
+    fetch_share_nothing(f);
     inflight_remove(f->w->inflight, f->fill);
     fill_disband(f->fill, f->leader != NULL ? f->leader->reader : NULL);
 }
@@ -165,6 +165,7 @@ static void on_head(void *arg, const struct http_head *head, const struct http_f
         f->leader->sticky_set = f->origin.index; /* never on what others may get from the store */
     /* Content that came with the head goes out with it, in one send. */
     fill_open(f->fill, &h, true);
+    fetch_share_open(f);
     net_defer(f->w->loop, &f->wake, wake_readers);
 }
 
@@ -173,22 +174,49 @@ static void on_head(void *arg, const struct http_head *head, const struct http_f
 static void give_up_storing(struct fetch *f)
 {
     fetch_mark(f, NULL, "too-large");
+    fetch_share_nothing(f);
     inflight_remove(f->w->inflight, f->fill);
     fill_stop_retaining(f->fill);
+}
+
+/* Too large for this node's memory. Those who come now find it in the farm's store. */
+static void stop_retaining(struct fetch *f)
+{
+    f->fill->outdated = true;
+    inflight_remove(f->w->inflight, f->fill);
+    fill_stop_retaining(f->fill);
+}
+
+static void judge_size(struct fetch *f)
+{
+    uint64_t bytes = f->fill->bytes;
+
+    if (bytes > fetch_share_max(f) && (f->fill->retain || fetch_share_streams(f)))
+        give_up_storing(f);
+    else if (f->fill->retain && bytes > f->site->site->source.cache->object_max_bytes)
+        stop_retaining(f);
 }
 
 static bool on_data(void *arg, struct weir_slice s, bool last)
 {
     struct fetch *f = arg;
-    bool go_on = true;
+    bool go_on;
 
+    if (f->abandoned && !fetch_share_streams(f)) {
+        struct weir_err err = {.code = WEIR_E_CLIENT_GONE,
+                               .where = "fetch: nobody wants it any more"};
+
+        weir_blob_unref(s.blob);
+        fetch_give_up(f, &err);
+        return true;
+    }
+    go_on = f->lead == NULL || fetch_share_data(f, s);
     if (last)
         fill_append_last(f->fill, s);
     else
-        go_on = fill_append(f->fill, s);
-    if (!f->ended && f->fill->retain &&
-        f->fill->bytes > f->site->site->source.cache->object_max_bytes)
-        give_up_storing(f);
+        go_on = fill_append(f->fill, s) && go_on;
+    if (!f->ended)
+        judge_size(f);
     return go_on;
 }
 
@@ -316,6 +344,17 @@ static void on_fail(void *arg, const struct weir_err *err)
         inflight_remove(f->w->inflight, f->fill); /* first: nobody shall join what has failed */
         fill_fail(f->fill, &answer);
     }
+    fetch_finish(f);
+}
+
+void fetch_broke_off(struct fetch *f, const struct weir_err *err)
+{
+    struct weir_err none = {0};
+
+    if (fetch_prepare(f, &none) && ask_for_rest(f, err))
+        return;
+    inflight_remove(f->w->inflight, f->fill);
+    fill_fail(f->fill, err);
     fetch_finish(f);
 }
 

@@ -12,8 +12,10 @@
 #include "vary.h"
 
 struct compressible;
+struct fetch_shared;
 struct response_policy;
 struct search_key;
+struct share_lead;
 struct stored_draft;
 
 struct fetch {
@@ -25,6 +27,8 @@ struct fetch {
     struct weir_exchange *leader; /* NULL once it has left */
     bool pass;
     bool ended;
+    bool prepared;  /* the request is written */
+    bool abandoned; /* nobody reads it: it goes on for the farm alone */
     const struct route *route;
     struct http_head req; /* a pass borrows the leader's; else a copy in the arena */
     struct weir_hash128 hash;
@@ -35,7 +39,10 @@ struct fetch {
     struct origin_upstream *upstream;
     const struct site_upstream *site_upstream;
     struct origin_request request;
+    struct balance_hint hint;
     struct origin_fetch origin;
+    struct fetch_shared *shared; /* the farm is asked first; NULL: it is not */
+    struct share_lead *lead;     /* it is fetched for the farm; NULL: for this node */
     int64_t request_time_s;
     unsigned resumes;            /* times the rest was asked for */
     struct resume_extent extent; /* what is fetched, when the rest is asked for */
@@ -58,10 +65,20 @@ static inline int64_t fetch_now_s(const struct fetch *f)
 void fetch_finish(struct fetch *f);
 /* What came is of no use to anybody: who waits gets the error. */
 void fetch_give_up(struct fetch *f, const struct weir_err *err);
+/* Everyone who waits looks again: there is something better by now. */
+void fetch_send_back(struct fetch *f);
+/* Writes the request, if that has not been done, as long as its leader is there. false: *err. */
+bool fetch_prepare(struct fetch *f, struct weir_err *err);
+/* The farm does not have it. */
+void fetch_ask_origin(struct fetch *f);
 
 /* ---- fetch_answer.c ---- */
 
 extern const struct origin_events fetch_origin_events;
+
+/* The content has broken off: the rest is asked for at the origin, or it breaks off for those who
+ * read it. */
+void fetch_broke_off(struct fetch *f, const struct weir_err *err);
 
 /* ---- fetch_store.c ---- */
 
@@ -95,6 +112,34 @@ void fetch_mark(struct fetch *f, const struct http_head *head, const char *why);
 bool fetch_keep(struct fetch *f, struct stored_response *r);
 /* Stores what the fill has come to, if it may be stored. */
 void fetch_store(struct fetch *f);
+
+/* ---- fetch_shared.c ---- */
+
+/* Asks the farm for it, if that is to be. behind: nobody waits for it. false: ask the origin. */
+bool fetch_shared_begin(struct fetch *f, const struct weir_exchange *x, bool behind);
+/* The window is open again. */
+void fetch_shared_space(struct fetch *f);
+/* In any state. */
+void fetch_shared_end(struct fetch *f);
+
+/* ---- fetch_share.c: what comes from the origin, for the farm. Harmless without a lead. ---- */
+
+/* How large may it be that it is stored somewhere? */
+uint64_t fetch_share_max(const struct fetch *f);
+/* The fill is open: large content is stored as it comes. */
+void fetch_share_open(struct fetch *f);
+/* A piece that the fill is about to get. false: hold the origin back. */
+bool fetch_share_data(struct fetch *f, struct weir_slice s);
+bool fetch_share_streams(const struct fetch *f);
+/* It is complete. r: as it is stored here; NULL: it is not. codes: the recoder has to do with it.
+ */
+void fetch_share_store(struct fetch *f, struct stored_response *r, bool codes);
+/* It cannot be stored, and nobody shall wait for it again. */
+void fetch_share_mark(struct fetch *f, const struct stored_response *marker);
+/* It cannot be stored. */
+void fetch_share_nothing(struct fetch *f);
+/* The lead has room again: its event. */
+void fetch_share_room(struct share_lead *l, void *arg);
 
 /* ---- fetch_validate.c ---- */
 

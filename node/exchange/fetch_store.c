@@ -156,8 +156,10 @@ void fetch_mark(struct fetch *f, const struct http_head *head, const char *why)
     marker =
         stored_marker_new(&d, net_now_ms(f->w->loop) + f->site->site->source.cache->hit_for_miss_ms,
                           NULL);
-    if (marker != NULL)
+    if (marker != NULL) {
         tier_put(f->w->tier, marker);
+        fetch_share_mark(f, marker);
+    }
     stored_response_unref(marker);
 }
 
@@ -214,8 +216,11 @@ void fetch_store(struct fetch *f)
     struct stored_response *r;
     struct weir_err err;
 
-    if (!h->storable || !f->fill->retain)
+    if (!h->storable || !f->fill->retain) {
+        if (h->storable)
+            fetch_share_store(f, NULL, false);
         return;
+    }
     fetch_draft(f, h, &d);
     d.slices = f->fill->parts;
     d.slice_count = f->fill->part_count;
@@ -228,5 +233,6 @@ void fetch_store(struct fetch *f)
         weir_metric_add(f->w->metrics, WEIR_M_cache_stores, 1);
         begin_coding(f, r);
     }
+    fetch_share_store(f, r, true);
     stored_response_unref(r);
 }

@@ -99,11 +99,7 @@ static struct stored_response *freshen(struct fetch *f, const struct http_head *
 static void ask_without_condition(struct fetch *f)
 {
     tier_drop(f->w->tier, f->validating);
-    inflight_remove(f->w->inflight, f->fill);
-    origin_fetch_cancel(&f->origin);
-    f->fill->outdated = true;
-    fill_disband(f->fill, NULL);
-    fetch_finish(f);
+    fetch_send_back(f);
 }
 
 /* A 304 for what we hold, or what says as much: everyone who waits is answered from it. */
@@ -132,6 +128,8 @@ void fetch_not_modified(struct fetch *f, const struct http_head *head)
         stored = fetch_keep(f, r);
         if (stored && !weir_span_eq(r->variant, old->variant))
             tier_drop(f->w->tier, old); /* it would go on answering whom the new Vary excludes */
+        if (stored)
+            fetch_share_store(f, r, false);
     } else {
         inflight_remove(f->w->inflight, f->fill);
         if (is == FRESHENED_OUTDATED)

@@ -240,6 +240,16 @@ static enum exchange_verdict ask_again(struct weir_exchange *x, const char *alon
     return start_pass(x, x->fwd, alone);
 }
 
+/* What another node has stored is a hit, though it was not found in our memory. */
+static void note_farm(struct weir_exchange *x, const struct fill *f)
+{
+    if (!f->from_farm)
+        return;
+    x->hit = true;
+    x->cache_detail = "shared";
+    weir_metric_add(x->w->metrics, WEIR_M_shared_hits, 1);
+}
+
 static enum exchange_verdict use_answer(struct weir_exchange *x, struct fill *f)
 {
     /* While it was under way nobody knew which variant would answer. */
@@ -252,6 +262,7 @@ static enum exchange_verdict use_answer(struct weir_exchange *x, struct fill *f)
     x->stored = stored_response_ref(f->answer);
     x->origin_status = f->answer_fwd_status;
     x->cache_detail = f->answer_detail;
+    note_farm(x, f);
     x->age = reuse_age(&x->stored->facts.reuse, now_s(x));
     x->ttl = x->stored->facts.reuse.lifetime - x->age;
     x->looked = NULL; /* another may lie where that one was */
@@ -301,6 +312,7 @@ static enum exchange_verdict use_stream(struct weir_exchange *x, struct fill *f,
         return ask_again(x, NULL);
     if (asks_for_part_of_much(x, &f->head))
         return ask_for_part(x, &f->head);
+    note_farm(x, f);
     return deliver_fill(x) ? EXCHANGE_REPLY : EXCHANGE_FAIL;
 }
 

@@ -127,6 +127,15 @@ void redis_cluster_suspect(struct redis_cluster *c, const struct redis_address *
     redis_refresh_want(c, NULL, n);
 }
 
+void redis_cluster_moved(struct redis_cluster *c, uint16_t slot, const struct redis_address *to)
+{
+    struct redis_node *n = redis_node_at(c, to);
+
+    if (n != NULL)
+        redis_route_patch(c, slot, n);
+    redis_refresh_want(c, n, NULL);
+}
+
 const struct redis_cluster_settings *redis_cluster_settings(const struct redis_cluster *c)
 {
     return &c->settings;

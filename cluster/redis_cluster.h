@@ -171,6 +171,8 @@ static inline bool redis_call_idle(const struct redis_call *call)
 bool redis_cluster_owner(const struct redis_cluster *c, uint16_t slot, struct redis_address *out);
 /* Something is wrong with this node (NULL: with the map): ask another for a new map, soon. */
 void redis_cluster_suspect(struct redis_cluster *c, const struct redis_address *node);
+/* Somebody was told MOVED: the slot is there now. */
+void redis_cluster_moved(struct redis_cluster *c, uint16_t slot, const struct redis_address *to);
 const struct redis_cluster_settings *redis_cluster_settings(const struct redis_cluster *c);
 struct redis_loop *redis_cluster_loop(const struct redis_cluster *c);
 

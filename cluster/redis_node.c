@@ -38,25 +38,24 @@ struct redis_node *redis_node_at(struct redis_cluster *c, const struct redis_add
     return node_new(c, address);
 }
 
-void redis_node_free(struct redis_node *n)
-{
-    redis_timer_stop(&n->probe_timer);
-    redis_command_cancel(&n->probe);
-    for (int i = 0; i < 2 * REDIS_LANES; i++)
-        redis_conn_free(n->lanes[i / REDIS_LANES][i % REDIS_LANES]);
-    weir_free(n);
-}
-
-static void let_go_of_the_dead(struct redis_node *n)
+static void close_lanes(struct redis_node *n, bool all)
 {
     for (int i = 0; i < 2 * REDIS_LANES; i++) {
         struct redis_conn **lane = &n->lanes[i / REDIS_LANES][i % REDIS_LANES];
 
-        if (*lane != NULL && redis_conn_state(*lane) == REDIS_DOWN) {
+        if (*lane != NULL && (all || redis_conn_state(*lane) == REDIS_DOWN)) {
             redis_conn_free(*lane);
             *lane = NULL;
         }
     }
+}
+
+void redis_node_free(struct redis_node *n)
+{
+    redis_timer_stop(&n->probe_timer);
+    redis_command_cancel(&n->probe);
+    close_lanes(n, true);
+    weir_free(n);
 }
 
 void redis_nodes_sweep(struct redis_cluster *c)
@@ -65,15 +64,15 @@ void redis_nodes_sweep(struct redis_cluster *c)
 
     for (struct redis_node **at = &c->nodes; *at != NULL;) {
         struct redis_node *n = *at;
-        bool idle = n->busy == 0 && n != c->refresh.asked && now - n->used_ms >= LINGER_MS;
+        bool unused = !n->listed && n->busy == 0 && now - n->used_ms >= LINGER_MS;
 
-        if (idle && !n->listed && !n->seed) {
-            *at = n->next;
-            redis_node_free(n);
+        if (!unused || n->seed) {
+            close_lanes(n, unused);
+            at = &n->next;
             continue;
         }
-        let_go_of_the_dead(n);
-        at = &n->next;
+        *at = n->next;
+        redis_node_free(n);
     }
 }
 

@@ -64,11 +64,14 @@ static int64_t jittered(struct redis_cluster *c, uint32_t ms, uint32_t part)
     return (int64_t)ms - width + redis_cluster_random(c, 2 * width + 1);
 }
 
-static bool a_master_is_out(const struct redis_cluster *c)
+static bool a_master_fails(const struct redis_cluster *c)
 {
-    for (uint32_t i = 0; i < c->shard_count; i++)
-        if (redis_breaker_open(&c->shards[i].copies[0]->breaker))
+    for (uint32_t i = 0; i < c->shard_count; i++) {
+        const struct redis_breaker *b = &c->shards[i].copies[0]->breaker;
+
+        if (redis_breaker_open(b) || b->run > 0)
             return true;
+    }
     return false;
 }
 
@@ -79,7 +82,7 @@ static bool a_master_is_out(const struct redis_cluster *c)
 static void plan(struct redis_cluster *c)
 {
     struct redis_refresh *r = &c->refresh;
-    bool soon = r->wanted || r->failed || c->map == NULL || a_master_is_out(c);
+    bool soon = r->wanted || r->failed || c->map == NULL || a_master_fails(c);
 
     redis_timer_start(c->loop, &r->timer,
                       soon ? r->earliest_ms : r->ended_ms + jittered(c, c->settings.refresh_ms, 6));
@@ -169,8 +172,11 @@ static bool make_nodes(struct redis_cluster *c, const struct redis_map *map)
 
 static void take_routes(struct redis_cluster *c, const struct redis_map *map)
 {
-    for (struct redis_node *n = c->nodes; n != NULL; n = n->next)
+    for (struct redis_node *n = c->nodes; n != NULL; n = n->next) {
+        n->used_ms =
+            n->listed ? 0 : n->used_ms; /* one that leaves is closed as soon as it is idle */
         n->listed = n->replica = false;
+    }
     for (uint32_t i = 0; i < map->shard_count; i++) {
         const struct redis_map_shard *s = &map->shards[i];
 

@@ -141,6 +141,11 @@ const struct redis_cluster_settings *redis_cluster_settings(const struct redis_c
     return &c->settings;
 }
 
+enum redis_mode redis_cluster_mode(const struct redis_cluster *c)
+{
+    return c->mode;
+}
+
 struct redis_loop *redis_cluster_loop(const struct redis_cluster *c)
 {
     return c->loop;

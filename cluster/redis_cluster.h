@@ -176,6 +176,14 @@ void redis_cluster_moved(struct redis_cluster *c, uint16_t slot, const struct re
 const struct redis_cluster_settings *redis_cluster_settings(const struct redis_cluster *c);
 struct redis_loop *redis_cluster_loop(const struct redis_cluster *c);
 
+enum redis_mode {
+    REDIS_MODE_UNKNOWN, /* nobody has answered yet */
+    REDIS_MODE_CLUSTER,
+    REDIS_MODE_PLAIN, /* one Redis owns all slots */
+};
+
+enum redis_mode redis_cluster_mode(const struct redis_cluster *c);
+
 /* Embedded; all zero = not watching. changed() comes after each new map, MOVED included, from the
  * loop. */
 struct redis_watch {
@@ -188,12 +196,6 @@ void redis_cluster_watch(struct redis_cluster *c, struct redis_watch *w);
 void redis_cluster_unwatch(struct redis_watch *w); /* harmless twice, and after the cluster's end */
 
 /* ---- for operators ---- */
-
-enum redis_mode {
-    REDIS_MODE_UNKNOWN, /* nobody has answered yet */
-    REDIS_MODE_CLUSTER,
-    REDIS_MODE_PLAIN, /* one Redis owns all slots */
-};
 
 /* Of one node, since it is known. */
 struct redis_node_stats {

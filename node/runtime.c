@@ -13,6 +13,7 @@
 #include "weir/log.h"
 #include "weir/work.h"
 #include "admin.h"
+#include "farm.h"
 #include "inflight.h"
 #include "memory_watch.h"
 #include "net_listener.h"
@@ -44,6 +45,9 @@ struct runtime {
     struct settings *settings; /* reference: the newest in force */
     struct net_loop control;
     struct weir_hash_secret secret;
+    struct settings *first; /* reference: those of the start, which the farm stays with */
+    struct farm *farm;
+    struct farm_port port; /* the control thread's */
     struct weir_work_pool *pool;
     struct origin_registry *registry;
     struct weir_sink *access;
@@ -358,6 +362,8 @@ static void apply_node_settings(struct runtime *rt, const struct settings *s)
         weir_log(WEIR_LOG_WARN, "node.workers changes with the next start only");
     if ((rt->shared.tier == NULL) != (s->cache.memory_bytes == 0))
         weir_log(WEIR_LOG_WARN, "the cache is turned on with the next start only");
+    if (!farm_settings_same(&s->farm, &rt->first->farm))
+        weir_log(WEIR_LOG_WARN, "the farm changes with the next start only");
     if (!same_text(s->log.error_file, rt->settings->log.error_file))
         weir_log_open(same_text(s->log.error_file, "-") ? NULL : s->log.error_file, NULL);
 }
@@ -548,7 +554,10 @@ static bool make_shared(struct runtime *rt, struct weir_err *err)
         .variants = s->cache.variants,
     };
 
-    if (!weir_hash_secret_draw(&rt->secret, err) ||
+    rt->first = settings_ref(rt->settings);
+    if ((rt->farm = farm_new(&s->farm, err)) == NULL ||
+        !farm_hash_secret(rt->farm, &rt->secret, err) ||
+        !farm_port_open(&rt->port, rt->farm, &rt->control, &s->cache, err) ||
         (rt->pool = weir_work_pool_new(POOL_THREADS, err)) == NULL ||
         (rt->registry = origin_registry_new(err)) == NULL ||
         (rt->shared.peers = net_peers_new(&rt->secret, err)) == NULL ||
@@ -564,6 +573,8 @@ static bool make_shared(struct runtime *rt, struct weir_err *err)
     if (s->log.access_format != ACCESS_LOG_OFF &&
         (rt->access = open_access(s, rt->worker_count, err)) == NULL)
         return false;
+    rt->shared.farm = rt->farm;
+    rt->shared.cache = &s->cache;
     rt->shared.secret = &rt->secret;
     rt->shared.control = &rt->control;
     rt->shared.workers = rt->worker_count;
@@ -625,6 +636,8 @@ static bool make_admin(struct runtime *rt, struct weir_err *err)
         .purges = rt->shared.purges,
         .search_rules = rt->shared.search_rules,
         .secret = &rt->secret,
+        .shared = rt->port.shared,
+        .farm_name = farm_is_shared(rt->farm) ? rt->first->farm.name : NULL,
         .version = rt->options.version,
         .site = newest_site,
         .metrics = sum_metrics,
@@ -721,6 +734,9 @@ static void tear_down(struct runtime *rt)
     purge_free(rt->shared.purges); /* after all that may watch it */
     net_peers_free(rt->shared.peers);
     origin_registry_free(rt->registry);
+    farm_port_close(&rt->port);
+    farm_free(rt->farm);
+    settings_unref(rt->first);
     settings_unref(rt->settings);
     net_loop_close(&rt->control);
 }

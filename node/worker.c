@@ -9,6 +9,7 @@
 #include "weir/container.h"
 #include "weir/log.h"
 #include "fetch.h"
+#include "share.h"
 #include "sub.h"
 #include "thread.h"
 
@@ -191,6 +192,11 @@ static bool set_up(struct worker *w, struct site *site, struct weir_err *err)
 
     if (!net_loop_init(&w->loop, err) || !size_scratch(w, site, err))
         return false;
+    if (!farm_port_open(&w->port, w->shared->farm, &w->loop, w->shared->cache, err))
+        return false;
+    w->x.shared = w->port.shared;
+    w->x.store = w->port.store;
+    w->x.names = w->port.names;
     w->x.index = w->index;
     w->x.loop = &w->loop;
     w->x.metrics = &w->metrics;
@@ -204,7 +210,7 @@ static bool set_up(struct worker *w, struct site *site, struct weir_err *err)
     seed[1] = weir_hash64(w->shared->secret, seed, sizeof seed);
     w->x.request_ids = seed[1];
     w->x.scratch = pattern_scratch_new(err);
-    if (w->x.scratch == NULL ||
+    if (w->x.scratch == NULL || !share_open(&w->x, err) ||
         !origin_client_init(&w->x.origins, &w->loop, &w->metrics, seed[1] | 1, err) ||
         !h1_server_init(&w->server, &w->x, w->shared->peers, err))
         return false;
@@ -267,6 +273,7 @@ static void *run(void *arg)
     net_loop_run(&w->loop);
     /* Connections are gone; what still fetches for the store ends here. */
     fetch_cancel_all(&w->x);
+    share_cancel_all(&w->x);
     weir_mailbox_drain(
         &w->loop.box); /* what fills had to say up to now: each such mail holds one */
     site_retire(w->x.site);
@@ -330,6 +337,8 @@ void worker_free(struct worker *w)
         h1_server_close(&w->server);
     if (w->x.origins.scratch != NULL)
         origin_client_close(&w->x.origins);
+    share_close(&w->x);
+    farm_port_close(&w->port);
     net_loop_close(&w->loop); /* runs what was put off: fetches that ended last */
     fetch_free_kept(&w->x);
     sub_free_kept(&w->x);

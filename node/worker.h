@@ -9,6 +9,7 @@
 #include <pthread.h>
 
 #include "exchange.h"
+#include "farm.h"
 #include "h1_server.h"
 #include "net_listener.h"
 
@@ -22,6 +23,8 @@ struct worker_shared {
     struct purge_table *purges;        /* NULL: no cache */
     struct search_rules *search_rules; /* NULL: no cache */
     struct net_peers *peers;
+    struct farm *farm;
+    const struct cache_settings *cache; /* as at the start; while workers are made */
     const struct weir_hash_secret *secret;
     struct net_loop *control;
     unsigned workers;
@@ -38,6 +41,7 @@ struct worker {
     pthread_t thread;
     bool started;
     struct net_loop loop;
+    struct farm_port port;
     struct exchange_worker x;
     struct h1_server server;
     struct net_listener listeners[WORKER_LISTENERS_MAX];

@@ -35,6 +35,7 @@ struct ctl_options {
 enum ctl_exit ctl_cache_stats(const struct ctl_options *o);
 enum ctl_exit ctl_cache_get(const struct ctl_options *o);
 enum ctl_exit ctl_cache_purge(const struct ctl_options *o);
+enum ctl_exit ctl_redis(const struct ctl_options *o);
 enum ctl_exit ctl_metrics(const struct ctl_options *o);
 
 /* ---- for the commands ---- */

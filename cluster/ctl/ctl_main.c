@@ -47,6 +47,12 @@ static const struct command commands[] = {
      "                    or if the origin fails, as far as its stale windows reach\n"
      "\n"
      "All may be repeated and mixed. It takes no longer for many responses than for one.\n"},
+    {"redis", NULL, 0, ctl_redis,
+     "weirctl redis\n"
+     "\n"
+     "How this node sees the Redis of its farm: who serves which slots, how fast, and what went "
+     "wrong.\n"
+     "Exit status 1 when a part of it is not used, 2 when none of it is.\n"},
     {"metrics", NULL, 0, ctl_metrics,
      "weirctl metrics\n"
      "\n"
@@ -61,6 +67,7 @@ static const char usage[] =
     "  weirctl cache stats        how the cache does\n"
     "  weirctl cache get URL      what is stored for a URL, and why not\n"
     "  weirctl cache purge ...    make stored responses stale, or drop them\n"
+    "  weirctl redis              how this node sees the Redis of its farm\n"
     "  weirctl metrics            all counters, as Prometheus reads them\n"
     "\n"
     "  -s, --socket PATH   the node's admin socket; else $WEIR_SOCKET, else /run/weir/admin.sock,\n"

@@ -43,6 +43,7 @@ struct endpoint {
 
 static const struct endpoint endpoints[] = {
     {"/metrics", EVHTTP_REQ_GET, "GET", admin_metrics},
+    {"/v1/redis", EVHTTP_REQ_GET, "GET", admin_redis},
     {"/v1/cache/stats", EVHTTP_REQ_GET, "GET", admin_cache_stats},
     {"/v1/cache/entry", EVHTTP_REQ_GET, "GET", admin_cache_entry},
     {"/v1/cache/purge", EVHTTP_REQ_POST, "POST", admin_cache_purge},

@@ -21,6 +21,7 @@ struct inflight;
 struct net_loop;
 struct purge_table;
 struct search_rules;
+struct shared_port;
 struct site;
 struct tier;
 struct weir_hash_secret;
@@ -33,6 +34,8 @@ struct admin_source {
     struct purge_table *purges;        /* NULL: no cache */
     struct search_rules *search_rules; /* NULL: no cache */
     const struct weir_hash_secret *secret;
+    struct shared_port *shared; /* the control thread's */
+    const char *farm_name;      /* NULL: there is no farm */
     const char *version;
     /* The newest site; borrowed for the turn. */
     struct site *(*site)(void *arg);

@@ -21,11 +21,10 @@ static void on_reply(struct redis_command *cmd, struct redis_reply *reply, enum 
 static void link_call(struct redis_cluster *c, struct redis_call *call)
 {
     call->cluster = c;
-    call->next = c->calls;
-    call->at = &c->calls;
-    if (call->next != NULL)
-        call->next->at = &call->next;
-    c->calls = call;
+    call->next = NULL;
+    call->at = c->calls_end;
+    *c->calls_end = call;
+    c->calls_end = &call->next;
     c->under_way++;
 }
 
@@ -66,6 +65,8 @@ void redis_call_drop(struct redis_call *call)
     *call->at = call->next;
     if (call->next != NULL)
         call->next->at = call->at;
+    else
+        c->calls_end = call->at;
     call->cluster = NULL;
     c->under_way--;
 }

@@ -36,6 +36,7 @@ struct redis_cluster *redis_cluster_new(struct redis_loop *loop,
     if (c == NULL)
         goto no_memory;
     c->loop = loop;
+    c->calls_end = &c->calls;
     c->settings = *settings;
     c->settings.name = settings->name != NULL ? settings->name : "";
     c->settings.refresh_ms = or_default(settings->refresh_ms, 30000);

@@ -73,7 +73,7 @@ struct redis_cluster {
     uint32_t shard_count, shard_cap;
     uint16_t route[REDIS_SLOTS]; /* slot -> shards: the map, patched by MOVED */
     struct redis_refresh refresh;
-    struct redis_call *calls;
+    struct redis_call *calls, **calls_end; /* in the order they were made */
     unsigned under_way, parked;
     struct redis_watch *watches;
     struct redis_later notify;

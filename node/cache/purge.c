@@ -35,7 +35,7 @@ struct purge_table {
     atomic_uint_fast64_t believed; /* newer stamps of other nodes count as this one */
     struct {
         uint64_t logged; /* when it began */
-        uint64_t count;  /* applied ahead in it, not landed */
+        uint64_t count;  /* records applied ahead in it, not landed */
     } epoch[PURGE_TOKENS];
     unsigned now; /* the epoch of what is applied ahead from here on */
 
@@ -549,13 +549,13 @@ unsigned purge_ahead(struct purge_table *t, const struct purge_record *r, size_t
     pthread_rwlock_wrlock(&t->lock);
     apply_all(t, r, count, seen(&t->newest) + 1);
     token = t->now;
-    t->epoch[token].count++;
+    t->epoch[token].count += count;
     find_believed(t);
     pthread_rwlock_unlock(&t->lock);
     return token;
 }
 
-void purge_landed(struct purge_table *t, unsigned token, unsigned count)
+void purge_landed(struct purge_table *t, unsigned token, size_t count)
 {
     pthread_rwlock_wrlock(&t->lock);
     assert(token < PURGE_TOKENS && t->epoch[token].count >= count);

@@ -180,8 +180,9 @@ void purge_log_reached(struct purge_table *t, uint64_t id);
 
 /* Applies what the log does not have yet. Returns a token for purge_landed(). Any thread. */
 unsigned purge_ahead(struct purge_table *t, const struct purge_record *r, size_t count);
-/* `count` calls of purge_ahead() that returned `token` are in the log, and applied from there. */
-void purge_landed(struct purge_table *t, unsigned token, unsigned count);
+/* `count` records of calls that returned `token` are in the log and applied from there, or need not
+ * be. */
+void purge_landed(struct purge_table *t, unsigned token, size_t count);
 #define PURGE_TOKENS 2 /* 0 and 1 */
 
 /* Does anything watch what the record (a URL's) covers? As purge_invalidate() asks. */

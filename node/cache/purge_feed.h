@@ -41,11 +41,11 @@
 
 #include "weir/err.h"
 #include "weir/mailbox.h"
+#include "weir/shared.h"
 #include "purge.h"
 
 struct purge_feed;
-struct shared_loop;
-struct shared_port;
+struct purge_question;
 
 #define PURGE_BATCH_MAX 4096 /* records of one submission, and of one entry of the log */
 
@@ -55,8 +55,7 @@ struct purge_feed_options {
     struct weir_mailbox *box;       /* of that thread */
     const struct shared_loop *loop; /* copied */
     const char *name;               /* the farm's; copied */
-    bool poll;     /* others write the log too: ask once a second, whatever the hints say */
-    uint64_t seed; /* of random delays */
+    uint64_t seed;                  /* of random delays */
 };
 
 /* NULL: memory. The log need not be reachable. */
@@ -85,19 +84,24 @@ struct purge_submission {
     struct weir_mailbox *home;
     void (*done)(struct purge_submission *s);
     void *arg;
-    /* The records are URLs, and in force already if `token` is one of purge_ahead(). */
-    int token; /* -1: none */
-    bool ask;  /* only if the shared store may have any of them (purge_mark.h) */
+    int token; /* of purge_ahead(): the records are in force already; -1: they are not */
+    bool ask;  /* URLs: only if the shared store may have any of them (purge_mark.h) */
 
     /* the answer */
     enum purge_outcome outcome;
     uint64_t sequence; /* the id; 0 if pending */
 
     struct weir_mail mail; /* private, like all below */
-    struct purge_submission *next, **at;
+    struct shared_call call;
     struct purge_feed *feed;
-    void *under_way;
-    uint64_t read_no;
+    struct purge_submission *next, **at;
+    struct purge_question *question;
+    size_t asked;               /* records that were found unmarked */
+    size_t ahead[PURGE_TOKENS]; /* of what is applied ahead it stands for so many */
+    bool from_journal;          /* nobody waits, and nothing is to be applied */
+    bool flush;                 /* the one that empties the journal */
+    bool again;                 /* as in purge_pending, of all its records */
+    uint64_t least_read;        /* in which it must be found */
 };
 
 /* NULL without memory. */

@@ -58,7 +58,7 @@ enum ctl_exit ctl_call(const struct ctl_options *o, const char *method, const ch
     enum ctl_exit status = ask(o, method, target, body, &a);
 
     *out = NULL;
-    if (status == CTL_FINE && (a.status != 200 || a.json == NULL))
+    if (status == CTL_FINE && ((a.status != 200 && a.status != 202) || a.json == NULL))
         status = refused(&a);
     if (status == CTL_FINE) {
         *out = json_incref(a.json);
@@ -202,6 +202,35 @@ static void print_purges(const struct ctl_options *o, const json_t *a)
     bytes_row(a, "memory", "purges", "bytes");
 }
 
+/* How long ago, or that it never was. */
+static const char *since(char text[CTL_TEXT_MAX], const json_t *ms)
+{
+    if (!json_is_integer(ms))
+        return "never";
+    snprintf(text, CTL_TEXT_MAX, "%.1f s ago", (double)json_integer_value(ms) / 1000);
+    return text;
+}
+
+static void print_purge_log(const struct ctl_options *o, const json_t *a)
+{
+    const json_t *log = json_object_get(a, "purge_log");
+    const char *state = "cannot be reached";
+    char text[CTL_TEXT_MAX];
+
+    if (log == NULL)
+        return;
+    if (json_is_true(json_object_get(log, "reachable")))
+        state = json_is_true(json_object_get(log, "known")) ? "read" : "not read yet";
+    heading(o, "purge log of the farm");
+    row("state", state);
+    snprintf(text, sizeof text, "%" PRId64, ctl_int(log, "applied", NULL));
+    row("applied here", text);
+    snprintf(text, sizeof text, "%" PRId64, ctl_int(log, "newest", NULL));
+    row("newest", text);
+    row("read", since(text, json_object_get(log, "contact_ms")));
+    row("purges not in it yet", ctl_count(text, ctl_int(log, "pending", NULL)));
+}
+
 enum ctl_exit ctl_cache_stats(const struct ctl_options *o)
 {
     char up[CTL_TEXT_MAX];
@@ -221,6 +250,7 @@ enum ctl_exit ctl_cache_stats(const struct ctl_options *o)
         print_stored(o, a);
         print_requests(o, a);
         print_purges(o, a);
+        print_purge_log(o, a);
     }
     json_decref(a);
     return status == CTL_FINE && !enabled ? CTL_DEGRADED : status;
@@ -295,6 +325,20 @@ enum ctl_exit ctl_cache_get(const struct ctl_options *o)
 
 /* ---- purge ---- */
 
+static void print_purged(const struct ctl_options *o, const json_t *a)
+{
+    const char *state = ctl_str(a, "state");
+
+    printf("purged, %s: ", o->hard ? "hard: gone at once" : "soft: stale from now on");
+    if (strcmp(state, "pending") == 0)
+        printf("on this node; pending for the farm, whose log cannot be reached");
+    else
+        printf("sequence %" PRId64, ctl_int(a, "sequence", NULL));
+    if (strcmp(state, "unconfirmed") == 0)
+        printf(", unconfirmed: in one place of the log only");
+    printf(", took %.3f ms\n", (double)ctl_int(a, "took_us", NULL) / 1000);
+}
+
 static enum ctl_exit purge(const struct ctl_options *o, const char *scope, json_t *what)
 {
     json_t *body = json_pack("{s:s, s:s, s:o*}", "scope", scope, "mode", o->hard ? "hard" : "soft",
@@ -308,26 +352,29 @@ static enum ctl_exit purge(const struct ctl_options *o, const char *scope, json_
     }
     status = ctl_call(o, "POST", "/v1/cache/purge", body, &a);
     json_decref(body);
-    if (status == CTL_FINE && !o->json)
-        printf("purged, %s: sequence %" PRId64 ", took %.3f ms\n",
-               o->hard ? "hard: gone at once" : "soft: stale from now on",
-               ctl_int(a, "sequence", NULL), (double)ctl_int(a, "took_us", NULL) / 1000);
+    if (status == CTL_FINE) {
+        status = strcmp(ctl_str(a, "state"), "applied") == 0 ? CTL_FINE : CTL_DEGRADED;
+        if (!o->json)
+            print_purged(o, a);
+    }
     json_decref(a);
     return status;
 }
 
+/* One that waits for the farm's log does not keep the others back; one that failed does. */
 static enum ctl_exit purge_each(const struct ctl_options *o, const char *scope,
-                                const struct ctl_list *list, bool urls)
+                                const struct ctl_list *list, bool urls, enum ctl_exit before)
 {
-    enum ctl_exit status = CTL_FINE;
+    enum ctl_exit worst = before;
 
-    for (unsigned i = 0; status == CTL_FINE && i < list->count; i++) {
+    for (unsigned i = 0; worst <= CTL_DEGRADED && i < list->count; i++) {
         char *url = urls ? whole_url(list->at[i]) : NULL;
+        enum ctl_exit status = purge(o, scope, json_string(url != NULL ? url : list->at[i]));
 
-        status = purge(o, scope, json_string(url != NULL ? url : list->at[i]));
+        worst = status > worst ? status : worst;
         weir_free(url);
     }
-    return status;
+    return worst;
 }
 
 static enum ctl_exit purge_tags(const struct ctl_options *o)
@@ -347,12 +394,9 @@ enum ctl_exit ctl_cache_purge(const struct ctl_options *o)
         return purge(o, "all", NULL);
     if (o->tags.count > 0)
         status = purge_tags(o);
-    if (status == CTL_FINE)
-        status = purge_each(o, "host", &o->hosts, false);
-    if (status == CTL_FINE)
-        status = purge_each(o, "prefix", &o->prefixes, true);
-    if (status == CTL_FINE)
-        status = purge_each(o, "url", &o->urls, true);
+    status = purge_each(o, "host", &o->hosts, false, status);
+    status = purge_each(o, "prefix", &o->prefixes, true, status);
+    status = purge_each(o, "url", &o->urls, true, status);
     return status;
 }
 

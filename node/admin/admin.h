@@ -19,6 +19,7 @@
 struct admin;
 struct inflight;
 struct net_loop;
+struct purge_feed;
 struct purge_table;
 struct search_rules;
 struct shared_port;
@@ -32,6 +33,7 @@ struct admin_source {
     struct tier *tier;     /* NULL: no cache */
     struct inflight *inflight;
     struct purge_table *purges;        /* NULL: no cache */
+    struct purge_feed *purge_feed;     /* NULL: no farm */
     struct search_rules *search_rules; /* NULL: no cache */
     const struct weir_hash_secret *secret;
     struct shared_port *shared; /* the control thread's */

@@ -1,10 +1,14 @@
+#include <stdlib.h>
 #include <string.h>
 
+#include "weir/alloc.h"
+#include "weir/container.h"
 #include "admin.h"
 #include "admin_endpoints.h"
 #include "net_loop.h"
 #include "probe.h"
 #include "purge_ask.h"
+#include "purge_feed.h"
 
 #define TAGS_MAX 1024 /* of one request */
 
@@ -20,36 +24,36 @@ struct asking {
 /* One scope: the member that says what, and who purges it. */
 struct scope {
     const char *name;
-    uint64_t (*run)(struct asking *a, struct weir_span what);
+    bool (*run)(struct asking *a, struct weir_span what);
     bool list; /* `what` may be an array of texts */
 };
 
-static uint64_t purge_url(struct asking *a, struct weir_span url)
+static bool purge_url(struct asking *a, struct weir_span url)
 {
     struct probe_place place = admin_probe_place(a->r);
     struct probe *p = probe_new(&place, url, NULL, 0, &a->err);
-    uint64_t number = p != NULL ? purge_ask_url(&a->asked, &p->x, &a->err) : 0;
+    bool ok = p != NULL && purge_ask_url(&a->asked, &p->x, &a->err);
 
     probe_free(p);
-    return number;
+    return ok;
 }
 
-static uint64_t purge_prefix(struct asking *a, struct weir_span prefix)
+static bool purge_prefix(struct asking *a, struct weir_span prefix)
 {
     return purge_ask_prefix(&a->asked, prefix, &a->arena, &a->err);
 }
 
-static uint64_t purge_host(struct asking *a, struct weir_span host)
+static bool purge_host(struct asking *a, struct weir_span host)
 {
     return purge_ask_host(&a->asked, host, &a->arena, &a->err);
 }
 
-static uint64_t purge_tag(struct asking *a, struct weir_span tag)
+static bool purge_tag(struct asking *a, struct weir_span tag)
 {
     return purge_ask_tag(&a->asked, tag, &a->err);
 }
 
-static uint64_t purge_everything(struct asking *a, struct weir_span nothing)
+static bool purge_everything(struct asking *a, struct weir_span nothing)
 {
     (void)nothing;
     return purge_ask_all(&a->asked, &a->err);
@@ -129,73 +133,147 @@ static const char *judge(struct asking *a, const struct scope *scope)
 
 /* ---- purging ---- */
 
-static uint64_t run_each(struct asking *a, const struct scope *scope)
+/* All or none: nothing is purged before the last one was understood. */
+static bool run(struct asking *a, const struct scope *scope)
 {
     const json_t *what = json_object_get(a->json, scope->name), *item;
-    uint64_t number = 0;
+    bool ok = true;
     size_t i;
 
     if (!json_is_array(what))
         return scope->run(a, text_of(what));
-    json_array_foreach(what, i, item) if ((number = scope->run(a, text_of(item))) == 0) break;
-    return number;
+    json_array_foreach(what, i, item) if (!(ok = scope->run(a, text_of(item)))) break;
+    return ok;
 }
 
-/* All or none: a fault in the last one must not come to light after the first was purged. */
-static uint64_t run(struct asking *a, const struct scope *scope)
-{
-    uint64_t number;
+/* From here on it can only be answered. */
+struct purging {
+    struct admin_later later;
+    struct purge_submission *s;
+    const struct scope *scope;
+    enum purge_mode mode;
+    char *what; /* as it was asked; jansson's, NULL: nothing */
+    int64_t began_us;
+};
 
-    a->asked.dry = true;
-    number = run_each(a, scope);
-    a->asked.dry = false;
-    return number != 0 ? run_each(a, scope) : 0;
+static void audit(const struct purging *p)
+{
+    const char *mode = p->mode == PURGE_HARD ? "hard" : "soft";
+    const char *space = p->what != NULL ? " " : "", *what = p->what != NULL ? p->what : "";
+
+    if (p->s->outcome == PURGE_PENDING)
+        admin_audit(&p->later.request, "purge %s, %s%s%s: pending", mode, p->scope->name, space,
+                    what);
+    else
+        admin_audit(&p->later.request, "purge %s, %s%s%s: sequence %llu", mode, p->scope->name,
+                    space, what, (unsigned long long)p->s->sequence);
 }
 
-static void audit(struct asking *a, const struct scope *scope, uint64_t number)
+static void tell(struct purging *p)
 {
-    const json_t *what = json_object_get(a->json, scope->name);
-    char *text = what != NULL ? json_dumps(what, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-
-    admin_audit(a->r, "purge %s, %s%s%s: sequence %llu",
-                a->asked.mode == PURGE_HARD ? "hard" : "soft", scope->name, text != NULL ? " " : "",
-                text != NULL ? text : "", (unsigned long long)number);
-    free(text); /* jansson's, by malloc */
-}
-
-static void tell(struct asking *a, const struct scope *scope, uint64_t number, int64_t took_us)
-{
+    static const char *const states[] = {
+        [PURGE_APPLIED] = "applied",
+        [PURGE_UNCONFIRMED] = "unconfirmed",
+        [PURGE_PENDING] = "pending",
+    };
+    struct admin_request *r = &p->later.request;
+    bool pending = p->s->outcome == PURGE_PENDING;
     json_t *out = json_object();
+    struct weir_clock now = r->source->loop->clock;
 
-    admin_put_int(a->r, out, "sequence", (int64_t)number);
-    admin_put_text(a->r, out, "scope", scope->name);
-    admin_put_text(a->r, out, "mode", a->asked.mode == PURGE_HARD ? "hard" : "soft");
-    admin_put_int(a->r, out, "took_us", took_us);
-    admin_answer(a->r, 200, out);
+    weir_clock_update(&now);
+    if (!pending)
+        admin_put_int(r, out, "sequence", (int64_t)p->s->sequence);
+    admin_put_text(r, out, "state", states[p->s->outcome]);
+    admin_put_text(r, out, "scope", p->scope->name);
+    admin_put_text(r, out, "mode", p->mode == PURGE_HARD ? "hard" : "soft");
+    admin_put_int(r, out, "took_us", now.mono_us - p->began_us);
+    admin_answer(r, pending ? 202 : 200, out);
 }
 
-static void purge(struct asking *a)
+static void free_purging(struct purging *p)
+{
+    free(p->what);
+    weir_free(p);
+}
+
+static void finish(struct purging *p)
+{
+    audit(p);
+    tell(p);
+    admin_later_end(&p->later);
+    purge_submission_free(p->s);
+    free_purging(p);
+}
+
+static void on_purged(struct purge_submission *s)
+{
+    if (s->arg != NULL)
+        finish(s->arg);
+    else
+        purge_submission_free(s);
+}
+
+/* The node stops. */
+static void on_cancel(struct admin_later *l)
+{
+    struct purging *p = WEIR_CONTAINER(l, struct purging, later);
+
+    p->s->arg = NULL;
+    free_purging(p);
+}
+
+/* Takes s, which has records. */
+static void purge(struct asking *a, const struct scope *scope, struct purge_submission *s)
+{
+    const struct admin_source *source = a->r->source;
+    const json_t *what = json_object_get(a->json, scope->name);
+    struct purging *p = weir_calloc(1, sizeof *p);
+    struct weir_clock now = source->loop->clock;
+
+    if (p == NULL) {
+        purge_submission_free(s);
+        admin_refuse(a->r, 503, "out of memory");
+        return;
+    }
+    weir_clock_update(&now);
+    p->s = s;
+    p->scope = scope;
+    p->mode = a->asked.mode;
+    p->what = what != NULL ? json_dumps(what, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    p->began_us = now.mono_us;
+    admin_defer(a->r, &p->later, on_cancel);
+    if (source->purge_feed == NULL) {
+        s->sequence = purge_ask_apply(&a->asked);
+        s->outcome = PURGE_APPLIED;
+        finish(p);
+        return;
+    }
+    s->home = &source->loop->box;
+    s->done = on_purged;
+    s->arg = p;
+    purge_feed_submit(source->purge_feed, s);
+}
+
+static void judge_and_purge(struct asking *a)
 {
     const struct scope *scope = find_scope(a->json);
     const char *wrong = judge(a, scope);
-    struct weir_clock before, after;
-    uint64_t number;
 
     if (wrong != NULL) {
         admin_refuse(a->r, a->r->source->tier == NULL ? 409 : 400, "%s", wrong);
         return;
     }
-    before = after = a->r->source->loop->clock;
-    weir_clock_update(&before);
-    number = run(a, scope);
-    weir_clock_update(&after);
-    if (number == 0) {
-        admin_refuse(a->r, a->err.code == WEIR_E_MEMORY ? 503 : 400, "%s: %s",
-                     weir_code_text(a->err.code), a->err.detail);
+    a->asked.out = purge_submission_new();
+    if (a->asked.out != NULL && run(a, scope)) {
+        purge(a, scope, a->asked.out);
         return;
     }
-    audit(a, scope, number);
-    tell(a, scope, number, after.mono_us - before.mono_us);
+    if (a->asked.out == NULL || a->err.code == WEIR_E_MEMORY)
+        admin_refuse(a->r, 503, "out of memory");
+    else
+        admin_refuse(a->r, 400, "%s: %s", weir_code_text(a->err.code), a->err.detail);
+    purge_submission_free(a->asked.out);
 }
 
 void admin_cache_purge(struct admin_request *r)
@@ -204,13 +282,13 @@ void admin_cache_purge(struct admin_request *r)
     struct asking a = {
         .r = r,
         .json = json,
-        .asked = {r->source->purges, PURGE_SOFT, r->source->loop->clock.wall_s, false},
+        .asked = {r->source->purges, PURGE_SOFT, r->source->loop->clock.wall_s, NULL},
     };
 
     if (json == NULL)
         return;
     weir_arena_init(&a.arena, 0);
-    purge(&a);
+    judge_and_purge(&a);
     weir_arena_free(&a.arena);
     json_decref(json);
 }

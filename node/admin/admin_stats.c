@@ -6,6 +6,7 @@
 #include "inflight.h"
 #include "net_loop.h"
 #include "purge.h"
+#include "purge_feed.h"
 #include "tier.h"
 
 static void put_node(struct admin_request *r, json_t *out)
@@ -110,6 +111,23 @@ static void put_purges(struct admin_request *r, json_t *out)
         admin_put_int(r, applied, scopes[i], (int64_t)s.applied[i]);
 }
 
+/* What the farm has of it; null members: not known. */
+static void put_purge_log(struct admin_request *r, json_t *out)
+{
+    json_t *log = admin_put_object(r, out, "purge_log");
+    struct purge_feed_stats s;
+
+    purge_feed_stats(r->source->purge_feed, &s);
+    admin_put_bool(r, log, "known", s.known);
+    admin_put_bool(r, log, "reachable", s.reachable);
+    admin_put_int(r, log, "applied", (int64_t)s.applied);
+    admin_put_int(r, log, "newest", (int64_t)s.newest);
+    admin_put_int(r, log, "pending", (int64_t)s.pending);
+    admin_put(r, log, "contact_ms", s.contact_ms >= 0 ? json_integer(s.contact_ms) : json_null());
+    admin_put_int(r, log, "missed", (int64_t)s.missed);
+    admin_put_int(r, log, "losses", (int64_t)s.losses);
+}
+
 void admin_cache_stats(struct admin_request *r)
 {
     json_t *out = json_object();
@@ -125,5 +143,7 @@ void admin_cache_stats(struct admin_request *r)
     put_requests(r, out, sum);
     if (r->source->purges != NULL)
         put_purges(r, out);
+    if (r->source->purge_feed != NULL)
+        put_purge_log(r, out);
     admin_answer(r, 200, out);
 }

@@ -282,6 +282,13 @@ static uint64_t add(struct purge_table *t, struct purge_record *r)
     return r->sequence;
 }
 
+uint64_t purge_add_record(struct purge_table *t, const struct purge_record *r)
+{
+    struct purge_record numbered = *r;
+
+    return add(t, &numbered);
+}
+
 uint64_t purge_add(struct purge_table *t, const struct purge_target *target, int64_t now_s)
 {
     struct purge_record r;

@@ -89,6 +89,9 @@ void purge_free(struct purge_table *t); /* NULL does nothing */
  * cannot fail for memory: then more is purged. */
 uint64_t purge_add(struct purge_table *t, const struct purge_target *target, int64_t now_s);
 
+/* Numbers and applies a record. */
+uint64_t purge_add_record(struct purge_table *t, const struct purge_record *r);
+
 /* The record without a number; false as above. */
 bool purge_record_make(const struct purge_table *t, const struct purge_target *target,
                        int64_t now_s, struct purge_record *out);

@@ -47,7 +47,7 @@
 struct purge_feed;
 struct purge_question;
 
-#define PURGE_BATCH_MAX 4096 /* records of one submission, and of one entry of the log */
+#define PURGE_BATCH_MAX 16384 /* records of one submission, and of one entry of the log */
 
 struct purge_feed_options {
     struct purge_table *table;      /* borrowed, like the next two */

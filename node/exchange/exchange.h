@@ -50,6 +50,8 @@ struct compose;
 struct content_gather;
 struct fetch;
 struct inflight;
+struct purge_feed;
+struct purge_submission;
 struct purge_table;
 struct recoder;
 struct recoder_wait;
@@ -84,6 +86,7 @@ struct exchange_worker {
     struct http_accept_encoding_memo accept_encoding;
     struct vary_accept_memo vary_accept;
     struct purge_table *purges;        /* shared; NULL where tier is */
+    struct purge_feed *purge_feed;     /* shared; NULL: no farm, purges are this node's */
     struct search_rules *search_rules; /* shared; NULL: No-Vary-Search is not heeded */
     struct shared_port *shared; /* what the farm knows; NULL in tests alone */
     struct store *store;        /* stored responses of the farm; NULL: they are not shared */
@@ -178,6 +181,8 @@ struct weir_exchange {
     const struct net_peer *peer;
     const char *protocol; /* "HTTP/1.1" */
     bool secure;          /* TLS, here or at a trusted peer */
+
+    struct purge_submission *purging; /* PURGE, until the farm's log has it; NULL: not */
 
     /* TARGET, ROUTE */
     struct http_target target;

@@ -2,19 +2,30 @@
 
 #include "exchange.h"
 #include "keyed.h"
+#include "purge_feed.h"
 
 static const char where[] = "purge";
 
-static uint64_t add(const struct purge_asked *a, struct purge_target *t, struct weir_err *err)
+bool purge_ask_target(const struct purge_asked *a, struct purge_target *t, struct weir_err *err)
 {
-    struct purge_record unused;
-    uint64_t number;
+    struct purge_record r;
 
     t->mode = a->mode;
-    number = a->dry ? purge_record_make(a->table, t, a->now_s, &unused)
-                    : purge_add(a->table, t, a->now_s);
-    if (number == 0)
-        weir_failf(err, WEIR_E_BAD_TARGET, where, 0, "this cannot be purged: empty or too long");
+    if (!purge_record_make(a->table, t, a->now_s, &r))
+        return weir_failf(err, WEIR_E_BAD_TARGET, where, 0,
+                          "this cannot be purged: empty or too long");
+    if (a->out->count == PURGE_BATCH_MAX)
+        return weir_failf(err, WEIR_E_BAD_REQUEST, where, 0, "more than %d at once",
+                          PURGE_BATCH_MAX);
+    return purge_submission_add(a->out, &r) || weir_fail(err, WEIR_E_MEMORY, where, 0);
+}
+
+uint64_t purge_ask_apply(const struct purge_asked *a)
+{
+    uint64_t number = 0;
+
+    for (size_t i = 0; i < a->out->count; i++)
+        number = purge_add_record(a->table, &a->out->records[i]);
     return number;
 }
 
@@ -34,7 +45,7 @@ static bool same_as_written(const struct weir_exchange *x)
            same_query(x->keyed.query, x->target.query);
 }
 
-uint64_t purge_ask_url(const struct purge_asked *a, struct weir_exchange *x, struct weir_err *err)
+bool purge_ask_url(const struct purge_asked *a, struct weir_exchange *x, struct weir_err *err)
 {
     struct purge_target t = {
         .scope = PURGE_URL,
@@ -42,19 +53,20 @@ uint64_t purge_ask_url(const struct purge_asked *a, struct weir_exchange *x, str
         .path = x->target.path,
         .query = x->target.query,
     };
-    uint64_t number = add(a, &t, err);
 
-    if (number == 0 || x->route == NULL)
-        return number;
+    if (!purge_ask_target(a, &t, err))
+        return false;
+    if (x->route == NULL)
+        return true;
     if (!keyed_build(x)) {
         *err = x->err;
-        return 0;
+        return false;
     }
     if (same_as_written(x))
-        return number;
+        return true;
     t.authority = x->keyed.authority;
     t.query = x->keyed.query;
-    return add(a, &t, err);
+    return purge_ask_target(a, &t, err);
 }
 
 /* ---- prefixes and hosts ---- */
@@ -73,38 +85,38 @@ static bool parse_prefix(struct weir_span text, struct weir_arena *arena, struct
     return http_target_parse(&head, false, arena, out, err);
 }
 
-uint64_t purge_ask_prefix(const struct purge_asked *a, struct weir_span text,
-                          struct weir_arena *arena, struct weir_err *err)
+bool purge_ask_prefix(const struct purge_asked *a, struct weir_span text, struct weir_arena *arena,
+                      struct weir_err *err)
 {
     struct http_target at = {.https = false};
     struct purge_target t = {.scope = PURGE_PREFIX};
 
     if (!parse_prefix(text, arena, &at, err))
-        return 0;
+        return false;
     if (at.query.ptr != NULL) {
         weir_failf(err, WEIR_E_BAD_TARGET, where, 0, "a prefix is of the path: it has no query");
-        return 0;
+        return false;
     }
     t.authority = at.authority;
     t.path = at.path;
-    return add(a, &t, err);
+    return purge_ask_target(a, &t, err);
 }
 
-uint64_t purge_ask_host(const struct purge_asked *a, struct weir_span text,
-                        struct weir_arena *arena, struct weir_err *err)
+bool purge_ask_host(const struct purge_asked *a, struct weir_span text, struct weir_arena *arena,
+                    struct weir_err *err)
 {
     struct http_target at = {.https = false};
     struct purge_target t = {.scope = PURGE_HOST};
 
     if (!http_authority_parse(text, arena, &at, err))
-        return 0;
+        return false;
     t.authority = at.authority;
-    return add(a, &t, err);
+    return purge_ask_target(a, &t, err);
 }
 
 /* ---- tags, all ---- */
 
-uint64_t purge_ask_tag(const struct purge_asked *a, struct weir_span tag, struct weir_err *err)
+bool purge_ask_tag(const struct purge_asked *a, struct weir_span tag, struct weir_err *err)
 {
     struct purge_target t = {.scope = PURGE_TAG, .tag = tag};
 
@@ -112,15 +124,14 @@ uint64_t purge_ask_tag(const struct purge_asked *a, struct weir_span tag, struct
         if ((unsigned char)tag.ptr[i] <= ' ' || tag.ptr[i] == 0x7f)
             tag.len = 0; /* no response can have such a tag */
     if (tag.len > 0 && tag.len <= PURGE_TAG_MAX)
-        return add(a, &t, err);
-    weir_failf(err, WEIR_E_BAD_REQUEST, where, 0, "a tag has 1 to %d bytes and no space in it",
-               PURGE_TAG_MAX);
-    return 0;
+        return purge_ask_target(a, &t, err);
+    return weir_failf(err, WEIR_E_BAD_REQUEST, where, 0,
+                      "a tag has 1 to %d bytes and no space in it", PURGE_TAG_MAX);
 }
 
-uint64_t purge_ask_all(const struct purge_asked *a, struct weir_err *err)
+bool purge_ask_all(const struct purge_asked *a, struct weir_err *err)
 {
     struct purge_target t = {.scope = PURGE_ALL};
 
-    return add(a, &t, err);
+    return purge_ask_target(a, &t, err);
 }

@@ -3,6 +3,7 @@
 #include "http_text.h"
 #include "netset.h"
 #include "purge_ask.h"
+#include "purge_feed.h"
 #include "reply.h"
 #include "stages.h"
 #include "tags.h"
@@ -51,7 +52,7 @@ static const struct words scopes[] = {
     {WEIR_SPAN_LIT("all"), PURGE_ALL},
 };
 
-static uint64_t purge_url(struct weir_exchange *x, const struct purge_asked *a)
+static bool purge_url(struct weir_exchange *x, const struct purge_asked *a)
 {
     struct weir_span method = x->req.method;
 
@@ -62,26 +63,21 @@ static uint64_t purge_url(struct weir_exchange *x, const struct purge_asked *a)
     return purge_ask_url(a, x, &x->err);
 }
 
-static uint64_t purge_prefix(struct weir_exchange *x, const struct purge_asked *a)
+static bool purge_prefix(struct weir_exchange *x, const struct purge_asked *a)
 {
     struct purge_target t = {
         .scope = PURGE_PREFIX,
-        .mode = a->mode,
         .authority = x->target.authority,
         .path = x->target.path,
     };
-    uint64_t number = purge_add(a->table, &t, a->now_s);
 
-    if (number == 0)
-        weir_fail(&x->err, WEIR_E_BAD_TARGET, where, 0);
-    return number;
+    return purge_ask_target(a, &t, &x->err);
 }
 
-/* Every tag that the request names; 0: it names none, or *err. */
-static uint64_t purge_tags(struct weir_exchange *x, const struct purge_asked *a)
+/* Every tag that the request names, if it names any. */
+static bool purge_tags(struct weir_exchange *x, const struct purge_asked *a)
 {
     const struct cache_settings *s = x->site->site->source.cache;
-    uint64_t number = 0;
 
     for (uint32_t i = 0; i < x->req.count; i++) {
         const struct http_field *f = &x->req.fields[i];
@@ -91,13 +87,13 @@ static uint64_t purge_tags(struct weir_exchange *x, const struct purge_asked *a)
         if (!tags_is_field(f->name, s->tag_fields, s->tag_field_count))
             continue;
         while (tags_next(&rest, commas, &tag))
-            if ((number = purge_ask_tag(a, tag, &x->err)) == 0)
-                return 0;
+            if (!purge_ask_tag(a, tag, &x->err))
+                return false;
     }
-    return number;
+    return true;
 }
 
-static uint64_t purge_scope(struct weir_exchange *x, const struct purge_asked *a, int scope)
+static bool purge_scope(struct weir_exchange *x, const struct purge_asked *a, int scope)
 {
     switch (scope) {
     case PURGE_PREFIX:
@@ -113,8 +109,13 @@ static uint64_t purge_scope(struct weir_exchange *x, const struct purge_asked *a
 
 /* ---- the answer ---- */
 
-static enum exchange_verdict answer(struct weir_exchange *x, uint64_t number)
+static enum exchange_verdict answer(struct weir_exchange *x, const struct purge_submission *s)
 {
+    static const char *const words[] = {
+        [PURGE_APPLIED] = "applied",
+        [PURGE_UNCONFIRMED] = "unconfirmed",
+        [PURGE_PENDING] = "pending",
+    };
     char *buf = weir_arena_alloc(&x->arena, CONTENT_MAX);
     struct http_text t;
 
@@ -123,10 +124,18 @@ static enum exchange_verdict answer(struct weir_exchange *x, uint64_t number)
         return EXCHANGE_FAIL;
     }
     http_text_init(&t, buf, CONTENT_MAX);
-    http_text_lit(&t, "{\"sequence\":");
-    http_text_u64(&t, number);
-    http_text_lit(&t, "}\n");
-    return reply_with_json(x, http_text_span(&t)) ? EXCHANGE_REPLY : EXCHANGE_FAIL;
+    http_text_lit(&t, "{");
+    if (s->outcome != PURGE_PENDING) {
+        http_text_lit(&t, "\"sequence\":");
+        http_text_u64(&t, s->sequence);
+        http_text_lit(&t, ",");
+    }
+    http_text_lit(&t, "\"state\":\"");
+    http_text_add(&t, weir_span_str(words[s->outcome]));
+    http_text_lit(&t, "\"}\n");
+    return reply_with_json(x, s->outcome == PURGE_PENDING ? 202 : 200, http_text_span(&t))
+               ? EXCHANGE_REPLY
+               : EXCHANGE_FAIL;
 }
 
 static enum exchange_verdict refuse(struct weir_exchange *x, enum weir_code code, const char *what)
@@ -135,26 +144,76 @@ static enum exchange_verdict refuse(struct weir_exchange *x, enum weir_code code
     return EXCHANGE_FAIL;
 }
 
-static enum exchange_verdict purge(struct weir_exchange *x)
+static bool read_records(struct weir_exchange *x, struct purge_submission *s)
 {
-    struct purge_asked asked = {x->w->purges, PURGE_SOFT, x->loop->clock.wall_s, false};
+    struct purge_asked asked = {x->w->purges, PURGE_SOFT, x->loop->clock.wall_s, s};
     int mode = read_word(x, WEIR_SPAN_LIT("Purge-Mode"), modes, sizeof modes / sizeof modes[0]);
     int scope =
         read_word(x, WEIR_SPAN_LIT("Purge-Scope"), scopes, sizeof scopes / sizeof scopes[0]);
-    uint64_t number;
 
     if (mode < 0 || scope < 0)
-        return refuse(x, WEIR_E_BAD_REQUEST, "unknown Purge-Mode or Purge-Scope");
+        return weir_failf(&x->err, WEIR_E_BAD_REQUEST, where, 0,
+                          "unknown Purge-Mode or Purge-Scope");
     asked.mode = (enum purge_mode)mode;
-    asked.dry =
-        true; /* a fault in the last tag must not come to light after the first was purged */
-    number = purge_tags(x, &asked);
-    asked.dry = false;
-    if (number != 0)
-        number = purge_tags(x, &asked);
-    if (number == 0 && x->err.code == WEIR_OK)
-        number = purge_scope(x, &asked, scope);
-    return number != 0 ? answer(x, number) : EXCHANGE_FAIL;
+    return purge_tags(x, &asked) && (s->count > 0 || purge_scope(x, &asked, scope));
+}
+
+/* This node is all there is. */
+static enum exchange_verdict purge_here(struct weir_exchange *x, struct purge_submission *s)
+{
+    const struct purge_asked asked = {.table = x->w->purges, .out = s};
+    enum exchange_verdict verdict;
+
+    s->outcome = PURGE_APPLIED;
+    s->sequence = purge_ask_apply(&asked);
+    verdict = answer(x, s);
+    purge_submission_free(s);
+    return verdict;
+}
+
+static void on_purged(struct purge_submission *s)
+{
+    struct weir_exchange *x = s->arg;
+
+    if (x != NULL) { /* else the client has left: it is purged all the same */
+        x->purging = NULL;
+        exchange_resume(x, answer(x, s));
+    }
+    purge_submission_free(s);
+}
+
+static enum exchange_verdict purge(struct weir_exchange *x)
+{
+    struct purge_submission *s = purge_submission_new();
+
+    if (s == NULL) {
+        weir_fail(&x->err, WEIR_E_MEMORY, where, 0);
+        return EXCHANGE_FAIL;
+    }
+    if (!read_records(x, s)) {
+        purge_submission_free(s);
+        return EXCHANGE_FAIL;
+    }
+    if (x->w->purge_feed == NULL)
+        return purge_here(x, s);
+    if (!exchange_hold(x)) {
+        purge_submission_free(s);
+        weir_fail(&x->err, WEIR_E_MEMORY, where, 0);
+        return EXCHANGE_FAIL;
+    }
+    s->home = &x->loop->box;
+    s->done = on_purged;
+    s->arg = x;
+    x->purging = s;
+    purge_feed_submit(x->w->purge_feed, s);
+    return EXCHANGE_WAIT;
+}
+
+void purge_method_cancel(struct weir_exchange *x)
+{
+    if (x->purging != NULL)
+        x->purging->arg = NULL;
+    x->purging = NULL;
 }
 
 enum exchange_verdict purge_method_run(struct weir_exchange *x)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "purge.h"
+#include "purge_feed.h"
 #include "stored.h"
 #include "tags.h"
 
@@ -167,9 +168,52 @@ static bool resolve(struct weir_exchange *x, struct weir_span ref, struct http_t
 
 /* ---- what is invalidated ---- */
 
+/* Tells the farm. Without memory for what has to be purged, everything is. */
+static void tell_farm(struct weir_exchange *x, const struct purge_record *r, int token)
+{
+    struct purge_submission *s = purge_submission_new();
+
+    if (s == NULL || !purge_submission_add(s, r)) {
+        purge_submission_free(s);
+        purge_feed_submit_all(x->w->purge_feed);
+        return;
+    }
+    s->token = token;
+    s->ask = token < 0;
+    purge_feed_submit(x->w->purge_feed, s);
+}
+
+/* What this node holds is gone before the client has its answer. What others may hold goes as soon
+ * as the log says so; if nobody here holds it, it is asked first whether anybody does. */
+static bool invalidate_farm(struct weir_exchange *x, const struct purge_target *target)
+{
+    struct purge_table *t = x->w->purges;
+    struct purge_record r;
+    int token = -1;
+
+    if (!purge_record_make(t, target, x->loop->clock.wall_s, &r))
+        return false;
+    if (target->scope != PURGE_URL || purge_is_watched(t, &r))
+        token = (int)purge_ahead(t, &r, 1);
+    tell_farm(x, &r, token);
+    return token >= 0;
+}
+
 static void invalidate(struct weir_exchange *x, struct weir_span path, struct weir_span query)
 {
-    if (purge_invalidate(x->w->purges, x->keyed.authority, path, query, x->loop->clock.wall_s) > 0)
+    const struct purge_target target = {.scope = PURGE_URL,
+                                        .mode = PURGE_HARD,
+                                        .authority = x->keyed.authority,
+                                        .path = path,
+                                        .query = query};
+    bool done;
+
+    if (x->w->purge_feed != NULL)
+        done = invalidate_farm(x, &target);
+    else
+        done = purge_invalidate(x->w->purges, target.authority, path, query,
+                                x->loop->clock.wall_s) > 0;
+    if (done)
         weir_metric_add(x->w->metrics, WEIR_M_cache_invalidations, 1);
 }
 
@@ -194,7 +238,8 @@ static void invalidate_group(struct weir_span group, void *arg)
         .tag = group,
     };
 
-    if (purge_add(x->w->purges, &target, x->loop->clock.wall_s) > 0)
+    if (x->w->purge_feed != NULL ? invalidate_farm(x, &target)
+                                 : purge_add(x->w->purges, &target, x->loop->clock.wall_s) > 0)
         weir_metric_add(x->w->metrics, WEIR_M_cache_invalidations, 1);
 }
 

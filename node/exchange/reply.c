@@ -244,7 +244,7 @@ bool reply_with_fixed(struct weir_exchange *x)
     return finish(x, s->respond_status, &h, content);
 }
 
-bool reply_with_json(struct weir_exchange *x, struct weir_span content)
+bool reply_with_json(struct weir_exchange *x, int status, struct weir_span content)
 {
     char *head = weir_arena_alloc(&x->arena, HEAD_MAX);
     struct http_text t;
@@ -252,8 +252,8 @@ bool reply_with_json(struct weir_exchange *x, struct weir_span content)
     if (head == NULL)
         return weir_fail(&x->err, WEIR_E_MEMORY, "reply: json", 0);
     http_text_init(&t, head, HEAD_MAX);
-    put_common(&t, x, 200);
+    put_common(&t, x, status);
     http_text_lit(&t, "Content-Type: application/json\r\nCache-Control: no-store\r\n");
-    set_response(x, 200, &t, content);
+    set_response(x, status, &t, content);
     return true;
 }

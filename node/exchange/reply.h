@@ -16,7 +16,7 @@ void reply_with_error(struct weir_exchange *x);
 bool reply_with_redirect(struct weir_exchange *x);
 /* x->route's fixed response. */
 bool reply_with_fixed(struct weir_exchange *x);
-/* 200 with this content, which lives as long as x. false: x->err. */
-bool reply_with_json(struct weir_exchange *x, struct weir_span content);
+/* This content, which lives as long as x. false: x->err. */
+bool reply_with_json(struct weir_exchange *x, int status, struct weir_span content);
 
 #endif

@@ -1,4 +1,5 @@
 #include "purge_ask.h"
+#include "purge_feed.h"
 
 #include "test_exchange.h"
 
@@ -16,12 +17,15 @@ static void begin(struct asking *a)
     made_open(&a->m);
     a->ask.table = purge_new(&a->m.secret, 0, NULL);
     a->ask.mode = PURGE_HARD;
+    a->ask.out = purge_submission_new();
     assert_non_null(a->ask.table);
+    assert_non_null(a->ask.out);
     weir_arena_init(&a->arena, 0);
 }
 
 static void end(struct asking *a)
 {
+    purge_submission_free(a->ask.out);
     purge_free(a->ask.table);
     weir_arena_free(&a->arena);
     made_close(&a->m);
@@ -38,6 +42,8 @@ static bool valid(struct asking *a, const char *host, const char *path, const ch
     };
     int64_t since_s;
 
+    purge_ask_apply(&a->ask);
+    a->ask.out->count = 0;
     return purge_check(a->ask.table, &s, &since_s) == PURGE_VALID;
 }
 
@@ -50,7 +56,8 @@ static void a_url_is_purged_as_it_is_keyed_too(void **state)
     a.m.route_settings.cache.key.host = "main.example";
     a.m.route_settings.cache.key.sort = true;
     made_request(&a.m, "PURGE /x/../a?c&b HTTP/1.1\r\nHost: WWW.example:80\r\n\r\n");
-    assert_int_equal(purge_ask_url(&a.ask, &a.m.x, &a.err), 2);
+    assert_true(purge_ask_url(&a.ask, &a.m.x, &a.err));
+    assert_int_equal(a.ask.out->count, 2);
     assert_false(valid(&a, "www.example", "/a", "c&b"));
     assert_false(valid(&a, "main.example", "/a", "b&c"));
     assert_true(valid(&a, "main.example", "/a", NULL));
@@ -66,7 +73,8 @@ static void without_a_route_it_is_purged_as_it_is_written(void **state)
     begin(&a);
     made_request(&a.m, "PURGE /a HTTP/1.1\r\nHost: a.example\r\n\r\n");
     a.m.x.route = NULL;
-    assert_int_equal(purge_ask_url(&a.ask, &a.m.x, &a.err), 1);
+    assert_true(purge_ask_url(&a.ask, &a.m.x, &a.err));
+    assert_int_equal(a.ask.out->count, 1);
     assert_false(valid(&a, "a.example", "/a", NULL));
     end(&a);
 }
@@ -77,17 +85,14 @@ static void prefixes_are_of_one_host_or_of_all(void **state)
 
     (void)state;
     begin(&a);
-    assert_int_not_equal(purge_ask_prefix(&a.ask, WEIR_SPAN_LIT("https://A.example:443/%6eews"),
-                                          &a.arena, &a.err),
-                         0);
+    assert_true(
+        purge_ask_prefix(&a.ask, WEIR_SPAN_LIT("https://A.example:443/%6eews"), &a.arena, &a.err));
     assert_false(valid(&a, "a.example", "/news/1", "q"));
     assert_true(valid(&a, "b.example", "/news/1", NULL));
-    assert_int_not_equal(purge_ask_prefix(&a.ask, WEIR_SPAN_LIT("/media/"), &a.arena, &a.err), 0);
+    assert_true(purge_ask_prefix(&a.ask, WEIR_SPAN_LIT("/media/"), &a.arena, &a.err));
     assert_false(valid(&a, "b.example", "/media/x", NULL));
     assert_true(valid(&a, "b.example", "/media", NULL));
-    assert_int_not_equal(purge_ask_prefix(&a.ask, WEIR_SPAN_LIT("http://c.example"), &a.arena,
-                                          &a.err),
-                         0);
+    assert_true(purge_ask_prefix(&a.ask, WEIR_SPAN_LIT("http://c.example"), &a.arena, &a.err));
     assert_false(valid(&a, "c.example", "/", NULL));
     end(&a);
 }
@@ -98,7 +103,7 @@ static void a_host_is_purged_on_every_port(void **state)
 
     (void)state;
     begin(&a);
-    assert_int_not_equal(purge_ask_host(&a.ask, WEIR_SPAN_LIT("A.Example:1"), &a.arena, &a.err), 0);
+    assert_true(purge_ask_host(&a.ask, WEIR_SPAN_LIT("A.Example:1"), &a.arena, &a.err));
     assert_false(valid(&a, "a.example:8080", "/", NULL));
     assert_true(valid(&a, "b.a.example", "/", NULL));
     end(&a);
@@ -115,33 +120,31 @@ static void what_cannot_be_meant_is_refused_and_purges_nothing(void **state)
     (void)state;
     begin(&a);
     for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++)
-        assert_int_equal(purge_ask_prefix(&a.ask, weir_span_str(prefixes[i]), &a.arena, &a.err), 0);
+        assert_false(purge_ask_prefix(&a.ask, weir_span_str(prefixes[i]), &a.arena, &a.err));
     for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++)
-        assert_int_equal(purge_ask_host(&a.ask, weir_span_str(hosts[i]), &a.arena, &a.err), 0);
+        assert_false(purge_ask_host(&a.ask, weir_span_str(hosts[i]), &a.arena, &a.err));
     memset(longest, 'a', sizeof longest);
-    assert_int_equal(purge_ask_tag(&a.ask, weir_span(longest, PURGE_TAG_MAX + 1), &a.err), 0);
-    assert_int_equal(purge_ask_tag(&a.ask, WEIR_SPAN_LIT(""), &a.err), 0);
-    assert_int_equal(purge_ask_tag(&a.ask, WEIR_SPAN_LIT("a b"), &a.err), 0);
+    assert_false(purge_ask_tag(&a.ask, weir_span(longest, PURGE_TAG_MAX + 1), &a.err));
+    assert_false(purge_ask_tag(&a.ask, WEIR_SPAN_LIT(""), &a.err));
+    assert_false(purge_ask_tag(&a.ask, WEIR_SPAN_LIT("a b"), &a.err));
     assert_int_equal(a.err.code, WEIR_E_BAD_REQUEST);
-    assert_int_equal(purge_stamp(a.ask.table), 0);
-    assert_int_equal(purge_ask_tag(&a.ask, weir_span(longest, PURGE_TAG_MAX), &a.err), 1);
+    assert_int_equal(a.ask.out->count, 0);
+    assert_true(purge_ask_tag(&a.ask, weir_span(longest, PURGE_TAG_MAX), &a.err));
     end(&a);
 }
 
-static void a_dry_run_judges_and_purges_nothing(void **state)
+static void too_many_at_once_are_refused(void **state)
 {
     struct asking a;
 
     (void)state;
     begin(&a);
-    a.ask.dry = true;
-    made_request(&a.m, "PURGE /a HTTP/1.1\r\nHost: a.example\r\n\r\n");
-    assert_int_not_equal(purge_ask_url(&a.ask, &a.m.x, &a.err), 0);
-    assert_int_not_equal(purge_ask_all(&a.ask, &a.err), 0);
-    assert_int_not_equal(purge_ask_tag(&a.ask, WEIR_SPAN_LIT("a"), &a.err), 0);
-    assert_int_equal(purge_ask_tag(&a.ask, WEIR_SPAN_LIT(""), &a.err), 0);
+    for (int i = 0; i < PURGE_BATCH_MAX; i++)
+        assert_true(purge_ask_tag(&a.ask, WEIR_SPAN_LIT("a"), &a.err));
+    assert_false(purge_ask_all(&a.ask, &a.err));
+    assert_int_equal(a.err.code, WEIR_E_BAD_REQUEST);
+    assert_int_equal(a.ask.out->count, PURGE_BATCH_MAX);
     assert_int_equal(purge_stamp(a.ask.table), 0);
-    assert_true(valid(&a, "a.example", "/a", NULL));
     end(&a);
 }
 
@@ -153,7 +156,7 @@ int main(void)
         cmocka_unit_test(prefixes_are_of_one_host_or_of_all),
         cmocka_unit_test(a_host_is_purged_on_every_port),
         cmocka_unit_test(what_cannot_be_meant_is_refused_and_purges_nothing),
-        cmocka_unit_test(a_dry_run_judges_and_purges_nothing),
+        cmocka_unit_test(too_many_at_once_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -97,6 +97,7 @@ static void reading_goes_on_after_what_was_read(void **state)
     assert_int_equal(a.call.entry_count, 1);
     assert_entry(&a, 0, two, V("two"));
     assert_true(a.call.log_last == three);
+    asked_clear(&a);
     read_log(&a, w, PORT_A, &log, two, 10);
     assert_int_equal(a.call.entry_count, 1);
     assert_entry(&a, 0, three, V("three"));

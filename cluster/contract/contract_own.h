@@ -94,6 +94,7 @@ enum shared_result say(struct world *w, int port, struct weir_span channel, stru
 /* All that has been said before has been heard where it is: says one thing more and awaits it. */
 void settle(struct world *w, struct hearer *h, struct weir_span channel);
 
+/* Tests, each in a world of its own. */
 struct contract_table {
     const struct CMUnitTest *tests;
     size_t count;
@@ -103,6 +104,10 @@ struct contract_table {
     {                                                                                              \
 #f, f, world_setup, world_teardown, NULL                                                   \
     }
+
+/* Returns how many failed. For what holds of one engine alone, too. */
+int contract_run_table(const struct contract_engine *engine, const char *what,
+                       const struct contract_table *table);
 
 extern const struct contract_table contract_calls, contract_faults, contract_hints, contract_leases,
     contract_logs, contract_values;

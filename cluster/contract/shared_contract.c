@@ -341,8 +341,8 @@ void settle(struct world *w, struct hearer *h, struct weir_span channel)
 
 /* ---- the run ---- */
 
-static int run_table(const struct contract_engine *engine, const char *what,
-                     const struct contract_table *table)
+int contract_run_table(const struct contract_engine *engine, const char *what,
+                       const struct contract_table *table)
 {
     struct CMUnitTest *tests = calloc(table->count, sizeof(*tests));
     char name[64];
@@ -361,9 +361,10 @@ static int run_table(const struct contract_engine *engine, const char *what,
 
 int shared_contract_run(const struct contract_engine *engine)
 {
-    return run_table(engine, "calls", &contract_calls) +
-           run_table(engine, "values", &contract_values) +
-           run_table(engine, "leases", &contract_leases) +
-           run_table(engine, "logs", &contract_logs) + run_table(engine, "hints", &contract_hints) +
-           run_table(engine, "faults", &contract_faults);
+    return contract_run_table(engine, "calls", &contract_calls) +
+           contract_run_table(engine, "values", &contract_values) +
+           contract_run_table(engine, "leases", &contract_leases) +
+           contract_run_table(engine, "logs", &contract_logs) +
+           contract_run_table(engine, "hints", &contract_hints) +
+           contract_run_table(engine, "faults", &contract_faults);
 }

@@ -30,6 +30,10 @@ struct ctl_options {
     struct ctl_list fields; /* -H */
     struct ctl_list urls, prefixes, tags, hosts;
     bool all, hard, show_fields;
+    /* doctor */
+    const char *config, *redis, *role, *user, *password_file, *node_user;
+    const char *ca_file, *cert_file, *key_file, *server_name;
+    bool tls;
 };
 
 enum ctl_exit ctl_cache_stats(const struct ctl_options *o);
@@ -37,6 +41,7 @@ enum ctl_exit ctl_cache_get(const struct ctl_options *o);
 enum ctl_exit ctl_cache_purge(const struct ctl_options *o);
 enum ctl_exit ctl_redis(const struct ctl_options *o);
 enum ctl_exit ctl_metrics(const struct ctl_options *o);
+enum ctl_exit ctl_doctor(const struct ctl_options *o);
 
 /* ---- for the commands ---- */
 
@@ -47,6 +52,8 @@ enum ctl_exit ctl_metrics(const struct ctl_options *o);
  */
 enum ctl_exit ctl_call(const struct ctl_options *o, const char *method, const char *target,
                        const json_t *body, json_t **out);
+
+void ctl_print_json(const json_t *json);
 
 /* What stands behind a path of names in an object; nothing there reads as 0, "" or false. */
 json_t *ctl_at(const json_t *object, const char *name, const char *inner);

@@ -32,7 +32,7 @@ static enum ctl_exit refused(const struct ctl_answer *a)
     return a->status >= 500 ? CTL_DOWN : CTL_USAGE;
 }
 
-static void print_json(const json_t *json)
+void ctl_print_json(const json_t *json)
 {
     json_dumpf(json, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
     putchar('\n');
@@ -63,7 +63,7 @@ enum ctl_exit ctl_call(const struct ctl_options *o, const char *method, const ch
     if (status == CTL_FINE) {
         *out = json_incref(a.json);
         if (o->json)
-            print_json(a.json);
+            ctl_print_json(a.json);
     }
     ctl_answer_free(&a);
     return status;

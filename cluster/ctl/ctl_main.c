@@ -57,6 +57,33 @@ static const struct command commands[] = {
      "weirctl metrics\n"
      "\n"
      "All counters of the node, as Prometheus reads them.\n"},
+    {"doctor", NULL, 0, ctl_doctor,
+     "weirctl doctor [--config FILE] [--user NAME --password-file FILE]\n"
+     "weirctl doctor --redis HOST:PORT[,...] [--role cache|state|one] [--tls ...] [--user NAME "
+     "...]\n"
+     "\n"
+     "Asks every node of the Redis that a farm shares for its settings and its state, and tells "
+     "what\n"
+     "is not as weir needs it: where, why it matters, and how to change it. Changes nothing.\n"
+     "\n"
+     "      --config FILE           of a weir node: where its Redis is and how to log in;\n"
+     "                              else /etc/weir/weir.yaml\n"
+     "      --redis HOST:PORT,...   or a Redis by its address\n"
+     "      --role ROLE             what it is for: cache, state, or one (both)\n"
+     "      --user NAME             log in as this one, who may read settings: ops in "
+     "conf/redis/users.acl\n"
+     "      --password-file FILE    with this password\n"
+     "      --node-user NAME        the user of weir, whose rights to look at; with --redis, else "
+     "--user\n"
+     "      --tls                   with --redis: talk TLS,\n"
+     "      --ca-file FILE          trust these certificates alone,\n"
+     "      --server-name NAME      which must bear this name rather than the address,\n"
+     "      --cert-file FILE, --key-file FILE   and show this one\n"
+     "\n"
+     "Exit status 0 when nothing is wrong (notes do not count), 1 findings, 2 weir cannot work "
+     "with "
+     "it,\n"
+     "3 wrong usage or nobody to ask.\n"},
 };
 
 #define COMMANDS (sizeof commands / sizeof commands[0])
@@ -69,6 +96,7 @@ static const char usage[] =
     "  weirctl cache purge ...    make stored responses stale, or drop them\n"
     "  weirctl redis              how this node sees the Redis of its farm\n"
     "  weirctl metrics            all counters, as Prometheus reads them\n"
+    "  weirctl doctor             is the farm's Redis as it should be?\n"
     "\n"
     "  -s, --socket PATH   the node's admin socket; else $WEIR_SOCKET, else /run/weir/admin.sock,\n"
     "                      $XDG_RUNTIME_DIR/weir/admin.sock, /tmp/weir-UID/admin.sock\n"
@@ -85,7 +113,18 @@ enum {
     OPTION_HOST,
     OPTION_ALL,
     OPTION_HARD,
-    OPTION_FIELDS
+    OPTION_FIELDS,
+    OPTION_CONFIG,
+    OPTION_REDIS,
+    OPTION_ROLE,
+    OPTION_USER,
+    OPTION_PASSWORD_FILE,
+    OPTION_NODE_USER,
+    OPTION_TLS,
+    OPTION_CA_FILE,
+    OPTION_CERT_FILE,
+    OPTION_KEY_FILE,
+    OPTION_SERVER_NAME,
 };
 
 static const struct option longs[] = {
@@ -101,6 +140,17 @@ static const struct option longs[] = {
     {"host", required_argument, NULL, OPTION_HOST},
     {"all", no_argument, NULL, OPTION_ALL},
     {"hard", no_argument, NULL, OPTION_HARD},
+    {"config", required_argument, NULL, OPTION_CONFIG},
+    {"redis", required_argument, NULL, OPTION_REDIS},
+    {"role", required_argument, NULL, OPTION_ROLE},
+    {"user", required_argument, NULL, OPTION_USER},
+    {"password-file", required_argument, NULL, OPTION_PASSWORD_FILE},
+    {"node-user", required_argument, NULL, OPTION_NODE_USER},
+    {"tls", no_argument, NULL, OPTION_TLS},
+    {"ca-file", required_argument, NULL, OPTION_CA_FILE},
+    {"cert-file", required_argument, NULL, OPTION_CERT_FILE},
+    {"key-file", required_argument, NULL, OPTION_KEY_FILE},
+    {"server-name", required_argument, NULL, OPTION_SERVER_NAME},
     {NULL, 0, NULL, 0},
 };
 
@@ -125,8 +175,43 @@ static void add(struct parsed *p, struct ctl_list *list, const char *value)
     list->at[list->count++] = value;
 }
 
+/* Those that are a text of doctor's; NULL: it is none. */
+static const char **text_option(struct ctl_options *o, int option)
+{
+    switch (option) {
+    case OPTION_CONFIG:
+        return &o->config;
+    case OPTION_REDIS:
+        return &o->redis;
+    case OPTION_ROLE:
+        return &o->role;
+    case OPTION_USER:
+        return &o->user;
+    case OPTION_PASSWORD_FILE:
+        return &o->password_file;
+    case OPTION_NODE_USER:
+        return &o->node_user;
+    case OPTION_CA_FILE:
+        return &o->ca_file;
+    case OPTION_CERT_FILE:
+        return &o->cert_file;
+    case OPTION_KEY_FILE:
+        return &o->key_file;
+    case OPTION_SERVER_NAME:
+        return &o->server_name;
+    default:
+        return NULL;
+    }
+}
+
 static void take(struct parsed *p, int option)
 {
+    const char **text = text_option(&p->o, option);
+
+    if (text != NULL) {
+        *text = optarg;
+        return;
+    }
     switch (option) {
     case 's':
         p->o.socket = optarg;
@@ -164,6 +249,9 @@ static void take(struct parsed *p, int option)
     case OPTION_FIELDS:
         p->o.show_fields = true;
         break;
+    case OPTION_TLS:
+        p->o.tls = true;
+        break;
     default:
         p->wrong = true; /* getopt has said why */
     }
@@ -184,15 +272,36 @@ static const struct command *find(const struct ctl_list *words, unsigned *argume
     return NULL;
 }
 
+/* doctor takes a configuration or addresses; what says how to reach addresses stands with them. */
+static const char *misplaced_of_doctor(const struct ctl_options *o)
+{
+    bool reach = o->role != NULL || o->node_user != NULL || o->tls || o->ca_file != NULL ||
+                 o->cert_file != NULL || o->key_file != NULL || o->server_name != NULL;
+
+    if (o->config != NULL && o->redis != NULL)
+        return "--config says where Redis is: no --redis beside it";
+    if (reach && o->redis == NULL)
+        return "--role, --node-user, --tls and what belongs to it go with --redis";
+    if (o->password_file == NULL && o->user != NULL)
+        return "--user needs --password-file";
+    return NULL;
+}
+
 /* Options that belong to another command are mistakes, not noise. */
 static const char *misplaced(const struct command *c, const struct ctl_options *o)
 {
     bool scopes = o->urls.count + o->prefixes.count + o->tags.count + o->hosts.count > 0;
+    bool redis = o->config != NULL || o->redis != NULL || o->password_file != NULL ||
+                 o->user != NULL || misplaced_of_doctor(o) != NULL;
 
     if (c->run != ctl_cache_get && (o->fields.count > 0 || o->show_fields))
         return "--header and --fields belong to cache get";
     if (c->run != ctl_cache_purge && (scopes || o->all || o->hard))
         return "--url, --prefix, --tag, --host, --all and --hard belong to cache purge";
+    if (c->run != ctl_doctor && redis)
+        return "--config, --redis and what belongs to them go with doctor";
+    if (c->run == ctl_doctor)
+        return misplaced_of_doctor(o);
     if (c->run == ctl_cache_purge && o->all && scopes)
         return "--all is everything: nothing else beside it";
     if (c->run == ctl_cache_purge && !o->all && !scopes)

@@ -293,6 +293,7 @@ static void on_timer(struct redis_timer *t)
         go_down(conn, REDIS_FAULT_CONNECT,
                 conn->state == REDIS_HELLO ? "no answer to AUTH or the first command in time"
                 : conn->lookup != NULL     ? "the name did not resolve in time"
+                : conn->wire.bev != NULL   ? "no TLS handshake in time: does that port speak TLS?"
                                            : "no connection in time");
 }
 

@@ -95,12 +95,12 @@ struct ssl_st *redis_tls_session(const struct redis_tls *t, const char *host)
 
     if (ssl == NULL)
         return NULL;
-    /* An address must stand among the certificate's addresses; SNI knows names alone (RFC 6066 3).
-     */
+    /* An address must be among the certificate's addresses; SNI knows names alone (RFC 6066 3). */
     if (is_address(name))
         ok = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1;
     else
-        ok = SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
+        ok = SSL_set1_host(ssl, name) == 1 && /* OpenSSL's macro drops the const it keeps */
+             SSL_set_tlsext_host_name(ssl, (char *)(uintptr_t)name) == 1;
     if (ok)
         return ssl;
     ERR_clear_error();

@@ -560,7 +560,7 @@ static void who_accepts_and_never_answers_is_left(void **state)
 {
     struct bench *b = *state;
 
-    b->settings.connect_timeout_ms = 40;
+    b->settings.connect_timeout_ms = 300;
     new_conn(b);
     get(b, 'a', 10, 0);
     get(b, 'b', 0, 0);
@@ -609,7 +609,7 @@ static void deadlines_are_kept_to_the_millisecond(void **state)
         get(b, 'a', wait_ms, 0);
         UNTIL(b, logged(b, "a!timeout "));
         assert_true(redis_now_us() >= c->cmd.deadline_ms * 1000); /* never early */
-        assert_true(redis_now_us() - began_us < (wait_ms + 200) * 1000);
+        assert_true(redis_now_us() - began_us < (wait_ms + 3000) * 1000);
         clear(b);
     }
 }
@@ -629,7 +629,8 @@ static void three_time_outs_in_a_row_close_the_connection(void **state)
     get(b, 'a', 5, 0);
     get(b, 'b', 0, 0);
     log_is(b, "a!timeout a!timeout a!timeout down!timeout b!closed ");
-    UNTIL(b, hears_end(b) || errno == 0 || true);
+    hears(b, GET_K GET_K GET_K GET_K);
+    UNTIL(b, hears_end(b));
 }
 
 static void time_outs_of_one_pause_are_one(void **state)
@@ -676,7 +677,7 @@ static void an_idle_connection_is_pinged(void **state)
     struct bench *b = *state;
 
     b->settings.ping_interval_ms = 20;
-    b->settings.silence_max_ms = 200;
+    b->settings.silence_max_ms = 500;
     go_up(b);
     for (int i = 0; i < 2; i++) {
         hears(b, "*1\r\n$4\r\nPING\r\n");

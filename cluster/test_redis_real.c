@@ -407,7 +407,7 @@ static void a_subscriber_hears_what_is_published(void **state)
     struct call c;
 
     r->settings.ping_interval_ms = 20;
-    r->settings.silence_max_ms = 1000;
+    r->settings.silence_max_ms = 3000;
     connect_to(r, "127.0.0.1", r->port, NULL, true);
     assert_int_equal(redis_conn_send(r->conn, subscribe, 2), REDIS_FAULT_NONE);
     UNTIL(r, r->pushes == 1);

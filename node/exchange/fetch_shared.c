@@ -166,16 +166,16 @@ static bool reuse_of(struct fetch_shared *s, struct reuse_facts *reuse)
     return true;
 }
 
-/* Is there something to make a condition of, or to serve if the origin fails, that is newer than
- * what is held already? */
-static bool worth_validating(const struct fetch_shared *s, const struct reuse_facts *reuse)
+/* Is there something to serve meanwhile, or to make a condition of, or to serve if the origin
+ * fails, that is newer than what is held already? */
+static bool worth_loading(const struct fetch_shared *s, const struct reuse_facts *reuse)
 {
     const struct fetch *f = s->f;
 
     return !f->prepared && s->which != STORE_GROWING && !s->leased &&
            s->body_bytes <= f->site->site->source.cache->object_max_bytes &&
-           (s->record.etag.ptr != NULL || s->record.last_modified.ptr != NULL ||
-            reuse_on_error(reuse, fetch_now_s(f))) &&
+           (s->use == SHARED_STALE_NOW || s->record.etag.ptr != NULL ||
+            s->record.last_modified.ptr != NULL || reuse_on_error(reuse, fetch_now_s(f))) &&
            (f->validating == NULL ||
             f->validating->facts.reuse.response_time < reuse->response_time);
 }
@@ -198,7 +198,7 @@ static bool judge(struct fetch_shared *s)
         s->use = SHARED_STALE_NOW;
     if (s->use == SHARED_ANSWERS)
         return !s->behind || is.age < reuse.refresh_age;
-    return worth_validating(s, &reuse);
+    return worth_loading(s, &reuse);
 }
 
 static void on_found(struct store_read *r, const struct store_found *found, void *arg)

@@ -3,8 +3,9 @@
  *
  * A rule is the beginning of a command, words joined by blanks, and what is answered to it, with
  * "\n" for CR LF. The newest rule that fits and has times left answers. Without one: PING, AUTH,
- * CLIENT, READONLY and ASKING are OK, CLUSTER SLOTS gives the node's map, and anything else the
- * command itself, after the node's name: "+a GET x". Of each node what it heard is kept.
+ * CLIENT, READONLY and ASKING are OK, CLUSTER SLOTS gives the node's map, SSUBSCRIBE and
+ * SUNSUBSCRIBE are confirmed, and anything else gives the command itself, after the node's name:
+ * "+a GET x". Of each node what it heard is kept.
  */
 #ifndef FAKE_REDIS_H
 #define FAKE_REDIS_H
@@ -45,6 +46,7 @@ struct fake_client {
     struct bufferevent *bev;
     struct redis_reader *reader;
     bool silent;
+    bool subscribed; /* sent an SSUBSCRIBE */
 };
 
 struct fake {
@@ -107,14 +109,6 @@ static inline void fake_say(struct fake_client *c, const char *text)
                      *text == '\n' ? 2 : 1);
 }
 
-/* To every client of the node: what nobody asked for. */
-static inline void fake_push(struct fake *f, const char *text)
-{
-    for (int i = 0; i < FAKE_CLIENTS; i++)
-        if (f->clients[i] != NULL)
-            fake_say(f->clients[i], text);
-}
-
 static inline void fake_drop_clients(struct fake *f)
 {
     for (int i = 0; i < FAKE_CLIENTS; i++)
@@ -133,6 +127,14 @@ static inline const char *fake_usual(struct fake *f, const char *line, char *tex
             return "+OK\n";
     if (strncmp(line, "CLUSTER SLOTS", 13) == 0)
         return f->slots;
+    if (strncmp(line, "SSUBSCRIBE ", 11) == 0 || strncmp(line, "SUNSUBSCRIBE ", 13) == 0) {
+        const char *name = strchr(line, ' ') + 1;
+        bool on = line[1] == 'S';
+
+        snprintf(text, size, "*3\n$%d\n%s\n$%zu\n%s\n:1\n", on ? 10 : 12,
+                 on ? "ssubscribe" : "sunsubscribe", strlen(name), name);
+        return text;
+    }
     snprintf(text, size, "+%s %s\n", f->name, line);
     return text;
 }
@@ -162,6 +164,7 @@ static inline bool fake_answer(struct fake_client *c, const char *line)
         fake_client_free(c);
         return false;
     }
+    c->subscribed |= strncmp(line, "SSUBSCRIBE ", 11) == 0;
     c->silent |= answer == FAKE_SILENCE;
     if (!c->silent)
         fake_say(c, answer);
@@ -193,15 +196,19 @@ static inline void fake_read(struct bufferevent *bev, void *arg)
     struct weir_span span = {bytes, len};
     struct redis_reply *reply;
     char line[FAKE_LINE];
+    enum redis_read found = REDIS_READ_MORE;
     bool here = true;
 
     evbuffer_remove(in, bytes, len);
-    while (here && redis_reader_next(c->reader, &span, &reply, NULL) == REDIS_READ_REPLY) {
+    while (here &&
+           (found = redis_reader_next(c->reader, &span, &reply, NULL)) == REDIS_READ_REPLY) {
         fake_line(reply, line, sizeof line);
         redis_reply_unref(reply);
         here = fake_answer(c, line);
     }
     free(bytes);
+    if (here && found != REDIS_READ_MORE)
+        fake_client_free(c); /* without memory: an armed failure met us */
 }
 
 static inline void fake_event(struct bufferevent *bev, short what, void *arg)
@@ -228,7 +235,8 @@ static inline void fake_accept(struct evconnlistener *l, evutil_socket_t fd, str
     f->clients[i] = c;
     f->accepted++;
     c->fake = f;
-    c->reader = redis_reader_new(&limits);
+    while ((c->reader = redis_reader_new(&limits)) == NULL)
+        ; /* an armed failure (weir_alloc_fail_at) is not meant for us */
     c->bev = bufferevent_socket_new(f->base, fd, BEV_OPT_CLOSE_ON_FREE);
     bufferevent_setcb(c->bev, fake_read, NULL, fake_event, c);
     bufferevent_enable(c->bev, EV_READ | EV_WRITE);

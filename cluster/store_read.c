@@ -22,11 +22,12 @@
 #include "weir/alloc.h"
 #include "weir/container.h"
 
-#define LAG_MS        25 /* a chunk that is missing may not have reached a copy yet: asked once more */
-#define POLL_FIRST_MS 25 /* redis.md 3.9: growing bodies are looked at after 25, 50, 100, 100 ...  \
-                          */
-#define POLL_MAX_MS 100
-#define WATCH_MS    250 /* how often the open record is looked at while a chunk is missing */
+/* A chunk that is missing may not have reached a copy yet: it is asked for once more. */
+#define LAG_MS 25
+/* Growing bodies are looked at after 25, 50, 100, 100 ... (redis.md 3.9). */
+#define POLL_FIRST_MS 25
+#define POLL_MAX_MS   100
+#define WATCHES       12 /* of the open record in a lease, while a chunk is missing */
 
 enum read_state { READ_META, READ_NOTHING, READ_FOUND, READ_BODY, READ_BROKEN };
 enum slot_state { SLOT_EMPTY, SLOT_ASKED, SLOT_AGAIN, SLOT_READY };
@@ -396,7 +397,8 @@ static void watch(struct store_read *r)
     int64_t now_ms = store_now_ms(r->s);
     char key[STORE_KEY_MAX];
 
-    if (cs->watching || cs->writer_gone || now_ms - cs->watched_ms < WATCH_MS)
+    if (cs->watching || cs->writer_gone ||
+        now_ms - cs->watched_ms < r->s->set.open_lease_ms / WATCHES)
         return;
     cs->watching = true;
     cs->watched_ms = now_ms;

@@ -200,11 +200,15 @@ static void go_down(struct redis_conn *conn, enum redis_fault fault, const char 
 /* ---- time-outs and silence ---- */
 
 /* Time-outs of commands that were on their way together are one: a pause of Redis must not close a
- * connection because it was busy. */
+ * connection because it was busy. Nor must slowness, while anything comes. */
 static void strike(struct redis_conn *conn, int64_t sent_us)
 {
     char why[WHY_MAX];
 
+    if (conn->heard_us > sent_us) {
+        conn->strikes = 0;
+        return;
+    }
     if (conn->strikes > 0 && sent_us < conn->strike_us)
         return;
     conn->strikes++;

@@ -28,7 +28,7 @@ struct redis_settings {
     unsigned connect_timeout_ms; /* from the start to the answer to AUTH, names and TLS included */
     unsigned ping_interval_ms;   /* PING after that much silence on an idle connection */
     unsigned silence_max_ms;     /* awaited, but nothing came for that long: closed */
-    unsigned timeouts_max;       /* time-outs in a row until a connection is closed */
+    unsigned timeouts_max;       /* time-outs in a row, with nothing heard, until it is closed */
     unsigned in_flight_max;      /* commands of one connection without a reply */
     size_t queued_max_bytes;     /* bytes of one connection not yet taken by the kernel */
     size_t bulk_max_bytes;       /* one bulk of a reply */

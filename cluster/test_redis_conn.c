@@ -661,6 +661,22 @@ static void a_reply_ends_the_row_of_time_outs(void **state)
     assert_int_equal(redis_conn_state(b->conn), REDIS_UP);
 }
 
+static void a_redis_that_is_slow_but_speaks_is_kept(void **state)
+{
+    struct bench *b = *state;
+
+    go_up(b);
+    get(b, 'b', 0, 0);
+    say(b, "$1000\r\n");
+    for (int i = 0; i < 6; i++) {
+        get(b, 'a', 30, 0);
+        turn(b);
+        say(b, "x");
+        log_is(b, "a!timeout ");
+    }
+    assert_int_equal(redis_conn_state(b->conn), REDIS_UP);
+}
+
 static void a_silent_redis_is_left_even_if_nobody_waits(void **state)
 {
     struct bench *b = *state;
@@ -1038,6 +1054,7 @@ int main(void)
         TEST(three_time_outs_in_a_row_close_the_connection),
         TEST(time_outs_of_one_pause_are_one),
         TEST(a_reply_ends_the_row_of_time_outs),
+        TEST(a_redis_that_is_slow_but_speaks_is_kept),
         TEST(a_silent_redis_is_left_even_if_nobody_waits),
         TEST(an_idle_connection_is_pinged),
         TEST(a_close_in_the_middle_of_a_reply_ends_all),

@@ -114,7 +114,8 @@ static bool run_openssl(struct real *r)
     int status;
 
     if (pid == 0) {
-        freopen("/dev/null", "w", stderr);
+        if (freopen("/dev/null", "w", stderr) == NULL)
+            _exit(127);
         execlp("openssl", "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
                "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=redis",
                "-addext", "subjectAltName=IP:127.0.0.1,DNS:redis.test", "-keyout", r->key, "-out",
@@ -131,7 +132,8 @@ static void exec_server(struct real *r)
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that crashes leaves nothing behind */
     snprintf(port, sizeof port, "%u", (unsigned)r->port);
     snprintf(tls_port, sizeof tls_port, "%u", (unsigned)r->tls_port);
-    freopen("/dev/null", "w", stdout);
+    if (freopen("/dev/null", "w", stdout) == NULL)
+        _exit(127);
     execlp("redis-server", "redis-server", "--port", port, "--tls-port", tls_port, "--bind",
            "127.0.0.1", "-::1", "--unixsocket", r->path, "--save", "", "--dir", r->dir,
            "--tls-cert-file", r->cert, "--tls-key-file", r->key, "--tls-ca-cert-file", r->cert,

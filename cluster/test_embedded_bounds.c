@@ -146,11 +146,12 @@ static void leases_logs_and_waiters_need_room_too(void **state)
                                 .fence_ttl_ms = CONTRACT_LONG_MS};
     struct shared_lease yours = mine, other = mine;
     struct shared_log log = {.key = V("{b}log"), .channel = V("{b}ch"), .max = 10};
+    char long_bytes[SHARED_KEY_MAX]; /* more than what the small values below leave over */
     struct asked a;
 
+    memset(long_bytes, 'l', sizeof(long_bytes));
     asked_init(&a, w, SHARED_STATE);
     yours.owner = V("you");
-    yours.channel = log.channel;
     shared_lease_take(w->ports[PORT_A], &a.call, &mine);
     asked_await(&a);
     assert_int_equal(a.call.result, SHARED_OK);
@@ -163,12 +164,10 @@ static void leases_logs_and_waiters_need_room_too(void **state)
     shared_lease_take(w->ports[PORT_A], &a.call, &other);
     asked_await(&a);
     assert_int_equal(a.call.result, SHARED_FULL);
-    shared_log_append(w->ports[PORT_A], &a.call, &log, V("record"));
+    shared_log_append(w->ports[PORT_A], &a.call, &log, weir_span(long_bytes, sizeof(long_bytes)));
     asked_await(&a);
     assert_int_equal(a.call.result, SHARED_FULL);
-    yours.channel.ptr = "w1:{c}:a channel with a name that is too long for what room is left here"
-                        "w1:{c}:a channel with a name that is too long for what room is left here";
-    yours.channel.len = strlen(yours.channel.ptr);
+    yours.channel = weir_span(long_bytes, sizeof(long_bytes));
     shared_lease_take(w->ports[PORT_A], &a.call, &yours);
     asked_await(&a);
     assert_int_equal(a.call.result, SHARED_FULL);

@@ -78,14 +78,15 @@ static int64_t unfold(uint64_t v)
     return (int64_t)(v >> 1 ^ (~(v & 1) + 1));
 }
 
-/* Between -max and max: sums of a few of them do not overflow. */
+/* Between -max and max, else 0 and not ok: sums of a few of them do not overflow. */
 static int64_t take_i64(struct weir_span *s, int64_t max, bool *ok)
 {
     int64_t v = unfold(take_u64(s, ok));
 
-    if (v < -max || v > max)
-        *ok = false;
-    return v;
+    if (v >= -max && v <= max)
+        return v;
+    *ok = false;
+    return 0;
 }
 
 static int64_t take_optional(struct weir_span *s, int64_t max, int64_t absent, bool *ok)

@@ -122,6 +122,7 @@ const struct doctor_right doctor_rights[] = {
     {"HDEL w1:{doctor}:m x", true, true},
     {"XADD w1:{doctor}:m NOMKSTREAM * x x", true, true},
     {"XRANGE w1:{doctor}:m - + COUNT 1", true, true},
+    {"XINFO STREAM w1:{doctor}:m", true, true},
     {"EVAL return(1) 1 w1:{doctor}:m", true, true},
     {"EVALSHA 0000000000000000000000000000000000000000 1 w1:{doctor}:m", true, true},
     {"SPUBLISH w1:{doctor}:m x", true, true},

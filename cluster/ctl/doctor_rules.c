@@ -227,7 +227,14 @@ static void report(struct doctor_report *r, struct doctor_finding f, uint32_t no
         at->nodes[at->node_count++] = node;
 }
 
-#define TEXT(r, ...) weir_arena_printf(&(r)->arena, __VA_ARGS__)
+static const char *noticed(struct doctor_report *r, const char *text)
+{
+    r->out_of_memory |= text == NULL;
+    return text;
+}
+
+/* A text in the arena; without memory it is NULL, and the report knows. */
+#define TEXT(r, ...) noticed(r, weir_arena_printf(&(r)->arena, __VA_ARGS__))
 
 /* ---- values ---- */
 
@@ -329,10 +336,8 @@ static void check_lazyfree(struct doctor_report *r, uint32_t i)
             continue;
         off = off == NULL ? lazyfree[k] : TEXT(r, "%s, %s", off, lazyfree[k]);
         set = TEXT(r, "%s %s yes", set == NULL ? "CONFIG SET" : set, lazyfree[k]);
-        if (off == NULL || set == NULL) {
-            r->out_of_memory = true;
+        if (off == NULL || set == NULL)
             return;
-        }
     }
     if (off != NULL)
         report(r,
@@ -538,10 +543,8 @@ static const char *names_of(struct doctor_report *r, const struct doctor_node *n
         }
         names = TEXT(r, "%s%s%.*s", names != NULL ? names : "", names != NULL ? ", " : "", (int)len,
                      words);
-        if (names == NULL) {
-            r->out_of_memory = true;
+        if (names == NULL)
             return NULL;
-        }
     }
     return names;
 }

@@ -64,7 +64,8 @@ struct redis_sub {
     struct redis_later settle;
     struct redis_timer timer;
     uint64_t serial; /* of messages */
-    bool *freed;     /* of the frame that calls back: set when the sub is freed */
+    bool calling;    /* a frame that calls back is on the stack ... */
+    bool dying;      /* ... and frees what is left, for redis_sub_free() was called in it */
     int64_t complained_ms;
     uint64_t messages, subscriptions, lost, errors;
 };
@@ -344,22 +345,27 @@ static struct redis_channel *not_yet_told(struct redis_topic *t, uint64_t serial
     return NULL;
 }
 
+static void end_calling(struct redis_sub *s)
+{
+    s->calling = false;
+    if (s->dying)
+        weir_free(s);
+}
+
 /* Topics are freed by settle() alone, so t stays where it is whatever a listener does, unless it
  * frees all. */
 static void on_message(struct redis_sub *s, struct redis_topic *t, struct weir_span bytes)
 {
     uint64_t serial = ++s->serial;
     struct redis_channel *ch;
-    bool freed = false;
 
     s->messages++;
-    s->freed = &freed;
-    while (!freed && (ch = not_yet_told(t, serial)) != NULL) {
+    s->calling = true;
+    while (!s->dying && (ch = not_yet_told(t, serial)) != NULL) {
         ch->heard = serial;
         ch->on_message(ch, bytes);
     }
-    if (!freed)
-        s->freed = NULL;
+    end_calling(s);
 }
 
 static void on_push(struct redis_conn *conn, struct redis_reply *reply, void *arg)
@@ -467,15 +473,13 @@ static struct redis_channel *with_gap(struct redis_sub *s)
 static void tell_gaps(struct redis_sub *s)
 {
     struct redis_channel *ch;
-    bool freed = false;
 
-    s->freed = &freed;
-    while (!freed && (ch = with_gap(s)) != NULL) {
+    s->calling = true;
+    while (!s->dying && (ch = with_gap(s)) != NULL) {
         ch->gap = false;
         ch->on_gap(ch);
     }
-    if (!freed)
-        s->freed = NULL;
+    end_calling(s);
 }
 
 static void settle(struct redis_later *later)
@@ -528,8 +532,6 @@ void redis_sub_free(struct redis_sub *s)
 {
     if (s == NULL)
         return;
-    if (s->freed != NULL)
-        *s->freed = true;
     redis_cluster_unwatch(&s->watch);
     redis_later_cancel(s->loop, &s->settle);
     redis_timer_stop(&s->timer);
@@ -544,7 +546,9 @@ void redis_sub_free(struct redis_sub *s)
         s->topics = t->next;
         weir_free(t);
     }
-    weir_free(s);
+    s->dying = true;
+    if (!s->calling)
+        weir_free(s);
 }
 
 bool redis_sub_add(struct redis_sub *s, struct redis_channel *ch, struct weir_span name,

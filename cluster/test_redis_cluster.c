@@ -203,7 +203,7 @@ static const char *answer_of(const char *node, const char *word, const char *key
 {
     static char text[128];
 
-    snprintf(text, sizeof text, "%s %s %s", node, word, key);
+    snprintf(text, sizeof text, "%s %s %s", node, word, key != NULL ? key : "(null)");
     return text;
 }
 

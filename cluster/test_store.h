@@ -544,6 +544,7 @@ static inline char *raw_get(struct world *w, struct weir_span key, size_t *len)
     struct shared_call c = raw_call();
     char *copy = NULL;
 
+    *len = 0;
     shared_get(w->port, &c, key);
     raw_wait(w, &c);
     if (c.result == SHARED_OK) {

@@ -85,7 +85,8 @@ void fetch_finish(struct fetch *f)
         f->leader->fetch = NULL;
     inflight_remove(f->w->inflight, f->fill);
     fill_detach_owner(f->fill);
-    fetch_shared_end(f);
+    if (f->shared != NULL || f->lead != NULL)
+        fetch_shared_end(f);
     fill_unref(f->fill);
     stored_response_unref(f->validating);
     site_leave(f->site);

@@ -131,9 +131,10 @@ void fetch_share_open(struct fetch *f);
 /* A piece that the fill is about to get. false: hold the origin back. */
 bool fetch_share_data(struct fetch *f, struct weir_slice s);
 bool fetch_share_streams(const struct fetch *f);
-/* It is complete. r: as it is stored here; NULL: it is not. codes: the recoder has to do with it.
- */
-void fetch_share_store(struct fetch *f, struct stored_response *r, bool codes);
+/* It is complete. r: as it is stored here; NULL: it is not. */
+void fetch_share_store(struct fetch *f, struct stored_response *r);
+/* r is what a validation has made of what was stored. */
+void fetch_share_freshened(struct fetch *f, struct stored_response *r);
 /* It cannot be stored, and nobody shall wait for it again. */
 void fetch_share_mark(struct fetch *f, const struct stored_response *marker);
 /* It cannot be stored. */

@@ -201,7 +201,7 @@ static void end_stream(struct fetch *f)
     record_fields_free(&meta);
 }
 
-static void store_whole(struct fetch *f, struct stored_response *r, bool codes)
+static void store_whole(struct fetch *f, struct stored_response *r, bool fresh)
 {
     struct record_fields stub = {.len = 0};
     struct recoder_settings levels;
@@ -209,18 +209,20 @@ static void store_whole(struct fetch *f, struct stored_response *r, bool codes)
         .ttl_ms = ttl_ms_of(&r->facts, r->etag.ptr != NULL || r->last_modified.ptr != NULL,
                             fetch_now_s(f)),
     };
+    bool codes = r->forms != NULL && r->coding == CODING_IDENTITY;
 
-    codes = codes && r->forms != NULL && r->sent_coding == CODING_IDENTITY;
     if (codes)
         negotiate_levels(f->site->site, &levels);
-    if (name_item(f, &item, r->variant, &stub))
-        share_lead_store(f->lead, &item, r, codes ? &levels : NULL);
-    else
+    if (!name_item(f, &item, r->variant, &stub))
         share_lead_give_up(f->lead, SHARE_ALONE);
+    else if (fresh)
+        share_lead_freshen(f->lead, &item, r);
+    else
+        share_lead_store(f->lead, &item, r, codes ? &levels : NULL);
     record_fields_free(&stub);
 }
 
-void fetch_share_store(struct fetch *f, struct stored_response *r, bool codes)
+void fetch_share_store(struct fetch *f, struct stored_response *r)
 {
     if (f->lead == NULL)
         return;
@@ -229,9 +231,17 @@ void fetch_share_store(struct fetch *f, struct stored_response *r, bool codes)
     else if (share_lead_streams(f->lead))
         end_stream(f);
     else if (r != NULL && r->body_len <= settings_of(f)->object_max_bytes)
-        store_whole(f, r, codes);
+        store_whole(f, r, false);
     else
         share_lead_give_up(f->lead, SHARE_ALONE);
+    f->lead = NULL;
+}
+
+void fetch_share_freshened(struct fetch *f, struct stored_response *r)
+{
+    if (f->lead == NULL)
+        return;
+    store_whole(f, r, true);
     f->lead = NULL;
 }
 

@@ -218,7 +218,7 @@ void fetch_store(struct fetch *f)
 
     if (!h->storable || !f->fill->retain) {
         if (h->storable)
-            fetch_share_store(f, NULL, false);
+            fetch_share_store(f, NULL);
         return;
     }
     fetch_draft(f, h, &d);
@@ -233,6 +233,6 @@ void fetch_store(struct fetch *f)
         weir_metric_add(f->w->metrics, WEIR_M_cache_stores, 1);
         begin_coding(f, r);
     }
-    fetch_share_store(f, r, true);
+    fetch_share_store(f, r);
     stored_response_unref(r);
 }

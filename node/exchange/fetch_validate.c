@@ -129,7 +129,7 @@ void fetch_not_modified(struct fetch *f, const struct http_head *head)
         if (stored && !weir_span_eq(r->variant, old->variant))
             tier_drop(f->w->tier, old); /* it would go on answering whom the new Vary excludes */
         if (stored)
-            fetch_share_store(f, r, false);
+            fetch_share_freshened(f, r);
     } else {
         inflight_remove(f->w->inflight, f->fill);
         if (is == FRESHENED_OUTDATED)

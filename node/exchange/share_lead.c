@@ -49,11 +49,13 @@ struct share_lead {
     struct share_item item;
     struct record_fields stub, meta;
     struct store_put *put;
+    struct store_read *read; /* of what is to be freshened */
     struct stored_response *whole;
     struct recoder_wait *coding;
     bool codes; /* by these levels */
     struct recoder_settings levels;
     struct queue queue;
+    bool freshening; /* put has no content of its own */
     bool streaming;
     bool ended;    /* the queue holds the rest */
     bool finished; /* store_put_finish() was called */
@@ -99,6 +101,7 @@ static void end(struct share_lead *l)
     net_timer_stop(loop_of(l), &l->renew);
     net_timer_stop(loop_of(l), &l->stall);
     store_put_close(l->put);
+    store_read_close(l->read);
     recoder_wait_close(l->coding);
     stored_response_unref(l->whole);
     record_fields_free(&l->stub);
@@ -374,6 +377,13 @@ static void on_done(struct store_put *p, enum shared_result result, void *arg)
     struct share_lead *l = arg;
 
     (void)p;
+    if (l->freshening && result == SHARED_NONE) { /* its content has gone meanwhile */
+        l->freshening = l->finished = false;
+        store_put_close(l->put);
+        l->put = NULL;
+        store_whole(l);
+        return;
+    }
     if (result != SHARED_OK || !l->finished) {
         bool alone = l->events == NULL;
 
@@ -388,10 +398,9 @@ static void on_done(struct store_put *p, enum shared_result result, void *arg)
     release(l, SHARE_LOOK);
 }
 
-/* false: it cannot be stored. */
-static bool begin_put(struct share_lead *l, enum store_kind kind)
+static struct store_put_wish wish_of(struct share_lead *l, enum store_kind kind)
 {
-    const struct store_put_wish wish = {
+    return (struct store_put_wish){
         .name = &l->item.name,
         .kind = kind,
         .stub = record_fields_span(&l->stub),
@@ -402,6 +411,12 @@ static bool begin_put(struct share_lead *l, enum store_kind kind)
         .on_done = on_done,
         .arg = l,
     };
+}
+
+/* false: it cannot be stored. */
+static bool begin_put(struct share_lead *l, enum store_kind kind)
+{
+    const struct store_put_wish wish = wish_of(l, kind);
 
     l->put = store_put_begin(l->share->store, &wish);
     return l->put != NULL;
@@ -518,6 +533,68 @@ void share_lead_store(struct share_lead *l, const struct share_item *item,
     if (l->fence < l->store_after)
         wake(l, COUNTING, SHARE_AGAIN);
     else
+        store_whole(l);
+}
+
+/* ---- a new head over a content that is there ---- */
+
+/* Is this what was validated? *coding: of its content. */
+static bool is_whole(const struct share_lead *l, struct weir_span meta, enum coding *coding)
+{
+    const struct stored_response *r = l->whole;
+    struct stored_record found;
+    struct weir_arena arena;
+    bool same;
+
+    weir_arena_init(&arena, 0);
+    same = stored_record_read(&found, meta, &arena) && found.kind == STORED_RESPONSE &&
+           weir_span_eq(found.key, r->key) && weir_span_eq(found.variant, r->variant) &&
+           weir_span_eq(found.etag, r->etag) &&
+           weir_span_eq(found.last_modified, r->last_modified) &&
+           (r->etag.ptr != NULL || r->last_modified.ptr != NULL) &&
+           found.sent_coding == r->sent_coding && found.sent_len == r->sent_len &&
+           found.recodable == (r->forms != NULL);
+    *coding = found.coding;
+    weir_arena_free(&arena);
+    return same;
+}
+
+static void on_there(struct store_read *read, const struct store_found *found, void *arg)
+{
+    struct share_lead *l = arg;
+    const struct store_put_wish wish = wish_of(l, STORE_OBJECT);
+    struct record_fields meta = {.len = 0};
+    struct stored_record record;
+    enum coding coding;
+
+    if (found->kind == STORE_OBJECT && is_whole(l, found->meta, &coding)) {
+        stored_record_of(&record, l->whole, 0, 0);
+        record.coding = coding;
+        stored_record_write(&meta, &record);
+        if (!meta.failed)
+            l->put = store_freshen(l->share->store, read, &wish, record_fields_span(&meta));
+        record_fields_free(&meta);
+    }
+    store_read_close(l->read);
+    l->read = NULL;
+    l->freshening = l->finished = l->put != NULL;
+    if (l->put == NULL)
+        store_whole(l);
+}
+
+static const struct store_read_events there_events = {on_there, NULL};
+
+void share_lead_freshen(struct share_lead *l, const struct share_item *item,
+                        struct stored_response *r)
+{
+    l->events = NULL;
+    if (!l->held || !take_item(l, item)) {
+        share_lead_give_up(l, SHARE_ALONE);
+        return;
+    }
+    l->whole = stored_response_ref(r);
+    l->read = store_read_open(l->share->store, &l->item.name, STORE_NEWEST, &there_events, l);
+    if (l->read == NULL)
         store_whole(l);
 }
 

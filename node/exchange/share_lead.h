@@ -65,6 +65,10 @@ void share_lead_marker(struct share_lead *l, const struct share_item *item,
  */
 void share_lead_store(struct share_lead *l, const struct share_item *item,
                       struct stored_response *r, const struct recoder_settings *levels);
+/* The same of r that a validation has renewed: where its content lies in the store already, that
+ * stays. */
+void share_lead_freshen(struct share_lead *l, const struct share_item *item,
+                        struct stored_response *r);
 /* All bytes were appended: takes the fields of its meta. */
 void share_lead_end(struct share_lead *l, struct record_fields *meta);
 

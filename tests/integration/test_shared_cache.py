@@ -199,6 +199,31 @@ class Stale(Shared):
         self.assertEqual(r.body, b"content")
         self.assertEqual(origin.count(), 2)
 
+    def test_a_validation_leaves_the_content_where_it_lies(self):
+        body = noise(4 * CHUNK)
+
+        def answer(x):
+            if x.request.fields.get("if-none-match") == '"e"':
+                x.reply(304, {"ETag": '"e"', "Cache-Control": "max-age=600"})
+            else:
+                x.reply(200, {"ETag": '"e"', "Cache-Control": "max-age=0"}, body)
+        redis = self.redis()
+        origin = self.origin(answer)
+        a, b = self.farm(redis, origin)
+        a.get("/e")
+        self.until_stored(a)
+        before = [k for k in redis.keys() if k.endswith(":c")]
+        self.assertGreater(len(before), 3)
+        left = redis.call("PTTL", before[0])
+        self.assertEqual(b.get("/e").body, body)
+        self.until_stored(b)
+        self.assertEqual([k for k in redis.keys() if k.endswith(":c")], before)
+        self.assertGreater(redis.call("PTTL", before[0]), left, "it lives as long as its new head")
+        r = self.fresh().get("/e")
+        self.assertTrue(self.shared(r), r.fields)
+        self.assertEqual(r.body, body)
+        self.assertEqual(origin.count(), 2)
+
     def test_an_origin_that_fails_after_a_restart_is_covered_by_the_shared_copy(self):
         origin = self.origin(lambda x: x.reply(200, {"Cache-Control": "max-age=0, stale-if-error=600"}, b"as it was"))
         node, = self.farm(self.redis(), origin, count=1)

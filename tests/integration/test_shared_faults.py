@@ -1,14 +1,18 @@
 """Redis fails in every way there is, under load: clients see the right pages, at most a bit later, and nothing else;
 afterwards the nodes share again by themselves."""
+import hashlib
 import itertools
+import os
 import time
 import unittest
 
 from lib.farm import FarmCase
 from lib.load import Load, origin_handler
 from lib.node import sanitizer
+from lib.tls_files import TlsFiles
 from lib.wait import wait_until
 
+CONF = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../conf/redis")
 RETURN = 30  # seconds until a node trusts a Redis that has come back: its breakers wait up to 10 s
 
 
@@ -133,6 +137,7 @@ class ClusterFaults(Faults):
         with self.load as load:
             self.cluster.failover(3)
             load.go_on()
+            self.cluster.wait_whole()
             self.cluster.failover(0)
             load.go_on()
         self.wait_all_shared()
@@ -140,9 +145,44 @@ class ClusterFaults(Faults):
 
 
 class SecuredCluster(Faults):
-    def test_tls_and_a_user_that_may_do_little(self):
-        with open("conf/redis/users.acl", encoding="utf-8") as f:
-            self.assertIn("user weir", f.read())
+    """TLS with verified certificates on both sides, and the user of conf/redis/users.acl, who may do what weir needs."""
+
+    def setUp(self):
+        with open(os.path.join(CONF, "users.acl"), encoding="utf-8") as f:
+            users = [line[len("user "):] for line in f.read().splitlines() if line.startswith("user weir ")]
+        users = [u.replace("CHANGE-ME", "the password") for u in users] + ["default off"]
+        users = [u.replace(">the password", "#" + hashlib.sha256(b"the password").hexdigest()) for u in users]
+        self.cluster = self.redis_cluster(node_timeout=1000, tls=True, users=users, client_certificates=True)
+        tls = self.cluster.tls
+        self.start(self.cluster, farm=self.farm_of(
+            self.cluster, username="weir", password_file=self.secret_file("the password\n"),
+            tls={"enabled": True, "ca_file": tls.ca, "certificate_file": tls.client_cert, "key_file": tls.client_key}))
+        self.wait_all_shared()
+
+    def test_a_failover_and_nothing_was_denied(self):
+        with self.load as load:
+            self.cluster.kill(0)
+            self.cluster.wait_failover(0)
+            load.go_on()
+        self.wait_all_shared()
+        self.judge()
+        for node in self.nodes:
+            status, view = node.admin("GET", "/v1/redis")
+            self.assertEqual(status, 200)
+            for redis in view["endpoints"][0]["nodes"]:
+                self.assertEqual(redis["events"]["denied"], 0, redis)
+
+    def test_another_ca_is_not_trusted(self):
+        other = TlsFiles(os.path.join(self.nodes[0].dir, "other"))
+        stranger = self.node(self.farm_settings(self.cluster, self.site, farm=self.farm_of(
+            self.cluster, username="weir", password_file=self.secret_file("the password"),
+            tls={"enabled": True, "ca_file": other.ca, "certificate_file": self.cluster.tls.client_cert,
+                 "key_file": self.cluster.tls.client_key})))
+        path = "/probe/%d" % next(self.numbers)
+        self.assertEqual(stranger.get(path).status, 200)
+        self.assertEqual(self.nodes[0].get(path).status, 200)
+        self.assertEqual(self.site.count(path), 2)
+        stranger.wait_log("certificate")
 
 
 class PlainFaults(Faults):

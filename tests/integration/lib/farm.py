@@ -12,7 +12,7 @@ def endpoints(redis):
     """host:port of a RedisServer, RedisCluster or FakeRedis, or of a list of them."""
     if isinstance(redis, list):
         return [e for r in redis for e in endpoints(r)]
-    return redis.endpoints() if hasattr(redis, "endpoints") else [redis.endpoint]
+    return redis.endpoints if hasattr(redis, "endpoints") else [redis.endpoint]
 
 
 class FarmCase(NodeCase):

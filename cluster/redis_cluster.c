@@ -119,13 +119,15 @@ bool redis_cluster_owner(const struct redis_cluster *c, uint16_t slot, struct re
     return true;
 }
 
+/* One Redis alone is not left for a connection that ended: its neighbours would answer as if they
+ * were what it is. That takes an open breaker, or READONLY. */
 void redis_cluster_suspect(struct redis_cluster *c, const struct redis_address *node)
 {
     struct redis_node *n = c->nodes;
 
     while (n != NULL && (node == NULL || !redis_address_eq(&n->address, node)))
         n = n->next;
-    redis_refresh_want(c, NULL, n);
+    redis_refresh_want(c, NULL, c->mode == REDIS_MODE_PLAIN ? NULL : n);
 }
 
 void redis_cluster_moved(struct redis_cluster *c, uint16_t slot, const struct redis_address *to)

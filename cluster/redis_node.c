@@ -154,7 +154,7 @@ static void on_down(struct redis_conn *conn, enum redis_fault fault, const char 
     else
         n->counts.refusals++;
     redis_node_note(n, outcome_of(fault));
-    redis_refresh_want(n->cluster, NULL, n);
+    redis_cluster_suspect(n->cluster, &n->address);
 }
 
 void redis_node_complain(struct redis_node *n, struct weir_span why)

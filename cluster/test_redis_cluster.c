@@ -569,6 +569,29 @@ static void the_single_master_is_found_among_the_seeds(void **state)
     assert_int_equal(stats(t)->mode, REDIS_MODE_PLAIN);
 }
 
+static void the_single_master_is_not_left_for_a_lost_connection(void **state)
+{
+    struct test *t = *state;
+    uint64_t refreshes;
+
+    t->settings.seed_count = 2;
+    fake_rule(&t->b, "CLUSTER SLOTS", 1, FAKE_CLOSE);
+    rule(&t->a, "CLUSTER SLOTS", -1, "-ERR This instance has cluster support disabled\n");
+    start(t);
+    WAIT_FOR(t, stats(t)->map_version == 1);
+    rule(&t->b, "CLUSTER SLOTS", -1, "-ERR This instance has cluster support disabled\n");
+    for (int i = 0; i < 10; i++) {
+        assert_string_equal(set(t, REDIS_WRITE, "x"), "a SET x");
+        refreshes = stats(t)->refreshes;
+        fake_drop_clients(&t->a);
+        WAIT_FOR(t, stats(t)->refreshes > refreshes);
+    }
+    assert_int_equal(fake_heard(&t->b, "SET"), 0);
+    assert_int_equal(stats(t)->map_version, 1);
+    fake_vanish(&t->a); /* but for a master that stays away */
+    WAIT_FOR(t, strcmp(set(t, REDIS_WRITE, "x"), "b SET x") == 0);
+}
+
 static void out_of_memory_stops_storing_but_not_the_rest(void **state)
 {
     struct test *t = *state;
@@ -1059,6 +1082,7 @@ int main(void)
         TEST(a_write_to_a_demoted_master_goes_to_the_new_one),
         TEST(a_write_that_no_master_takes_is_sent_twice_at_most),
         TEST(the_single_master_is_found_among_the_seeds),
+        TEST(the_single_master_is_not_left_for_a_lost_connection),
         TEST(out_of_memory_stops_storing_but_not_the_rest),
         TEST(not_let_in_opens_the_breaker_at_once),
         TEST(a_wrong_password_is_told),

@@ -121,7 +121,7 @@ class Site(BaseHTTPRequestHandler):
             for n in range(1, 5):
                 time.sleep(0.5)
                 yield b"part %d of 4\n" % n
-        self.chunked(pieces(), "text/plain", "max-age=2")
+        self.chunked(pieces(), "text/plain", "max-age=10")
 
     def events(self):
         def pieces():

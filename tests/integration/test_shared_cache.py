@@ -41,6 +41,9 @@ class Shared(FarmCase):
 
     def farm(self, redis, origin, count=2, **keys):
         keys.setdefault("farm", self.farm_of(redis))
+        shared = keys.setdefault("cache", {}).setdefault("shared", {})
+        shared.setdefault("head_timeout", "2s")  # a slow machine must not make a miss of a hit
+        shared.setdefault("body_timeout", "2s")
         self.began_with = (redis, origin, keys)
         return super().farm(redis, origin, count, **keys)
 
@@ -166,6 +169,16 @@ class Hits(Shared):
         a.get("/p")
         b.get("/p")
         self.assertEqual(origin.count(), 2)
+
+    def test_a_client_that_wants_the_origin_asked_gets_that(self):
+        origin = self.origin(lambda x: x.reply(200, FRESH, b"%d" % origin.count()))
+        a, b = self.farm(self.redis(), origin, routes=[{"upstream": "app", "cache": {"client_directives": "all"}}])
+        self.assertEqual(a.get("/n").body, b"1")
+        self.until_stored(a)
+        self.assertEqual(b.get("/n").body, b"1")
+        self.assertEqual(b.get("/n", {"Cache-Control": "no-cache"}).body, b"2")
+        self.until_stored(b)
+        self.assertEqual(self.fresh().get("/n").body, b"2", "and others have it from then on")
 
     def test_stored_after_the_second_miss_only(self):
         origin = self.origin(lambda x: x.reply(200, FRESH, b"popular"))

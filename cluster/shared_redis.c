@@ -1,5 +1,7 @@
 #include "shared_redis_own.h"
 
+#include <event2/event.h>
+
 #include "redis_loop.h"
 #include "redis_settings.h"
 #include "redis_tls.h"
@@ -9,14 +11,34 @@
 
 /* ---- ports ---- */
 
+static void end_loop(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    redis_loop_free(arg);
+}
+
+/* What called us, if it is the client, goes on with its loop when we return: then that is freed in
+ * the next turn. */
+static void loop_end(struct redis_port *p)
+{
+    static const struct timeval at_once = {0, 0};
+
+    if (!p->in_client)
+        redis_loop_free(p->loop);
+    else
+        event_base_once(redis_loop_base(p->loop), -1, EV_TIMEOUT, end_loop, p->loop, &at_once);
+}
+
 static void port_end(struct redis_port *p)
 {
     redis_stats_leave(p);
+    redis_hints_end(p);
     for (size_t i = 0; i < SHARED_AREAS; i++)
         if (i == 0 || p->clusters[i] != p->clusters[0])
             redis_cluster_free(p->clusters[i]);
     redis_tasks_free(p);
-    redis_loop_free(p->loop);
+    loop_end(p);
     weir_free(p);
 }
 

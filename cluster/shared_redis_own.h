@@ -13,7 +13,9 @@
 #include "weir/mailbox.h"
 
 struct event;
+struct redis_sub;
 struct shared_redis_ask;
+struct subscription;
 
 struct redis_engine {
     struct weir_shared base;
@@ -48,6 +50,9 @@ struct redis_port {
     struct shared_port base;
     struct redis_loop *loop;
     struct redis_cluster *clusters[SHARED_AREAS]; /* both may be the same */
+    struct redis_sub *subs[SHARED_AREAS]; /* NULL: nobody listens, or that of another area */
+    struct subscription *subscriptions;   /* shared_redis_hints.c */
+    bool in_client;                       /* called from inside a callback of the client */
     struct redis_task *idle, *tasks;
     bool replica_seen[SHARED_AREAS]; /* a write was confirmed once */
     uint64_t results[SHARED_AREAS][REDIS_OPS][SHARED_RESULTS];
@@ -90,6 +95,8 @@ void redis_stats_leave(struct redis_port *p); /* harmless if it has not joined *
 bool redis_hints_listen(struct shared_port *p, struct shared_listener *l, enum shared_area area,
                         struct weir_span channel, struct weir_err *err);
 void redis_hints_unlisten(struct shared_port *p, struct shared_listener *l);
+/* Forgets all listeners; before the clusters go. */
+void redis_hints_end(struct redis_port *p);
 
 /* ---- shared_redis_ops.c ---- */
 

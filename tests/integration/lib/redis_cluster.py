@@ -11,7 +11,7 @@ from .ports import LOOPBACK, lasting_port
 from .redis_server import KEEPER, RedisServer
 from .resp import SLOTS, RedisError, key_slot
 from .tls_files import TlsFiles
-from .wait import wait_until
+from .wait import NotInTime, wait_until
 
 DEADLINE = 20  # seconds, for what takes a vote of the cluster
 MIGRATE_MS = 5000
@@ -203,9 +203,16 @@ class RedisCluster:
         return wait_until(replaced, deadline, "a replica takes the place of node %d" % failed)[0]
 
     def failover(self, replica):
-        """A replica becomes the master by agreement (CLUSTER FAILOVER), without loss. Waits until all know."""
+        """A replica becomes the master by agreement (CLUSTER FAILOVER), without loss. Waits until all know. Redis gives
+        an attempt up after 5 s, as happens on a busy machine: then there is another one."""
         old = next(n for n, role in self.roles().items() if role == "master" and n in self.shard(replica))
-        self.nodes[replica].call("CLUSTER", "FAILOVER")
+        for attempt in range(4):
+            if self.roles()[replica] == "slave":
+                self.nodes[replica].call("CLUSTER", "FAILOVER")
+            try:
+                return self.wait_failover(old, 7)
+            except NotInTime:
+                pass
         return self.wait_failover(old)
 
     # ---- moving slots ----

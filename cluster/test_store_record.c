@@ -198,6 +198,17 @@ static void a_chunk_comes_back(void **state)
     free(value);
 }
 
+static void a_right_checksum_does_not_excuse_a_wrong_length(void **state)
+{
+    struct store_chunk in = {.generation = 77, .index = 5, .bytes = 12}, out;
+    size_t len;
+    char *value = chunk_value(&in, "bytes of body", &len);
+
+    (void)state;
+    assert_false(store_chunk_open(weir_span(value, len), &out));
+    free(value);
+}
+
 static void every_flipped_bit_and_cut_of_a_chunk_is_found(void **state)
 {
     struct store_chunk in = {.generation = 77, .index = 5, .bytes = 13}, out;
@@ -225,6 +236,7 @@ int main(void)
         cmocka_unit_test(what_a_newer_program_says_is_left_alone),
         cmocka_unit_test(chunks_that_cannot_be_are_refused),
         cmocka_unit_test(a_chunk_comes_back),
+        cmocka_unit_test(a_right_checksum_does_not_excuse_a_wrong_length),
         cmocka_unit_test(every_flipped_bit_and_cut_of_a_chunk_is_found),
     };
 

@@ -152,26 +152,34 @@ static inline void make_faulty(struct world *w)
     w->shared->ops = &w->ops;
 }
 
-static inline void world_start(struct world *w, const struct store_settings *set, size_t bytes_max)
+/* Takes the engine. */
+static inline void world_start_over(struct world *w, const struct store_settings *set,
+                                    struct weir_shared *shared)
 {
-    struct shared_embedded_options options = {.bytes_max = {bytes_max, bytes_max}};
-
+    assert_non_null(shared);
     memset(w, 0, sizeof(*w));
     the_world = w;
     w->set = set != NULL ? *set : store_settings_default;
     w->base = event_base_new();
     w->loop = (struct shared_loop){.base = w->base, .enter = enter, .arg = w, .clock = &w->clock};
     enter(w);
-    w->shared = shared_embedded_new(&options, NULL);
-    assert_non_null(w->shared);
+    w->shared = shared;
     w->port = shared_port_new(w->shared, &w->loop, NULL);
     assert_non_null(w->port);
-    make_faulty(w);
+    w->real = *w->shared->ops;
     w->store = store_new(w->port, &w->loop, &w->set, NULL);
     w->names = store_names_new(WEIR_SPAN_LIT("a secret of the farm"), WEIR_SPAN_LIT("farm"), NULL);
     assert_non_null(w->store);
     assert_non_null(w->names);
     assert_true(store_name_of(w->names, WEIR_SPAN_LIT("http://a/"), &w->name));
+}
+
+static inline void world_start(struct world *w, const struct store_settings *set, size_t bytes_max)
+{
+    struct shared_embedded_options options = {.bytes_max = {bytes_max, bytes_max}};
+
+    world_start_over(w, set, shared_embedded_new(&options, NULL));
+    make_faulty(w);
 }
 
 static inline void world_end(struct world *w)
@@ -180,7 +188,7 @@ static inline void world_end(struct world *w)
     store_names_free(w->names);
     shared_port_free(w->port);
     w->shared->ops = &w->real;
-    shared_free(w->shared);
+    shared_free(w->shared); /* its functions are ours until here */
     event_base_free(w->base);
 }
 

@@ -128,15 +128,12 @@ static bool open_store(struct farm_port *p, const struct farm *f, const struct s
 bool farm_port_open(struct farm_port *p, struct farm *f, struct net_loop *loop,
                     const struct cache_settings *cache, struct weir_err *err)
 {
-    struct shared_loop of = {.base = loop->base,
-                             .enter = enter,
-                             .arg = loop,
-                             .clock = &loop->clock};
-
-    *p = (struct farm_port){.shared = shared_port_new(farm_shared(f), &of, err)};
+    *p = (struct farm_port){
+        .loop = {.base = loop->base, .enter = enter, .arg = loop, .clock = &loop->clock}};
+    p->shared = shared_port_new(farm_shared(f), &p->loop, err);
     if (p->shared != NULL &&
         (!farm_is_shared(f) || !cache->shared.enabled || cache->memory_bytes == 0 ||
-         open_store(p, f, &of, &cache->shared, err)))
+         open_store(p, f, &p->loop, &cache->shared, err)))
         return true;
     farm_port_close(p);
     return false;

@@ -13,6 +13,7 @@
 #include "weir/err.h"
 #include "weir/farm_settings.h"
 #include "weir/hash.h"
+#include "weir/shared.h"
 
 struct cache_settings;
 struct farm;
@@ -39,6 +40,7 @@ bool farm_hash_secret(const struct farm *f, struct weir_hash_secret *out, struct
 
 /* One thread's. */
 struct farm_port {
+    struct shared_loop loop;
     struct shared_port *shared;
     struct store *store;       /* NULL: responses are not shared */
     struct store_names *names; /* NULL where store is */

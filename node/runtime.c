@@ -20,6 +20,7 @@
 #include "net_peers.h"
 #include "origin_state.h"
 #include "purge.h"
+#include "purge_feed.h"
 #include "recoder.h"
 #include "search_rules.h"
 #include "site.h"
@@ -545,6 +546,24 @@ static unsigned coders_for(unsigned workers)
     return n < CODERS_MAX ? n : CODERS_MAX;
 }
 
+/* Purges are the farm's. */
+static bool make_purge_feed(struct runtime *rt, struct weir_err *err)
+{
+    const struct purge_feed_options o = {
+        .table = rt->shared.purges,
+        .port = rt->port.shared,
+        .box = &rt->control.box,
+        .loop = &rt->port.loop,
+        .name = rt->first->farm.name,
+        .seed = (uint64_t)rt->control.clock.mono_us ^ (uint64_t)getpid() << 32,
+    };
+
+    if (rt->shared.purges == NULL || !farm_is_shared(rt->farm))
+        return true;
+    rt->shared.purge_feed = purge_feed_new(&o, err);
+    return rt->shared.purge_feed != NULL;
+}
+
 static bool make_shared(struct runtime *rt, struct weir_err *err)
 {
     const struct settings *s = rt->settings;
@@ -568,7 +587,7 @@ static bool make_shared(struct runtime *rt, struct weir_err *err)
          (rt->shared.tier = tier_new(&tier, err)) == NULL ||
          (rt->shared.recoder = recoder_new(rt->shared.tier, coders_for(rt->worker_count),
                                            &rt->control.box, err)) == NULL ||
-         (rt->shared.search_rules = search_rules_new(err)) == NULL))
+         (rt->shared.search_rules = search_rules_new(err)) == NULL || !make_purge_feed(rt, err)))
         return false;
     if (s->log.access_format != ACCESS_LOG_OFF &&
         (rt->access = open_access(s, rt->worker_count, err)) == NULL)
@@ -634,6 +653,7 @@ static bool make_admin(struct runtime *rt, struct weir_err *err)
         .tier = rt->shared.tier,
         .inflight = rt->shared.inflight,
         .purges = rt->shared.purges,
+        .purge_feed = rt->shared.purge_feed,
         .search_rules = rt->shared.search_rules,
         .secret = &rt->secret,
         .shared = rt->port.shared,
@@ -706,6 +726,9 @@ static void tear_down(struct runtime *rt)
         if (rt->workers[i] != NULL)
             worker_stop(rt->workers[i]);
     recoder_stop(rt->shared.recoder); /* its threads wake workers */
+    if (rt->control.base != NULL)
+        weir_mailbox_drain(&rt->control.box); /* purges that came last; it answers workers */
+    purge_feed_free(rt->shared.purge_feed);
     for (unsigned i = 0; rt->workers != NULL && i < rt->worker_count; i++)
         worker_free(rt->workers[i]);
     weir_free(rt->workers);

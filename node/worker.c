@@ -204,6 +204,7 @@ static bool set_up(struct worker *w, struct site *site, struct weir_err *err)
     w->x.recoder = w->shared->recoder;
     w->x.inflight = w->shared->inflight;
     w->x.purges = w->shared->purges;
+    w->x.purge_feed = w->shared->purge_feed;
     w->x.search_rules = w->shared->search_rules;
     w->x.secret = w->shared->secret;
     w->x.pressure = &w->shared->pressure;

@@ -21,6 +21,7 @@ struct worker_shared {
     struct recoder *recoder; /* NULL likewise */
     struct inflight *inflight;
     struct purge_table *purges;        /* NULL: no cache */
+    struct purge_feed *purge_feed;     /* NULL: no farm, or no cache */
     struct search_rules *search_rules; /* NULL: no cache */
     struct net_peers *peers;
     struct farm *farm;

@@ -31,6 +31,7 @@ struct purge_table {
     int64_t floor_soft_time_s; /* from then on what is below floor_soft counts as stale */
 
     /* Of the log; written under the lock. */
+    bool has_log; /* before there are other threads */
     atomic_uint_fast64_t logged, begin;
     atomic_uint_fast64_t believed; /* newer stamps of other nodes count as this one */
     struct {
@@ -448,13 +449,21 @@ enum purge_verdict purge_check(struct purge_table *t, struct purge_subject *s, i
 
 uint64_t purge_logged(const struct purge_table *t)
 {
-    return atomic_load_explicit(&t->logged, memory_order_acquire);
+    return t->has_log ? atomic_load_explicit(&t->logged, memory_order_acquire) : purge_stamp(t);
+}
+
+bool purge_log_known(const struct purge_table *t)
+{
+    return !t->has_log || purge_logged(t) != 0;
 }
 
 bool purge_admit(const struct purge_table *t, uint64_t logged, uint64_t *stamp)
 {
     uint64_t believed = atomic_load_explicit(&t->believed, memory_order_acquire);
 
+    *stamp = logged;
+    if (!t->has_log)
+        return true;
     *stamp = logged < believed ? logged : believed;
     return logged != 0 && believed != 0 && logged >= seen(&t->begin);
 }
@@ -501,6 +510,7 @@ static uint64_t number_of(const struct purge_table *t, uint64_t id)
 void purge_log_start(struct purge_table *t, int64_t wall_ms)
 {
     pthread_rwlock_wrlock(&t->lock);
+    t->has_log = true;
     if (wall_ms > CLOCKS_APART_MS)
         raise_to(&t->newest, (uint64_t)(wall_ms - CLOCKS_APART_MS) << 20);
     pthread_rwlock_unlock(&t->lock);

@@ -162,14 +162,17 @@ void purge_unwatch(struct purge_table *t, uint64_t url);
  * So until it has landed there, stamps newer than the log was at the time are not believed.
  */
 
-/* Up to which id all of the log has been applied; 0: it is not known yet. */
+/* Is the log known? Until then nothing may be shared with the farm. Without purge_log_start() there
+ * is no log: true, and this table's numbers take the place of ids. */
+bool purge_log_known(const struct purge_table *t);
+/* Up to which id all of the log has been applied. */
 uint64_t purge_logged(const struct purge_table *t);
 /* The stamp here of what was fetched by a node that had applied the log up to `logged`; false: it
  * must not be used, or the log is not known. */
 bool purge_admit(const struct purge_table *t, uint64_t logged, uint64_t *stamp);
 
-/* This node starts: what the log got until then is no purge of what the node fetches from now on.
- * Its own clock is believed within an hour. */
+/* This node starts, and has a log: what the log got until then is no purge of what the node fetches
+ * from now on. Its own clock is believed within an hour. */
 void purge_log_start(struct purge_table *t, int64_t wall_ms);
 /* The log, or what is left of it, begins at `id`: what was fetched before may have been purged. */
 void purge_log_begins(struct purge_table *t, uint64_t id);

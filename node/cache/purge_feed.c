@@ -538,6 +538,11 @@ void purge_feed_free(struct purge_feed *f)
 {
     if (f == NULL)
         return;
+    if (f->sure.count + f->unasked.count > 0 || f->owes_all)
+        weir_log(WEIR_LOG_WARN,
+                 "purge log: %zu purges were still to be appended: the other nodes "
+                 "will not hear of them",
+                 f->sure.count + f->unasked.count);
     while (f->under_way != NULL)
         drop(f, f->under_way);
     purge_reader_stop(f);

@@ -15,7 +15,7 @@ enum type {
     HEAD = 0x0102,  /* as sent, then what is hidden */
     SHAPE = 0x0103, /* numbers: put_shape() */
     FACTS = 0x0104, /* numbers: put_facts() */
-    PURGE = 0x0105, /* stamp, url, host, hashes of tags: 8 bytes each */
+    PURGE = 0x0105, /* logged, url, host, hashes of tags: 8 bytes each */
     TAGS = 0x0106,
     MARKER = 0x0107, /* a number: until_s; then `why` */
     VARY = 0x0108,   /* a byte: coded; then names, each with a line feed */
@@ -303,7 +303,7 @@ static bool read_head(struct stored_record *s, struct weir_span text, struct wei
 
 static void put_purge(struct record_fields *out, const struct stored_record *s)
 {
-    const uint64_t first[3] = {s->stamp, s->url, s->host};
+    const uint64_t first[3] = {s->logged, s->url, s->host};
     size_t rest = s->hash_count * sizeof(uint64_t);
     char *to = record_add_space(out, PURGE | RECORD_CRITICAL, sizeof first + rest);
 
@@ -322,7 +322,7 @@ static bool read_purge(struct stored_record *s, struct weir_span from, struct we
     if (from.len < sizeof first || from.len % sizeof(uint64_t) != 0)
         return false;
     memcpy(first, from.ptr, sizeof first);
-    s->stamp = first[0];
+    s->logged = first[0];
     s->url = first[1];
     s->host = first[2];
     s->hash_count = (uint32_t)((from.len - sizeof first) / sizeof(uint64_t));
@@ -380,6 +380,7 @@ void stored_record_of(struct stored_record *out, const struct stored_response *r
         .key = r->key,
         .variant = r->variant,
         .tags = r->tags,
+        .logged = r->purge.logged,
         .stamp = r->purge.stamp,
         .url = r->purge.url,
         .host = r->purge.host,
@@ -492,6 +493,7 @@ void stored_record_subject(const struct stored_record *s, struct purge_subject *
     struct cache_key_parts parts;
 
     memset(out, 0, sizeof *out);
+    out->logged = s->logged;
     out->stamp = s->stamp;
     out->url = s->url;
     out->host = s->host;

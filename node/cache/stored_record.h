@@ -36,9 +36,10 @@
 struct stored_record {
     enum stored_kind kind;
     struct weir_span key, variant;
-    struct weir_span tags;     /* as stored_response.tags */
-    uint64_t stamp, url, host; /* as in purge_subject */
-    const uint64_t *hashes;    /* of tags and groups */
+    struct weir_span tags;      /* as stored_response.tags */
+    uint64_t logged, url, host; /* as in purge_subject */
+    uint64_t stamp;             /* here: of a record that was read, for purge_admit() to set */
+    const uint64_t *hashes;     /* of tags and groups */
     uint32_t hash_count;
 
     /* a response */

@@ -59,7 +59,7 @@ static void sample_init(struct sample *s)
     s->rows[4] = row("Surrogate-Control", "max-age=9",
                      http_field_intern(WEIR_SPAN_LIT("Surrogate-Control")));
     s->purge = (struct purge_subject){
-        .stamp = 99, .url = 0x1122334455667788, .host = 3, .tags = hashes, .tag_count = 3};
+        .logged = 99, .url = 0x1122334455667788, .host = 3, .tags = hashes, .tag_count = 3};
     s->slice.blob = weir_blob_new(100);
     assert_non_null(s->slice.blob);
     memset(s->slice.blob->bytes, 'b', 100);
@@ -169,7 +169,7 @@ static void assert_same(const struct stored_response *a, const struct stored_res
     assert_true(weir_span_eq(a->key, b->key));
     assert_true(weir_span_eq(a->variant, b->variant));
     assert_true(weir_span_eq(a->tags, b->tags));
-    assert_int_equal(a->purge.stamp, b->purge.stamp);
+    assert_int_equal(a->purge.logged, b->purge.logged);
     assert_int_equal(a->purge.url, b->purge.url);
     assert_int_equal(a->purge.host, b->purge.host);
     assert_true(weir_span_eq(a->purge.path, b->purge.path));

@@ -75,7 +75,7 @@ static void record_of_fill(const struct fetch *f, struct stored_record *out)
         .key = f->fill->key,
         .variant = f->fill->variant,
         .tags = f->tags.text,
-        .stamp = f->fill->purge.stamp,
+        .logged = f->fill->purge.logged,
         .url = f->fill->purge.url,
         .host = f->fill->purge.host,
         .hashes = f->tags.hashes,
@@ -131,6 +131,7 @@ static void begin_stream(struct fetch *f)
                             fetch_now_s(f)),
     };
 
+    share_lead_mark(f->lead, f->fill->purge.url, item.ttl_ms);
     if (name_item(f, &item, f->fill->variant, &stub)) {
         record_of_fill(f, &record);
         stored_record_write(&meta, &record);
@@ -213,6 +214,7 @@ static void store_whole(struct fetch *f, struct stored_response *r, bool fresh)
 
     if (codes)
         negotiate_levels(f->site->site, &levels);
+    share_lead_mark(f->lead, r->purge.url, item.ttl_ms);
     if (!name_item(f, &item, r->variant, &stub))
         share_lead_give_up(f->lead, SHARE_ALONE);
     else if (fresh)

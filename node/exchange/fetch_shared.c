@@ -3,6 +3,7 @@
 #include "weir/container.h"
 #include "inflight.h"
 #include "purge.h"
+#include "purge_mark.h"
 #include "reuse.h"
 #include "stored.h"
 #include "tier.h"
@@ -119,10 +120,11 @@ static void look_for_variant(struct fetch_shared *s, struct weir_span stub)
 static bool is_ours(struct fetch_shared *s, struct weir_span meta)
 {
     struct fetch *f = s->f;
-    const struct stored_record *r = &s->record;
+    struct stored_record *r = &s->record;
 
-    return stored_record_read(&s->record, meta, &f->arena) && weir_span_eq(r->key, f->fill->key) &&
-           (r->variant.len == 0 || vary_matches(r->variant, &f->req));
+    return stored_record_read(r, meta, &f->arena) && weir_span_eq(r->key, f->fill->key) &&
+           (r->variant.len == 0 || vary_matches(r->variant, &f->req)) &&
+           (f->w->purges == NULL || purge_admit(f->w->purges, r->logged, &r->stamp));
 }
 
 /* Nobody waits for what cannot be shared: everyone finds the marker, and goes alone. */
@@ -296,6 +298,7 @@ static void on_taken(struct share_lead *l, enum shared_result result, uint32_t l
         without_farm(s);
         return;
     }
+    share_lead_mark(s->lead, f->fill->purge.url, PURGE_MARK_FETCH_MS);
     /* Somebody had it lately: it may have come between our look and our lease. */
     s->leased = share_lead_fence(s->lead) > 1 && !s->forced;
     if (s->leased)
@@ -384,6 +387,7 @@ static bool wanted(const struct fetch *f)
     return f->w->share != NULL && !f->pass && !f->fill->alone &&
            f->site->site->source.cache->shared.enabled && f->route->settings->cache.shared &&
            (f->req.method_id == HTTP_M_GET || f->req.method_id == HTTP_M_HEAD) &&
+           (f->w->purges == NULL || purge_log_known(f->w->purges)) &&
            shared_ready(f->w->shared, SHARED_CACHE);
 }
 

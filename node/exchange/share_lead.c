@@ -7,6 +7,7 @@
 #include "weir/container.h"
 #include "cache_settings.h"
 #include "exchange.h"
+#include "purge_mark.h"
 #include "recoder.h"
 #include "stored.h"
 #include "stored_record.h"
@@ -38,6 +39,7 @@ struct share_lead {
     char key[STORE_KEY_MAX], fence_key[STORE_KEY_MAX], owner[OWNER_MAX];
     struct shared_lease lease;
     struct shared_call call; /* one at a time */
+    struct shared_call mark;
     enum doing doing;
     bool held;
     bool wake_due; /* when the call is free */
@@ -98,6 +100,7 @@ static void end(struct share_lead *l)
     if (l->next != NULL)
         l->next->at = l->at;
     shared_cancel(l->share->port, &l->call);
+    shared_cancel(l->share->port, &l->mark);
     net_timer_stop(loop_of(l), &l->renew);
     net_timer_stop(loop_of(l), &l->stall);
     store_put_close(l->put);
@@ -128,6 +131,20 @@ static struct shared_call *call_for(struct share_lead *l, enum doing doing, uint
     l->call.area = SHARED_CACHE;
     l->call.timeout_ms = timeout_ms;
     return &l->call;
+}
+
+/* Without it the URL stays invalidated here alone: there is nothing to be done about it. */
+static void on_marked(struct shared_call *c)
+{
+    (void)c;
+}
+
+void share_lead_mark(struct share_lead *l, uint64_t url, int64_t ttl_ms)
+{
+    shared_cancel(l->share->port, &l->mark);
+    l->mark.done = on_marked;
+    l->mark.timeout_ms = RELEASE_MS;
+    purge_mark(l->share->port, &l->mark, url, ttl_ms);
 }
 
 static void on_renew(struct net_timer *t)

@@ -51,6 +51,10 @@ void share_lead_take(struct share_lead *l);
 /* How often it was given out lately, this time included; 0: it is not held. */
 uint64_t share_lead_fence(const struct share_lead *l);
 
+/* Unsafe methods that go through other nodes are to know that this URL (of a purge_subject) may be
+ * in the store from now on, for so long (purge_mark.h). */
+void share_lead_mark(struct share_lead *l, uint64_t url, int64_t ttl_ms);
+
 /* ---- last words: l must not be used afterwards ---- */
 
 /* Lets go, in any state; a lease that is held, or may be, is released with this hint. NULL does

@@ -84,17 +84,17 @@ static struct record *record_new(struct weir_span bytes)
 
 /* The millisecond and its first number; or, within one millisecond or after the wall clock was set
  * back, the next number. */
-static uint64_t next_id(const struct log *log, int64_t wall_ms)
+static uint64_t next_id(uint64_t above, int64_t wall_ms)
 {
     uint64_t id = (uint64_t)wall_ms << 20;
 
-    return id > log->last_id ? id : log->last_id + 1;
+    return id > above ? id : above + 1;
 }
 
 /* There is room in the ring. */
-static void push(struct log *log, struct record *r, int64_t wall_ms)
+static void push(struct log *log, struct record *r, int64_t wall_ms, uint64_t above)
 {
-    r->id = log->last_id = next_id(log, wall_ms);
+    r->id = log->last_id = next_id(above > log->last_id ? above : log->last_id, wall_ms);
     log->ring[(log->first + log->count++) & (log->cap - 1)] = r;
 }
 
@@ -126,7 +126,7 @@ static struct log *log_new(struct weir_span key, int64_t wall_ms)
             log_drop(it);
         return NULL;
     }
-    push(log_of(it), beginning, wall_ms);
+    push(log_of(it), beginning, wall_ms, 0);
     return log_of(it);
 }
 
@@ -170,7 +170,7 @@ static enum shared_result append(struct embedded_visit *v, const struct shared_l
         return result;
     if (!ring_reserve(log) || !embedded_grow(v, &log->item, record_cost(r)))
         return SHARED_FULL;
-    push(log, r, wall_ms);
+    push(log, r, wall_ms, to->above);
     trim(v, log, to->max);
     return SHARED_OK;
 }

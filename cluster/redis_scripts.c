@@ -66,10 +66,12 @@ static const char lease_wake[] =
     "return waiters\n";
 
 /*
- * When the server's clock is set back, XADD '*' stays in the last millisecond and counts on: before
- * that leaves its 20 bits the next id goes to the next millisecond. The hint is the id packed as
- * (ms << 20 | seq), 61 bits, which a double does not hold: computed in two halves. A channel that
- * may not be published to is no reason to call the append a failure, hence pcall.
+ * The next id: of this millisecond, or the next number after the last one, or after the one that
+ * the caller knows of (a failover may have lost it). When the server's clock is set back the
+ * millisecond stays and numbers count on: before one leaves its 20 bits the id goes to the next
+ * millisecond. The hint is the id packed as (ms << 20 | seq), 61 bits, which a double does not
+ * hold: computed in two halves. A channel that may not be published to is no reason to call the
+ * append a failure, hence pcall.
  */
 static const char log_append[] =
     "if redis.call('EXISTS', KEYS[1]) == 0 then\n"
@@ -80,15 +82,27 @@ static const char log_append[] =
     "for i = 1, #info, 2 do\n"
     "  if info[i] == 'last-generated-id' then last = info[i + 1] end\n"
     "end\n"
-    "local ms, seq = string.match(last, '^(%d+)-(%d+)$')\n"
-    "local time, id = redis.call('TIME'), '*'\n"
-    "local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)\n"
-    "if tonumber(seq) >= 1048575 and now <= tonumber(ms) then\n"
-    "  id = string.format('%.0f-0', tonumber(ms) + 1)\n"
+    "local function halves(id)\n"
+    "  local ms, seq = string.match(id, '^(%d+)-(%d+)$')\n"
+    "  return tonumber(ms), tonumber(seq)\n"
     "end\n"
-    "id = redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[1], ARGV[2], id, 'b', ARGV[3])\n"
+    "local ms, seq = halves(last)\n"
+    "local above_ms, above_seq = halves(ARGV[5])\n"
+    "if above_ms > ms or (above_ms == ms and above_seq > seq) then\n"
+    "  ms, seq = above_ms, above_seq\n"
+    "end\n"
+    "local time = redis.call('TIME')\n"
+    "local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)\n"
+    "if now > ms then\n"
+    "  ms, seq = now, 0\n"
+    "elseif seq >= 1048575 then\n"
+    "  ms, seq = ms + 1, 0\n"
+    "else\n"
+    "  seq = seq + 1\n"
+    "end\n"
+    "local id = string.format('%.0f-%.0f', ms, seq)\n"
+    "redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[1], ARGV[2], id, 'b', ARGV[3])\n"
     "if ARGV[4] ~= '' then\n"
-    "  ms, seq = string.match(id, '^(%d+)-(%d+)$')\n"
     "  local low = ms % 1000000 * 1048576 + seq\n"
     "  local high = math.floor(ms / 1000000) * 1048576 + math.floor(low / 1000000)\n"
     "  redis.pcall('SPUBLISH', ARGV[4], string.format('%.0f%06.0f', high, low % 1000000))\n"

@@ -254,6 +254,7 @@ void redis_ops_log_append(struct shared_port *p, struct shared_call *c,
                           const struct shared_log *log, struct weir_span bytes)
 {
     struct redis_task *t = begin(p, c, REDIS_OP_LOG_APPEND, REDIS_STORE);
+    char above[REDIS_LOG_ID_TEXT];
     struct number max;
     struct redis_arg argv[] = {
         redis_arg(log->key),
@@ -261,6 +262,7 @@ void redis_ops_log_append(struct shared_port *p, struct shared_call *c,
         number(&max, log->max > INT64_MAX ? INT64_MAX : (int64_t)log->max),
         redis_arg(bytes),
         redis_arg(log->channel), /* the same tag, so the same slot: the front has seen to it */
+        redis_arg(redis_log_id_text(log->above, above)),
     };
 
     if (t != NULL)

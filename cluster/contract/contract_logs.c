@@ -175,6 +175,22 @@ static void a_log_made_again_goes_on_with_greater_ids(void **state)
     asked_clear(&a);
 }
 
+static void an_id_is_greater_than_what_the_caller_knows_of(void **state)
+{
+    struct world *w = world_of(state);
+    struct shared_log log = log_of(w, 10);
+    uint64_t one = append(w, PORT_A, &log, V("one")), two, three;
+
+    log.above = one + ((uint64_t)3600000 << 20); /* an hour ahead */
+    two = append(w, PORT_A, &log, V("two"));
+    assert_true(two == log.above + 1);
+    log.above = two | 0xfffff; /* the last of its millisecond */
+    three = append(w, PORT_A, &log, V("three"));
+    assert_true(three == log.above + 1);
+    log.above = one;
+    assert_true(append(w, PORT_A, &log, V("four")) == three + 1);
+}
+
 static void a_log_that_lost_its_end_shows_it(void **state)
 {
     struct world *w = world_of(state);
@@ -304,6 +320,7 @@ static const struct CMUnitTest tests[] = {
     CONTRACT_TEST(opening_makes_a_log_with_its_beginning),
     CONTRACT_TEST(an_id_is_the_millisecond_it_was_given_in),
     CONTRACT_TEST(a_log_made_again_goes_on_with_greater_ids),
+    CONTRACT_TEST(an_id_is_greater_than_what_the_caller_knows_of),
     CONTRACT_TEST(a_log_that_lost_its_end_shows_it),
     CONTRACT_TEST(the_oldest_are_dropped_and_log_first_tells),
     CONTRACT_TEST(the_beginning_is_a_record_that_counts),

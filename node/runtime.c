@@ -111,6 +111,13 @@ static struct site *make_site(struct runtime *rt, struct settings *s, struct wei
     return site;
 }
 
+/* Names have their answers; and a node that knows the farm's purges is as warm as the farm. */
+static bool settled(struct runtime *rt, struct site *site)
+{
+    return site_settled(site) &&
+           (rt->shared.purge_feed == NULL || purge_feed_settled(rt->shared.purge_feed));
+}
+
 /* At the start there are no requests yet: the control loop may be turned from here. */
 static void wait_until_settled(struct runtime *rt, struct site *site)
 {
@@ -118,7 +125,7 @@ static void wait_until_settled(struct runtime *rt, struct site *site)
 
     weir_clock_update(&rt->control.clock);
     until = rt->control.clock.mono_ms + SETTLE_MS;
-    while (!site_settled(site) && !rt->draining && rt->control.clock.mono_ms < until) {
+    while (!settled(rt, site) && !rt->draining && rt->control.clock.mono_ms < until) {
         struct timeval poll = {0, SETTLE_POLL_MS * 1000};
 
         event_base_loopexit(rt->control.base, &poll);

@@ -555,6 +555,11 @@ void purge_feed_free(struct purge_feed *f)
     weir_free(f);
 }
 
+bool purge_feed_settled(const struct purge_feed *f)
+{
+    return f->known || !f->reachable;
+}
+
 /* ---- seeing ---- */
 
 void purge_feed_stats(const struct purge_feed *f, struct purge_feed_stats *out)

@@ -64,6 +64,9 @@ struct purge_feed *purge_feed_new(const struct purge_feed_options *o, struct wei
  * the mailbox must have been drained. NULL does nothing. */
 void purge_feed_free(struct purge_feed *f);
 
+/* Is there nothing to wait for at the start: it is known, or cannot be reached for now? */
+bool purge_feed_settled(const struct purge_feed *f);
+
 /* ---- submitting ---- */
 
 enum purge_outcome {

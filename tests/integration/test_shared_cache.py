@@ -430,7 +430,7 @@ class Damage(Shared):
         for size in (2000, 4 * CHUNK):
             body = noise(size)
             redis, origin, a, b = self.stored(body)
-            keys = [k for k in redis.keys() if redis.call("TYPE", k) == "string" and not k.endswith(":f")]
+            keys = [k for k in redis.keys() if redis.call("TYPE", k) == "string" and k.endswith((":m", ":c"))]
             self.assertTrue(keys)
             for key in keys:
                 value = bytearray(redis.call("GET", key))

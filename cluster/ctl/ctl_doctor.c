@@ -225,21 +225,22 @@ static enum ctl_exit examine(const struct ctl_options *o, const struct doctor_ta
 }
 
 /* Whom to log in as: what the options say, else the configuration. */
-static enum ctl_exit examine_as(const struct ctl_options *o, struct doctor_target *t,
+static enum ctl_exit examine_as(const struct ctl_options *o, const struct doctor_target *target,
                                 const char *password_file, json_t *all)
 {
+    struct doctor_target t = *target;
     char password[PASSWORD_MAX];
 
     if (o->user != NULL)
-        t->login = o->user;
+        t.login = o->user;
     if (o->password_file != NULL || o->user != NULL)
         password_file = o->password_file;
     if (or_null(password_file) != NULL) {
         if (!read_password(password_file, password))
             return CTL_USAGE;
-        t->password = password;
+        t.password = password;
     }
-    return examine(o, t, all);
+    return examine(o, &t, all);
 }
 
 static enum ctl_exit examine_settings(const struct ctl_options *o, enum doctor_role role,

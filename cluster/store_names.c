@@ -17,8 +17,8 @@
 #define MAC_BYTES     32 /* what BLAKE2s gives; the first HASH_BYTES + CHECK_BYTES are used */
 
 struct store_names {
-    EVP_MAC_CTX
-        *mac; /* keyed; started anew for each name, so that nothing is fetched or allocated */
+    /* Keyed; started anew for each name, so that nothing is fetched or allocated. */
+    EVP_MAC_CTX *mac;
 };
 
 /* ---- secrets ---- */

@@ -30,8 +30,8 @@
 #define RECORD_FIELD_BYTES 6 /* before the bytes of each field */
 #define RECORD_TAIL_BYTES  8
 
-#define RECORD_CRITICAL 0x8000 /* in a field's type: who does not know it must not use the record  \
-                                */
+/* In a field's type: who does not know it must not use the record. */
+#define RECORD_CRITICAL 0x8000
 
 /*
  * Types are given out here, so that no two writers use one for different things:

@@ -33,6 +33,7 @@ struct world {
     struct event_base *base;
     struct weir_clock clock;
     int64_t skew_ms;
+    bool frozen; /* only jump() moves the clock */
     struct weir_shared *shared;
     struct shared_engine_ops ops, real;
     struct shared_port *port;
@@ -56,6 +57,8 @@ static inline void enter(void *arg)
 {
     struct world *w = arg;
 
+    if (w->frozen)
+        return;
     weir_clock_update(&w->clock);
     w->clock.mono_ms += w->skew_ms;
     w->clock.mono_us += w->skew_ms * 1000;
@@ -65,6 +68,11 @@ static inline void enter(void *arg)
 static inline void jump(struct world *w, int64_t ms)
 {
     w->skew_ms += ms;
+    if (w->frozen) {
+        w->clock.mono_ms += ms;
+        w->clock.mono_us += ms * 1000;
+        w->clock.wall_ms += ms;
+    }
     enter(w);
 }
 
@@ -200,7 +208,6 @@ static inline struct store_settings small_chunks(void)
     set.chunk_bytes = 100;
     set.inline_max = 200;
     set.write_ahead = 400;
-    set.open_lease_ms = 150;
     return set;
 }
 

@@ -101,7 +101,7 @@ static void who_joins_late_reads_from_the_beginning(void **state)
     begin(&w, &wr, "m");
     assert_true(give_body(&w, &wr, 1, 0, 750, 40));
     settle(&w);
-    jump(&w, 60); /* the open record is renewed, and says how much there is */
+    jump(&w, 1100); /* the open record is renewed, and says how much there is */
     assert_true(give_body(&w, &wr, 1, 750, 760, 10));
     settle(&w);
     assert_true(look(&w, &rd, &w.name, STORE_GROWING));
@@ -156,7 +156,6 @@ static void followers_of_one_who_gave_up_are_told(void **state)
     int64_t closed_ms;
 
     (void)state;
-    set.open_lease_ms = 3000;
     world_start(&w, &set, 1 << 20);
     begin(&w, &wr, "m");
     assert_true(give_body(&w, &wr, 1, 0, 150, 50));
@@ -191,6 +190,8 @@ static void without_progress_followers_give_up_after_a_lease(void **state)
     assert_true(look(&w, &rd, &w.name, STORE_GROWING));
     start_reading(&rd, 1, 0);
     read_until(&w, &rd, 100);
+    assert_int_equal(rd.step, STORE_WAIT);
+    jump(&w, set.open_lease_ms + 1);
     read_until(&w, &rd, UINT64_MAX);
     assert_int_equal(rd.step, STORE_BROKEN);
     shut(&rd);
@@ -309,6 +310,8 @@ static void followers_outlast_a_short_outage_only(void **state)
         assert_true(look(&w, &rd, &w.name, STORE_GROWING));
         arm(&w, 1, forever ? 1000 : 3, SHARED_GONE);
         start_reading(&rd, 1, 0);
+        if (forever)
+            jump(&w, 2 * set.open_lease_ms + 1);
         read_until(&w, &rd, 100);
         assert_int_equal(rd.step, forever ? STORE_BROKEN : STORE_WAIT);
         assert_int_equal(rd.given, forever ? 0 : 100);

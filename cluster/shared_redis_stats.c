@@ -22,6 +22,7 @@ struct share {
     bool counted;
     bool ready[SHARED_AREAS];
     struct redis_cluster_stats *clusters[SHARED_AREAS]; /* NULL without memory */
+    struct redis_sub_stats heard[SHARED_AREAS];
     uint64_t ops[SHARED_AREAS][REDIS_OPS][SHARED_RESULTS];
 };
 
@@ -57,6 +58,7 @@ static bool add_share(struct shared_redis_stats *sum, const struct share *s)
         if (s->clusters[i] == NULL || !shared_redis_add(&sum->endpoints[i], s->clusters[i]))
             return false;
         sum->endpoints[i].ports_ready += s->ready[i];
+        shared_redis_add_heard(&sum->endpoints[i].heard, &s->heard[i]);
     }
     for (int a = 0; a < SHARED_AREAS; a++)
         for (int op = 0; op < REDIS_OPS; op++)
@@ -106,6 +108,8 @@ static void count_share(struct share *s)
     for (unsigned i = 0; i < endpoint_count(s->ask->engine); i++) {
         s->clusters[i] = redis_cluster_stats(p->clusters[i]);
         s->ready[i] = redis_cluster_ready(p->clusters[i]);
+        if (p->subs[i] != NULL)
+            redis_sub_stats(p->subs[i], &s->heard[i]);
     }
     memcpy(s->ops, p->results, sizeof s->ops);
 }

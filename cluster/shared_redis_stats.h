@@ -9,6 +9,7 @@
 
 #include "redis_answer.h"
 #include "redis_cluster.h"
+#include "redis_sub.h"
 #include "weir/shared.h"
 
 /* Of one node, over all ports that know it. */
@@ -31,6 +32,7 @@ struct shared_redis_endpoint {
     uint64_t hedged, hedges_won;
     uint32_t shard_count, node_count;
     struct shared_redis_node *nodes; /* in the order of shards, the master first */
+    struct redis_sub_stats heard;    /* subscribers */
 };
 
 struct shared_redis_stats {

@@ -155,6 +155,17 @@ bool shared_redis_add(struct shared_redis_endpoint *to, const struct redis_clust
     return true;
 }
 
+void shared_redis_add_heard(struct redis_sub_stats *to, const struct redis_sub_stats *from)
+{
+    to->topics += from->topics;
+    to->live += from->live;
+    to->connections += from->connections;
+    to->messages += from->messages;
+    to->subscriptions += from->subscriptions;
+    to->lost += from->lost;
+    to->errors += from->errors;
+}
+
 void shared_redis_sum_clear(struct shared_redis_stats *s)
 {
     for (int i = 0; i < SHARED_AREAS; i++) {

@@ -11,6 +11,7 @@
 /* Adds what a port says of an endpoint; all zero but the name before the first. False without
  * memory: `to` is as it was. */
 bool shared_redis_add(struct shared_redis_endpoint *to, const struct redis_cluster_stats *from);
+void shared_redis_add_heard(struct redis_sub_stats *to, const struct redis_sub_stats *from);
 void shared_redis_sum_clear(struct shared_redis_stats *s);
 
 #endif

@@ -319,7 +319,7 @@ static void a_write_that_no_replica_has_is_unconfirmed(void **state)
 
 struct told {
     struct test_loop *loop;
-    unsigned count, ports, nodes, ready;
+    unsigned count, ports, nodes, ready, live;
     uint64_t gets, puts;
 };
 
@@ -331,10 +331,27 @@ static void on_told(const struct shared_redis_stats *stats, void *arg)
     t->count++;
     t->ports = stats->ports;
     t->nodes = stats->endpoints[0].node_count;
+    t->live = stats->endpoints[0].heard.live;
     t->ready = stats->endpoints[0].ports_ready;
     t->gets = stats->ops[SHARED_STATE][REDIS_OP_GET][SHARED_NONE];
     t->puts = stats->ops[SHARED_STATE][REDIS_OP_PUT][SHARED_OK];
     event_base_loopbreak(t->loop->base);
+}
+
+struct hearer {
+    struct shared_listener listener; /* first */
+    unsigned gaps;
+};
+
+static void on_hint(struct shared_listener *l, struct weir_span bytes)
+{
+    (void)l;
+    (void)bytes;
+}
+
+static void on_gap(struct shared_listener *l)
+{
+    ((struct hearer *)l)->gaps++;
 }
 
 /* A worker: a port of its own, asked with, until it is stopped. */
@@ -377,12 +394,16 @@ static void operators_see_all_threads_in_one_sum(void **state)
 {
     struct rig *r = *state;
     struct worker worker = {.shared = r->shared};
+    struct hearer hearer = {.listener = {.on_hint = on_hint, .on_gap = on_gap}};
     struct test_wait w;
     struct told t;
     uint64_t least;
 
     test_call(&w, &r->loop);
     assert_int_equal(put(r, &w, "seen"), SHARED_OK);
+    assert_true(shared_listen(r->port, &hearer.listener, SHARED_STATE, WEIR_SPAN_LIT("ch"), NULL));
+    while (hearer.gaps == 0)
+        assert_int_equal(event_base_loop(r->loop.base, EVLOOP_ONCE), 0);
     assert_int_equal(pthread_create(&worker.thread, NULL, work, &worker), 0);
     while (atomic_load(&worker.asked) < 3)
         sched_yield();
@@ -392,6 +413,7 @@ static void operators_see_all_threads_in_one_sum(void **state)
     assert_int_equal(t.ready, 2);
     assert_int_equal(t.nodes, r->server == &one ? 1 : MASTERS);
     assert_int_equal(t.puts, 1);
+    assert_int_equal(t.live, 1);
     assert_true(t.gets >= least);
     /* one that is not waited for, and one that its asker does not live to see */
     shared_redis_ask_cancel(shared_redis_ask(r->port, on_told, &t, NULL));

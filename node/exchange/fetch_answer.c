@@ -215,7 +215,7 @@ static bool on_data(void *arg, struct weir_slice s, bool last)
         fill_append_last(f->fill, s);
     else
         go_on = fill_append(f->fill, s) && go_on;
-    if (!f->ended)
+    if (!f->ended && (f->fill->retain || f->lead != NULL)) /* else it is stored nowhere */
         judge_size(f);
     return go_on;
 }

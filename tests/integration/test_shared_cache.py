@@ -237,6 +237,23 @@ class Stale(Shared):
         self.assertEqual(r.body, body)
         self.assertEqual(origin.count(), 2)
 
+    def test_what_is_purged_while_it_is_fetched_is_fetched_again(self):
+        go = threading.Event()
+        self.addCleanup(go.set)
+        origin = self.origin(lambda x: (origin.count() > 1 or go.wait(10), x.reply(
+            200, FRESH, b"old" if origin.count() == 1 else b"new")))
+        a, b = self.farm(self.redis(), origin)
+        first = self.client(a)
+        first.send(request(path="/p"))
+        origin.wait_count(1)
+        status, text = b.admin("POST", "/v1/cache/purge", {"scope": "all", "mode": "hard"})
+        self.assertIn(status, (200, 202), text)
+        wait_until(lambda: a.admin()[1]["purges"]["sequence"] > 0, what="the other node has heard of it")
+        go.set()
+        first.response()
+        for node in (b, a, self.fresh()):
+            self.assertEqual(node.get("/p").body, b"new")
+
     def test_an_origin_that_fails_after_a_restart_is_covered_by_the_shared_copy(self):
         origin = self.origin(lambda x: x.reply(200, {"Cache-Control": "max-age=0, stale-if-error=600"}, b"as it was"))
         node, = self.farm(self.redis(), origin, count=1)

@@ -3,8 +3,8 @@
  *
  *   bench_redis_get PORT SECONDS DEPTH < keys      one key a line
  *
- * DEPTH requests are sent together before their replies are read. Prints one line of JSON: requests,
- * bytes, CPU microseconds of this process for each GET, GETs a second.
+ * DEPTH requests are sent together before their replies are read. Prints one line of JSON:
+ * requests, bytes, CPU microseconds of this process for each GET, GETs a second.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -76,7 +76,8 @@ int main(int argc, char **argv)
         for (int i = 0; i < depth; i++) {
             redisReply *reply = NULL;
 
-            if (redisGetReply(c, (void **)&reply) != REDIS_OK || reply->type != REDIS_REPLY_STRING) {
+            if (redisGetReply(c, (void **)&reply) != REDIS_OK ||
+                reply->type != REDIS_REPLY_STRING) {
                 fprintf(stderr, "bench_redis_get: a key is gone\n");
                 return 1;
             }

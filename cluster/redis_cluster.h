@@ -7,19 +7,18 @@
  * are dealt with here (redis.md 3.3); a caller sees a reply, or one of a few results.
  *
  *     c->done = on_reply; c->kind = REDIS_READ; c->timeout_ms = 20;
- *     redis_call_command(cluster, c, key, argv, 2);     ... later, from the loop: c->result,
- * c->reply
+ *     redis_call_command(cluster, c, key, argv, 2);
+ *     ... later, from the loop: c->result, c->reply
  *
  * A *call* is embedded in what it is about. It ends exactly once: by done(), from the loop, never
  * from inside a function declared here; or by redis_call_cancel(); or by redis_cluster_free(),
  * after which done() is not called for what was under way. Every function may be called from inside
  * every callback, redis_cluster_free() included.
  *
- *     IDLE --redis_call_*()--> SENT, PARKED or ENDED
- *     PARKED  waits for a map, or a moment for a second try;  --map, timer--> SENT or ENDED
- *     SENT    on one connection, or hedged on two;            --reply, fault--> SENT, PARKED or
- * IDLE (done) ENDED   its result is known, done() comes at the end of the turn                  -->
- * IDLE (done)
+ *     IDLE    is the caller's                               --redis_call_*()--> any below
+ *     PARKED  waits for a map, or for a second try          --map, timer--> SENT, ENDED
+ *     SENT    on one connection, or hedged on two           --reply, fault--> PARKED, ENDED
+ *     ENDED   its result is known                           --end of the turn--> IDLE, done()
  *
  * A shard is one master and its replicas. Each *copy* has a breaker of its own (redis_breaker.h),
  * so that a lost master does not take the reads from its replicas with it: a shard refuses writes

@@ -170,6 +170,8 @@ void redis_names_free(struct redis_loop *loop)
     if (loop->names != NULL)
         evdns_base_free(loop->names, 0);
     loop->names = NULL;
-    while (loop->lookups != NULL)
-        lookup_free(loop->lookups);
+    for (struct redis_lookup *l = loop->lookups, *next; l != NULL; l = next) {
+        next = l->next;
+        lookup_free(l);
+    }
 }

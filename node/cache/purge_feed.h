@@ -5,11 +5,12 @@
  * A purge that is submitted is appended to the log, read back with whatever stands before it, and
  * applied; then it is answered. Others read it when they hear the hint, or within a second.
  *
- *              reachable                    what was read last is there
- *     [unknown] ------> [reading from 0] ------> [known] <----------> read on: hint, gap, every
- * second |  ^ it is not there: the log was lost,   |  | compared with what was read (purge_trail.h)
- *             or its end                           v  |
- *                                               [comparing]
+ *     unknown       --reachable--------------------------------> reading from 0
+ *     reading from 0 --to its end------------------------------> known
+ *     known         --hint, gap, every second------------------> reads on
+ *     reads on      --what was read last is there--------------> known
+ *                   --it is not: the log was lost, or its end--> comparing
+ *     comparing     --with what was read (purge_trail.h)-------> known
  *
  * What a node does without the log, and after it:
  *

@@ -88,10 +88,10 @@ struct exchange_worker {
     struct purge_table *purges;        /* shared; NULL where tier is */
     struct purge_feed *purge_feed;     /* shared; NULL: no farm, purges are this node's */
     struct search_rules *search_rules; /* shared; NULL: No-Vary-Search is not heeded */
-    struct shared_port *shared; /* what the farm knows; NULL in tests alone */
-    struct store *store;        /* stored responses of the farm; NULL: they are not shared */
-    struct store_names *names;  /* NULL where store is */
-    struct share *share;        /* what is done with it; likewise */
+    struct shared_port *shared;        /* what the farm knows; NULL in tests alone */
+    struct store *store;               /* stored responses of the farm; NULL: they are not shared */
+    struct store_names *names;         /* NULL where store is */
+    struct share *share;               /* what is done with it; likewise */
     const struct weir_hash_secret *secret;
     struct weir_sink *access;   /* shared; NULL: none */
     const atomic_int *pressure; /* shared: enum exchange_pressure; NULL: never any */

@@ -2,15 +2,23 @@
  * fetch_shared.h - a fetch asks the farm before it asks the origin. Private to fetch_shared.c and
  * fetch_shared_body.c.
  *
- *                 .---------------------------------- hint, timer ------------------.
- *                 v                                                                  |
- *   begin ----> LOOKING --nothing--> LEASING --another has it--> LOOKING (growing) -nothing->
- * WAITING |  ^                  |                            |                        | |  '--fence
- * > 1-------|                            |           time is over, | | '--ours--> origin | or told
- * so    | |                        (with a lead)             |                        v
- *                 '--found--> LOADING, STREAMING <-------------------'                    origin
- *                               '--> the fill is fed, or kept for a validation         (without
- * one)
+ *   begin --------------------------------------------------> LOOKING
+ *
+ *   LOOKING    found, of use --------------------------------> LOADING or STREAMING
+ *              nothing, and the lease is ours already -------> origin, with a lead
+ *              nothing --------------------------------------> LEASING
+ *
+ *   LEASING    ours, for the first time lately --------------> origin, with a lead
+ *              ours, but somebody had it lately -------------> LOOKING, with the lease in hand
+ *              another has it: what grows is looked for
+ *                found --------------------------------------> STREAMING
+ *                nothing ------------------------------------> WAITING
+ *
+ *   WAITING    hint: it is there, or grows; timer -----------> LOOKING
+ *              hint: you were counted -----------------------> LEASING
+ *              hint: ask for yourself; time is over ---------> origin, without a lead
+ *
+ *   LOADING, STREAMING: the fill is fed, or what was found is kept for a validation.
  *
  * No answer, in any state: the origin is asked as if there were no farm.
  */

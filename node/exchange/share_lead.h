@@ -2,10 +2,14 @@
  * share_lead.h - the right to fetch one thing for all nodes of the farm, and the storing of what
  * comes of it.
  *
- *   new --take()--> TAKING --taken(OK)--> HELD --give_up(), marker()--------------> RELEASING -->
- * gone |                   |--store(): coded, then put ---done--------^ | '--stream(), append()
- * ..., end()--done-----'
- *                      '--taken(REFUSED)--> may be taken again, or dropped
+ *   new --take()--> TAKING --taken(OK)-------> held
+ *                          --taken(REFUSED)--> may be taken again, or dropped
+ *
+ *   held --give_up()-------------------------------------------> RELEASING --> gone
+ *        --marker()--------------------> put --done------------> RELEASING
+ *        --store(): counted, coded-----> put --done------------> RELEASING
+ *        --freshen(): looked at--------> put --done------------> RELEASING
+ *        --stream(), append() ..., end(): put as it comes------> RELEASING
  *
  * While it is held the lease is renewed. A fetch that has given its lead the last word (give_up,
  * marker, store, end) has let go of it: it goes on by itself, beyond the fetch, and then is gone.

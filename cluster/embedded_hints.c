@@ -369,11 +369,9 @@ static void tap_close(struct embedded_ears *e, struct embedded_tap *t)
     pthread_mutex_unlock(&e->channels->lock);
 }
 
-void embedded_unlisten(struct embedded_ears *e, struct shared_listener *l)
+static void ear_free(struct embedded_ears *e, struct embedded_ear *ear)
 {
-    struct embedded_ear *ear = l->subscription;
-
-    l->subscription = NULL;
+    ear->listener->subscription = NULL;
     if (e->cursor == ear)
         e->cursor = ear->next;
     *ear->at = ear->next;
@@ -383,6 +381,11 @@ void embedded_unlisten(struct embedded_ears *e, struct shared_listener *l)
         tap_close(e, ear->tap);
     tap_unref(ear->tap);
     weir_free(ear);
+}
+
+void embedded_unlisten(struct embedded_ears *e, struct shared_listener *l)
+{
+    ear_free(e, l->subscription);
 }
 
 /* ---- the port ---- */
@@ -406,8 +409,10 @@ void embedded_ears_close(struct embedded_ears *e)
 {
     struct heard *h;
 
-    while (e->ears != NULL)
-        embedded_unlisten(e, e->ears->listener);
+    for (struct embedded_ear *ear = e->ears, *next; ear != NULL; ear = next) {
+        next = ear->next;
+        ear_free(e, ear);
+    }
     /* From here on nobody posts. */
     weir_mailbox_drain(&e->box);
     while ((h = take_heard(e)) != NULL)

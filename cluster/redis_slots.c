@@ -1,5 +1,6 @@
 #include "redis_slots.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -361,6 +362,7 @@ static struct redis_map *finish(const struct draft *d)
     m->covered = d->map->covered;
     m->kept = d->map->kept;
     memcpy(m->shard_of, d->map->shard_of, sizeof(m->shard_of));
+    assert(d->shards != NULL); /* something is covered */
     memcpy(m->shards, d->shards, d->count * sizeof(m->shards[0]));
     return m;
 }

@@ -535,8 +535,10 @@ void redis_sub_free(struct redis_sub *s)
     redis_cluster_unwatch(&s->watch);
     redis_later_cancel(s->loop, &s->settle);
     redis_timer_stop(&s->timer);
-    while (s->links != NULL)
-        link_free(s->links);
+    for (struct link *l = s->links, *next; l != NULL; l = next) {
+        next = l->next;
+        link_free(l);
+    }
     while (s->topics != NULL) {
         struct redis_topic *t = s->topics;
 

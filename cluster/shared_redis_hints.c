@@ -86,23 +86,28 @@ bool redis_hints_listen(struct shared_port *base, struct shared_listener *l, enu
     return true;
 }
 
-void redis_hints_unlisten(struct shared_port *base, struct shared_listener *l)
+static void subscription_free(struct subscription *s)
 {
-    struct subscription *s = l->subscription;
-
-    (void)base;
     redis_sub_remove(&s->channel);
     *s->at = s->next;
     if (s->next != NULL)
         s->next->at = s->at;
-    l->subscription = NULL;
+    s->listener->subscription = NULL;
     weir_free(s);
+}
+
+void redis_hints_unlisten(struct shared_port *base, struct shared_listener *l)
+{
+    (void)base;
+    subscription_free(l->subscription);
 }
 
 void redis_hints_end(struct redis_port *p)
 {
-    while (p->subscriptions != NULL)
-        redis_hints_unlisten(&p->base, p->subscriptions->listener);
+    for (struct subscription *s = p->subscriptions, *next; s != NULL; s = next) {
+        next = s->next;
+        subscription_free(s);
+    }
     for (size_t i = 0; i < SHARED_AREAS; i++)
         redis_sub_free(p->subs[i]);
 }

@@ -165,7 +165,9 @@ void store_free(struct store *s)
 {
     if (s == NULL)
         return;
-    while (s->tasks != NULL)
-        task_free(s->tasks);
+    for (struct store_task *t = s->tasks, *next; t != NULL; t = next) {
+        next = t->next;
+        task_free(t);
+    }
     weir_free(s);
 }

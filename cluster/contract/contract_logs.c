@@ -271,7 +271,7 @@ static void each_append_hints_its_id(void **state)
 {
     struct world *w = world_of(state);
     struct shared_log log = log_of(w, 10);
-    struct hearer h[CONTRACT_PORTS];
+    struct hearer h[CONTRACT_PORTS] = {0};
     char digits[24];
     uint64_t id;
     int port;

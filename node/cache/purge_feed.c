@@ -543,8 +543,10 @@ void purge_feed_free(struct purge_feed *f)
                  "purge log: %zu purges were still to be appended: the other nodes "
                  "will not hear of them",
                  f->sure.count + f->unasked.count);
-    while (f->under_way != NULL)
-        drop(f, f->under_way);
+    for (struct purge_submission *s = f->under_way, *next; s != NULL; s = next) {
+        next = s->next;
+        drop(f, s);
+    }
     purge_reader_stop(f);
     if (f->poll != NULL)
         event_free(f->poll);

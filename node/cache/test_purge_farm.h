@@ -355,8 +355,10 @@ static inline void farm_run(struct farm *w)
     while (any) {
         any = farm_step(w);
         for (int i = 0; i < FARM_NODES; i++)
-            if (w->node[i].feed != NULL)
-                any = farm_mail(&w->node[i]) | farm_hint(&w->node[i]) || any;
+            if (w->node[i].feed != NULL) {
+                any = farm_mail(&w->node[i]) || any;
+                any = farm_hint(&w->node[i]) || any;
+            }
     }
 }
 

@@ -206,12 +206,13 @@ static void on_confirmed(struct redis_command *cmd, struct redis_reply *reply,
 static void send_wait(struct redis_call *call, struct redis_conn *conn)
 {
     char ms[16];
-    const struct redis_arg argv[] = {redis_arg_str("WAIT"), redis_arg_str("1"), redis_arg_str(ms)};
+    int len = snprintf(ms, sizeof(ms), "%u", call->confirm_ms);
+    const struct redis_arg argv[] = {redis_arg_str("WAIT"), redis_arg_str("1"),
+                                     redis_arg(weir_span(ms, (size_t)len))};
 
     call->alone = has_no_replica(call);
     if (call->alone)
         return; /* WAIT would wait for all of its time */
-    snprintf(ms, sizeof(ms), "%u", call->confirm_ms);
     call->wait.done = on_confirmed;
     call->wait.deadline_ms = call->deadline_ms;
     (void)redis_conn_submit(conn, &call->wait, argv, 3, 0);

@@ -806,8 +806,10 @@ static void a_confirmed_write_waits_for_a_replica(void **state)
     assert_int_equal(a.call.confirmed, 1);
     assert_non_null(strstr(t->a.heard, "\nWAIT 1 50\n"));
     rule(&t->a, "WAIT", 1, ":0\n");
+    a.call.confirm_ms = 7;
     ask_words(t, &a, REDIS_WRITE, "SET", key_of(0));
     outcome(t, &a);
+    assert_non_null(strstr(t->a.heard, "\nWAIT 1 7\n"));
     assert_int_equal(a.call.confirmed, 0);
     assert_false(a.call.alone);
     ask_words(t, &a, REDIS_WRITE, "SET", key_of(1)); /* b has no replica */

@@ -192,12 +192,35 @@ static void print_requests(const struct ctl_options *o, const json_t *a)
     }
 }
 
+static void print_farm(const struct ctl_options *o, const json_t *a)
+{
+    if (json_object_get(a, "farm") == NULL)
+        return;
+    heading(o, "the farm, asked on a miss");
+    count_row(a, "answered from it", "farm", "hits");
+    count_row(a, "nothing of use there", "farm", "misses");
+    count_row(a, "stale there, to be validated", "farm", "stale");
+    count_row(a, "fetches made for all nodes", "farm", "leases");
+    count_row(a, "waited for another node's", "farm", "waits");
+    count_row(a, "stored for all nodes", "farm", "stores");
+    count_row(a, "no answer from Redis", "farm", "errors");
+}
+
+/* An id: in digits, as a purge is answered with it. */
+static void id_row(const char *name, int64_t id)
+{
+    char text[CTL_TEXT_MAX];
+
+    snprintf(text, sizeof text, "%" PRId64, id);
+    row(name, text);
+}
+
 static void print_purges(const struct ctl_options *o, const json_t *a)
 {
     if (json_object_get(a, "purges") == NULL)
         return;
     heading(o, "purges");
-    count_row(a, "newest", "purges", "sequence");
+    id_row("newest", ctl_int(a, "purges", "sequence"));
     count_row(a, "remembered", "purges", "records");
     bytes_row(a, "memory", "purges", "bytes");
 }
@@ -223,10 +246,8 @@ static void print_purge_log(const struct ctl_options *o, const json_t *a)
         state = json_is_true(json_object_get(log, "known")) ? "read" : "not read yet";
     heading(o, "purge log of the farm");
     row("state", state);
-    snprintf(text, sizeof text, "%" PRId64, ctl_int(log, "applied", NULL));
-    row("applied here", text);
-    snprintf(text, sizeof text, "%" PRId64, ctl_int(log, "newest", NULL));
-    row("newest", text);
+    id_row("applied here", ctl_int(log, "applied", NULL));
+    id_row("newest", ctl_int(log, "newest", NULL));
     row("read", since(text, json_object_get(log, "contact_ms")));
     row("purges not in it yet", ctl_count(text, ctl_int(log, "pending", NULL)));
 }
@@ -249,6 +270,7 @@ enum ctl_exit ctl_cache_stats(const struct ctl_options *o)
         print_memory(o, a);
         print_stored(o, a);
         print_requests(o, a);
+        print_farm(o, a);
         print_purges(o, a);
         print_purge_log(o, a);
     }

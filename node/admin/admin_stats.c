@@ -91,6 +91,21 @@ static void put_requests(struct admin_request *r, json_t *out, const int64_t *su
               ratio(from_store, from_store + sum[WEIR_M_cache_forwarded_bytes]));
 }
 
+/* What came of asking the farm, for what this node's memory did not have. */
+static void put_farm(struct admin_request *r, json_t *out, const int64_t *sum)
+{
+    json_t *farm = admin_put_object(r, out, "farm");
+
+    admin_put_text(r, farm, "name", r->source->farm_name);
+    admin_put_int(r, farm, "hits", sum[WEIR_M_shared_hits]);
+    admin_put_int(r, farm, "misses", sum[WEIR_M_shared_misses]);
+    admin_put_int(r, farm, "stale", sum[WEIR_M_shared_stale]);
+    admin_put_int(r, farm, "leases", sum[WEIR_M_shared_leases]);
+    admin_put_int(r, farm, "waits", sum[WEIR_M_shared_waits]);
+    admin_put_int(r, farm, "stores", sum[WEIR_M_shared_stores]);
+    admin_put_int(r, farm, "errors", sum[WEIR_M_shared_errors]);
+}
+
 static void put_purges(struct admin_request *r, json_t *out)
 {
     static const char *const scopes[PURGE_SCOPES] = {
@@ -141,6 +156,8 @@ void admin_cache_stats(struct admin_request *r)
     admin_put_bool(r, out, "enabled", r->source->tier != NULL);
     put_tier(r, out, &tier);
     put_requests(r, out, sum);
+    if (r->source->farm_name != NULL)
+        put_farm(r, out, sum);
     if (r->source->purges != NULL)
         put_purges(r, out);
     if (r->source->purge_feed != NULL)

@@ -27,6 +27,17 @@ class Redis(FarmCase):
         endpoint, = weirctl_json("redis", node=node)["endpoints"]
         self.assertEqual(endpoint["mode"], "cluster")
 
+    def test_the_stats_of_the_cache_tell_what_the_farm_was_good_for(self):
+        def farm_of(node):
+            return weirctl_json("cache", "stats", node=node)["farm"]
+        origin = self.origin(lambda x: x.reply(200, {"Cache-Control": "max-age=60"}, b"for all"))
+        one, other = self.farm(self.redis(), origin, cache={"shared": {"head_timeout": "2s"}})
+        one.get("/page")
+        wait_until(lambda: farm_of(one)["stores"] == 1, what="it is stored")
+        other.get("/page")
+        self.assertEqual(farm_of(other)["hits"], 1)
+        self.assertIn("answered from it", weirctl("cache", "stats", node=other).stdout)
+
     def test_one_that_is_gone_is_not_in_use(self):
         server = self.redis()
         node, = self.farm(server, self.origin(), count=1)

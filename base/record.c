@@ -1,5 +1,6 @@
 #include "weir/record.h"
 
+#include <endian.h>
 #include <string.h>
 
 #define XXH_STATIC_LINKING_ONLY /* a state on the stack */
@@ -20,14 +21,28 @@ static void store_le(char *out, uint64_t value, size_t bytes)
         out[i] = (char)(unsigned char)(value >> (8 * i));
 }
 
-static uint64_t load_le(const char *in, size_t bytes)
+static uint16_t load_le16(const char *in)
 {
-    uint64_t value = 0;
-    size_t i;
+    uint16_t value;
 
-    for (i = 0; i < bytes; i++)
-        value |= (uint64_t)(unsigned char)in[i] << (8 * i);
-    return value;
+    memcpy(&value, in, sizeof(value));
+    return le16toh(value);
+}
+
+static uint32_t load_le32(const char *in)
+{
+    uint32_t value;
+
+    memcpy(&value, in, sizeof(value));
+    return le32toh(value);
+}
+
+static uint64_t load_le64(const char *in)
+{
+    uint64_t value;
+
+    memcpy(&value, in, sizeof(value));
+    return le64toh(value);
 }
 
 /* ---- reading ---- */
@@ -44,8 +59,8 @@ bool record_next(struct weir_span *rest, struct record_field *f)
 
     if (rest->len < RECORD_FIELD_BYTES)
         return false;
-    type = (unsigned)load_le(rest->ptr, 2);
-    len = load_le(rest->ptr + 2, 4);
+    type = load_le16(rest->ptr);
+    len = load_le32(rest->ptr + 2);
     if (len > rest->len - RECORD_FIELD_BYTES)
         return false;
     f->type = (uint16_t)(type & ~(unsigned)RECORD_CRITICAL);
@@ -72,15 +87,15 @@ enum record_verdict record_open(struct weir_span bytes, struct record *out)
     if (bytes.len < RECORD_HEAD_BYTES + RECORD_TAIL_BYTES ||
         memcmp(bytes.ptr, magic, sizeof(magic)) != 0)
         return RECORD_FOREIGN;
-    out->version = (uint16_t)load_le(bytes.ptr + 4, 2);
-    out->flags = (uint16_t)load_le(bytes.ptr + 6, 2);
+    out->version = load_le16(bytes.ptr + 4);
+    out->flags = load_le16(bytes.ptr + 6);
     /* Before the checksum: another version may well have another one. */
     if (!record_version_read(out->version, RECORD_VERSION))
         return RECORD_UNKNOWN;
     left = bytes.len - RECORD_TAIL_BYTES;
-    if (XXH3_64bits(bytes.ptr, left) != load_le(bytes.ptr + left, RECORD_TAIL_BYTES))
+    if (XXH3_64bits(bytes.ptr, left) != load_le64(bytes.ptr + left))
         return RECORD_DAMAGED;
-    fields_len = load_le(bytes.ptr + 8, 4);
+    fields_len = load_le32(bytes.ptr + 8);
     left -= RECORD_HEAD_BYTES;
     if (fields_len > left)
         return RECORD_DAMAGED;
@@ -93,7 +108,7 @@ bool record_u64(const struct record_field *f, uint64_t *out)
 {
     if (f->bytes.len != sizeof(*out))
         return false;
-    *out = load_le(f->bytes.ptr, sizeof(*out));
+    *out = load_le64(f->bytes.ptr);
     return true;
 }
 

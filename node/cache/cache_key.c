@@ -116,12 +116,12 @@ bool cache_key_build(struct cache_key *k, const struct cache_key_parts *p,
 
 static bool take_part(struct weir_span *rest, struct weir_span *part)
 {
-    size_t len = 0;
+    uint32_t len;
 
     if (rest->len < PART_HEAD)
         return false;
-    for (unsigned i = 0; i < PART_HEAD; i++)
-        len |= (size_t)(unsigned char)rest->ptr[i] << (8 * i);
+    memcpy(&len, rest->ptr, PART_HEAD);
+    len = le32toh(len);
     if (rest->len - PART_HEAD < len)
         return false;
     *part = weir_span(rest->ptr + PART_HEAD, len);
@@ -133,6 +133,7 @@ static bool take_part(struct weir_span *rest, struct weir_span *part)
 bool cache_key_read(struct weir_span bytes, struct cache_key_parts *out)
 {
     struct weir_span part[PARTS] = {{NULL, 0}};
+    unsigned parts;
     struct weir_span rest;
     unsigned present;
 
@@ -140,7 +141,8 @@ bool cache_key_read(struct weir_span bytes, struct cache_key_parts *out)
         return false;
     present = (unsigned char)bytes.ptr[1];
     rest = weir_span(bytes.ptr + KEY_HEAD, bytes.len - KEY_HEAD);
-    for (unsigned i = 0; i < PARTS; i++) {
+    parts = (present & ~(unsigned)HAS_QUERY) != 0 ? PARTS : ALWAYS; /* most keys are plain */
+    for (unsigned i = 0; i < parts; i++) {
         if (i >= ALWAYS && (present & (unsigned)HAS_ROUTE << (i - ALWAYS)) == 0)
             continue;
         if (!take_part(&rest, &part[i]) || (i >= ALWAYS && part[i].len == 0))

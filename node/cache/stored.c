@@ -426,6 +426,12 @@ static void content_unref(struct content c)
     forms_unref(c.forms);
 }
 
+static bool lies_in(struct weir_span part, struct weir_span whole)
+{
+    return part.ptr != NULL && part.ptr >= whole.ptr &&
+           part.ptr + part.len <= whole.ptr + whole.len;
+}
+
 /* hashes: room for those of the tags. */
 static void copy_purge(struct stored_response *r, const struct stored_draft *d, uint64_t *hashes)
 {
@@ -441,7 +447,10 @@ static void copy_purge(struct stored_response *r, const struct stored_draft *d, 
     r->purge.host = d->purge->host;
     r->purge.tags = hashes;
     r->purge.tag_count = d->purge->tag_count;
-    if (cache_key_read(r->key, &parts))
+    if (lies_in(d->purge->path, d->key)) /* it was found there once: not looked for again */
+        r->purge.path =
+            weir_span(r->key.ptr + (d->purge->path.ptr - d->key.ptr), d->purge->path.len);
+    else if (cache_key_read(r->key, &parts))
         r->purge.path = parts.path;
     r->purges = d->purges;
     if (r->purges != NULL)

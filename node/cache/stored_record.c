@@ -233,10 +233,13 @@ static void put_head(struct record_fields *out, const struct stored_record *s)
 
 static uint32_t lines_of(struct weir_span s)
 {
+    const char *end = s.ptr + s.len, *at = s.ptr;
     uint32_t n = 0;
 
-    for (size_t i = 0; i < s.len && n <= ROWS_MAX; i++)
-        n += s.ptr[i] == '\n';
+    while (n <= ROWS_MAX && (at = memchr(at, '\n', (size_t)(end - at))) != NULL) {
+        at++;
+        n++;
+    }
     return n;
 }
 

@@ -179,6 +179,16 @@ static void choose_upstream(struct fetch *f, struct weir_exchange *x)
         hint->sticky = sticky_find(f->site_upstream->sticky, bound);
 }
 
+/* The request, for as long as the fetch needs it: one that is x's alone ends with x, until the
+ * answer turns out to be for all, and then nobody looks at the request any more. */
+static bool take_request(struct fetch *f, struct weir_exchange *x)
+{
+    if (f->pass || f->fill->alone)
+        return true;
+    return http_head_copy(&f->req, &x->req, &f->arena) ||
+           weir_fail(&x->err, WEIR_E_MEMORY, "fetch: request", 0);
+}
+
 static bool prepare(struct fetch *f, struct weir_exchange *x)
 {
     struct request_out out = {
@@ -190,6 +200,8 @@ static bool prepare(struct fetch *f, struct weir_exchange *x)
         .route = f->route,
     };
 
+    if (!take_request(f, x))
+        return false;
     choose_upstream(f, x);
     out.upstream = f->upstream->settings;
     f->request.method = x->req.method_id;
@@ -286,16 +298,6 @@ void fetch_drop_fill(struct fill *f)
     fill_unref(f);
 }
 
-/* The request, for as long as the fetch needs it: one that is x's alone ends with x, until the
- * answer turns out to be for all, and then nobody looks at the request any more. */
-static bool take_request(struct fetch *f, struct weir_exchange *x)
-{
-    if (!f->fill->alone)
-        return http_head_copy(&f->req, &x->req, &f->arena);
-    f->req = x->req;
-    return true;
-}
-
 static bool take_query(struct fetch *f, const struct weir_exchange *x)
 {
     f->query = WEIR_SPAN_NONE;
@@ -316,13 +318,14 @@ static struct fetch *start_shared(struct weir_exchange *x, struct fill *fill,
     fill->owner_arg = f;
     if (validating != NULL)
         f->validating = stored_response_ref(validating);
-    if (!take_request(f, x) || !take_query(f, x)) {
-        weir_fail(&x->err, WEIR_E_MEMORY, "fetch: request", 0);
+    f->req = x->req; /* x's own, until it is prepared */
+    if (!take_query(f, x)) {
+        weir_fail(&x->err, WEIR_E_MEMORY, "fetch: query", 0);
         fetch_finish(f);
         return NULL;
     }
     if (!behind && fetch_shared_begin(f, x, false))
-        return f; /* the request is written when it turns out to be needed */
+        return f; /* the request is copied and written when it turns out to be needed */
     if (!prepare(f, x)) {
         fetch_finish(f);
         return NULL;
@@ -374,6 +377,13 @@ void fetch_refresh(struct weir_exchange *x, struct stored_response *stale)
     x->err.code = WEIR_OK;
 }
 
+/* It goes on without who began it: what it may need of him must be its own. */
+static bool may_need_leader(const struct fetch *f)
+{
+    return !f->pass && !f->prepared &&
+           (f->fill->state == FILL_WAITING || f->fill->state == FILL_OPEN);
+}
+
 void fetch_leave(struct weir_exchange *x)
 {
     struct fetch *f = x->fetch;
@@ -381,7 +391,7 @@ void fetch_leave(struct weir_exchange *x)
     if (f == NULL)
         return;
     x->fetch = NULL;
-    if (!f->pass && !f->prepared) {
+    if (may_need_leader(f)) {
         struct weir_err err = {0};
 
         if (!fetch_prepare(f, &err)) { /* by whom, if not by x? */

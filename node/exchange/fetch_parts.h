@@ -27,10 +27,11 @@ struct fetch {
     struct weir_exchange *leader; /* NULL once it has left */
     bool pass;
     bool ended;
-    bool prepared;  /* the request is written */
+    bool prepared;  /* the request is written, and `req` is the fetch's own */
     bool abandoned; /* nobody reads it: it goes on for the farm alone */
     const struct route *route;
-    struct http_head req; /* a pass borrows the leader's; else a copy in the arena */
+    struct http_head req; /* the leader's; a copy in the arena once it is prepared, if the answer
+                             may be for others */
     struct weir_hash128 hash;
     struct weir_span query;      /* as keyed, before any rule of No-Vary-Search; ptr NULL: none */
     struct exchange_slice slice; /* what is asked for, if not the whole */

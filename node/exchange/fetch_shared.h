@@ -37,6 +37,8 @@ enum shared_use {
     SHARED_VALIDATES, /* stale, for a condition, or if the origin fails */
 };
 
+#define SHARED_FEW 4 /* pieces of content that need no memory of their own */
+
 struct fetch_shared {
     struct fetch *f;
     struct share *share;
@@ -62,8 +64,9 @@ struct fetch_shared {
     int64_t wait_until_ms;
     uint32_t poll_ms;
 
-    struct weir_slice *slices; /* LOADING; references */
+    struct weir_slice *slices; /* LOADING; references; `few` as long as they fit there */
     size_t slice_count, slice_cap;
+    struct weir_slice few[SHARED_FEW];
 };
 
 /* ---- fetch_shared.c ---- */

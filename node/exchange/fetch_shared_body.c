@@ -21,24 +21,38 @@ void shared_drop_slices(struct fetch_shared *s)
 {
     for (size_t i = 0; i < s->slice_count; i++)
         weir_blob_unref(s->slices[i].blob);
-    weir_free(s->slices);
+    if (s->slices != s->few)
+        weir_free(s->slices);
     s->slices = NULL;
     s->slice_count = s->slice_cap = 0;
+}
+
+static bool grow_slices(struct fetch_shared *s)
+{
+    size_t cap = s->slice_cap * 4;
+    struct weir_slice *grown;
+
+    if (s->slices == NULL) {
+        s->slices = s->few;
+        s->slice_cap = SHARED_FEW;
+        return true;
+    }
+    grown = weir_realloc(s->slices != s->few ? s->slices : NULL, cap * sizeof *grown);
+    if (grown == NULL)
+        return false;
+    if (s->slices == s->few)
+        memcpy(grown, s->few, sizeof s->few);
+    s->slices = grown;
+    s->slice_cap = cap;
+    return true;
 }
 
 /* Takes the reference. */
 static bool keep_slice(struct fetch_shared *s, struct weir_slice slice)
 {
-    if (s->slice_count == s->slice_cap) {
-        size_t cap = s->slice_cap == 0 ? 8 : s->slice_cap * 2;
-        struct weir_slice *grown = weir_realloc(s->slices, cap * sizeof *grown);
-
-        if (grown == NULL) {
-            weir_blob_unref(slice.blob);
-            return false;
-        }
-        s->slices = grown;
-        s->slice_cap = cap;
+    if (s->slice_count == s->slice_cap && !grow_slices(s)) {
+        weir_blob_unref(slice.blob);
+        return false;
     }
     s->slices[s->slice_count++] = slice;
     return true;

@@ -7,20 +7,22 @@
 
 #define SCRIPT_ARGS 3
 
-/* Copies argv behind the first `skip` arguments, with `spare` bytes of room at *text. */
-static struct redis_args *copied(const struct redis_arg *argv, size_t argc, size_t skip,
-                                 size_t spare, char **text)
+static size_t bytes_of(const struct redis_arg *argv, size_t argc)
 {
-    size_t bytes = 0;
-    struct redis_args *a;
+    size_t bytes = sizeof(struct redis_args) + argc * sizeof(*argv);
 
     for (size_t i = 0; i < argc; i++)
         if (argv[i].blob == NULL)
             bytes += argv[i].text.len;
-    a = weir_malloc(sizeof(*a) + (skip + argc) * sizeof(a->argv[0]) + bytes + spare);
-    if (a == NULL)
-        return NULL;
+    return bytes;
+}
+
+/* Copies argv behind the first `skip` arguments; *text: what follows the texts. */
+static void copy(struct redis_args *a, const struct redis_arg *argv, size_t argc, size_t skip,
+                 char **text)
+{
     a->argc = skip + argc;
+    a->lent = false;
     *text = (char *)&a->argv[a->argc];
     for (size_t i = 0; i < argc; i++) {
         struct redis_arg *to = &a->argv[skip + i];
@@ -35,14 +37,21 @@ static struct redis_args *copied(const struct redis_arg *argv, size_t argc, size
         to->text.ptr = *text;
         *text += to->text.len;
     }
-    return a;
 }
 
-struct redis_args *redis_args_new(const struct redis_arg *argv, size_t argc)
+struct redis_args *redis_args_new(const struct redis_arg *argv, size_t argc, void *room,
+                                  size_t room_bytes)
 {
+    size_t bytes = bytes_of(argv, argc);
+    bool lent = bytes <= room_bytes;
+    struct redis_args *a = lent ? room : weir_malloc(bytes);
     char *text;
 
-    return copied(argv, argc, 0, 0, &text);
+    if (a == NULL)
+        return NULL;
+    copy(a, argv, argc, 0, &text);
+    a->lent = lent;
+    return a;
 }
 
 struct redis_args *redis_args_script(const struct redis_script *script, size_t key_count,
@@ -50,10 +59,11 @@ struct redis_args *redis_args_script(const struct redis_script *script, size_t k
 {
     enum { DIGITS = 24 };
     char *text;
-    struct redis_args *a = copied(argv, argc, SCRIPT_ARGS, DIGITS, &text);
+    struct redis_args *a = weir_malloc(bytes_of(argv, argc) + SCRIPT_ARGS * sizeof(*argv) + DIGITS);
 
     if (a == NULL)
         return NULL;
+    copy(a, argv, argc, SCRIPT_ARGS, &text);
     snprintf(text, DIGITS, "%zu", key_count);
     a->argv[2] = redis_arg_str(text);
     redis_args_reload(a, script, false);
@@ -72,5 +82,6 @@ void redis_args_free(struct redis_args *a)
         return;
     for (size_t i = 0; i < a->argc; i++)
         weir_blob_unref(a->argv[i].blob);
-    weir_free(a);
+    if (!a->lent)
+        weir_free(a);
 }

@@ -13,12 +13,15 @@ struct redis_script;
 
 struct redis_args {
     size_t argc;
+    bool lent; /* lies in the caller's room */
     struct redis_arg argv[];
 };
 
-/* Copies the texts, keeps references to the blobs: one allocation. NULL without memory. */
-struct redis_args *redis_args_new(const struct redis_arg *argv, size_t argc);
-/* EVALSHA sha1 key_count argv... */
+/* Copies the texts, keeps references to the blobs: into `room`, which stays until
+ * redis_args_free(), if they fit there, else into one allocation. NULL without memory. */
+struct redis_args *redis_args_new(const struct redis_arg *argv, size_t argc, void *room,
+                                  size_t room_bytes);
+/* EVALSHA sha1 key_count argv..., in an allocation */
 struct redis_args *redis_args_script(const struct redis_script *script, size_t key_count,
                                      const struct redis_arg *argv, size_t argc);
 /* From now on with the source, or with the sum again. Keeps pointers into the script. */

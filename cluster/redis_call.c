@@ -548,7 +548,8 @@ static void begin(struct redis_cluster *c, struct redis_call *call, uint16_t slo
 void redis_call_command(struct redis_cluster *c, struct redis_call *call, struct weir_span key,
                         const struct redis_arg *argv, size_t argc)
 {
-    begin(c, call, redis_slot(key), NULL, redis_args_new(argv, argc));
+    begin(c, call, redis_slot(key), NULL,
+          redis_args_new(argv, argc, call->args_room, sizeof(call->args_room)));
 }
 
 void redis_call_script(struct redis_cluster *c, struct redis_call *call,

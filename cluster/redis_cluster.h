@@ -126,6 +126,7 @@ struct redis_call {
     struct redis_cluster *cluster; /* NULL = idle */
     struct redis_call *next, **at; /* among all that are under way */
     struct redis_args *args;       /* copied, for sending again */
+    uint64_t args_room[16];        /* ... here, if it is as short as a GET */
     const struct redis_script *script;
     int64_t deadline_ms;
     uint16_t slot;

@@ -21,7 +21,7 @@
 #include "weir/err.h"
 #include "weir/span.h"
 
-#define REDIS_BLOB_MIN     512 /* a bulk of so many bytes or more lies in a blob of its own */
+#define REDIS_BLOB_MIN     256 /* a bulk of so many bytes or more lies in a blob of its own */
 #define REDIS_ELEMENTS_MAX (1u << 18)  /* of one reply, nested ones included */
 #define REDIS_DEPTH_MAX    7           /* of nested arrays; what hiredis 0.14 can do */
 #define REDIS_LINE_MAX     (64u << 10) /* of a status or an error */

@@ -1,7 +1,5 @@
 #include "weir/shared_store.h"
 
-#include <assert.h>
-#include <stdio.h>
 #include <endian.h>
 #include <string.h>
 
@@ -181,14 +179,23 @@ bool store_name_variant(struct store_names *n, const struct store_name *base,
 
 /* ---- keys ---- */
 
+_Static_assert(4 + 2 * STORE_HASH_TEXT + 3 <= STORE_KEY_MAX, "the longest key fits");
+
 struct weir_span store_key(const struct store_name *name, enum store_key what,
                            char buf[STORE_KEY_MAX])
 {
     bool varied = name->variant[0] != '\0' && what != STORE_KEY_OPEN;
-    char letter = (char)(varied && what == STORE_KEY_META ? 'v' : (char)what);
-    int len = snprintf(buf, STORE_KEY_MAX, "w1:{%.*s}:%c%.*s", STORE_HASH_TEXT, name->base, letter,
-                       varied ? STORE_HASH_TEXT : 0, name->variant);
+    char *at = buf;
 
-    assert(len > 0 && len < STORE_KEY_MAX);
-    return weir_span(buf, (size_t)len);
+    memcpy(at, "w1:{", 4);
+    memcpy(at + 4, name->base, STORE_HASH_TEXT);
+    at += 4 + STORE_HASH_TEXT;
+    memcpy(at, "}:", 2);
+    at[2] = (char)(varied && what == STORE_KEY_META ? 'v' : (char)what);
+    at += 3;
+    if (varied) {
+        memcpy(at, name->variant, STORE_HASH_TEXT);
+        at += STORE_HASH_TEXT;
+    }
+    return weir_span(buf, (size_t)(at - buf));
 }

@@ -46,7 +46,7 @@ static inline struct redis_settings redis_settings_default(void)
         .timeouts_max = 3,
         .in_flight_max = 256,
         .queued_max_bytes = (size_t)4 << 20,
-        .bulk_max_bytes = (size_t)16 << 20,
+        .bulk_max_bytes = (size_t)2 << 20, /* nothing we put there is larger than 1 MiB */
         .reply_max_bytes = (size_t)32 << 20,
     };
 }

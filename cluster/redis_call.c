@@ -358,7 +358,7 @@ static void moved(struct redis_call *call, struct redis_node *from, uint16_t slo
                   const struct redis_address *to)
 {
     struct redis_cluster *c = call->cluster;
-    struct redis_node *n = redis_node_at(c, to);
+    struct redis_node *n = redis_node_told(c, to);
 
     if (n != NULL && n != from)
         redis_route_patch(c, slot, n);
@@ -371,7 +371,7 @@ static void moved(struct redis_call *call, struct redis_node *from, uint16_t slo
 
 static void ask(struct redis_call *call, struct redis_node *from, const struct redis_address *to)
 {
-    struct redis_node *n = redis_node_at(call->cluster, to);
+    struct redis_node *n = redis_node_told(call->cluster, to);
 
     if (n == NULL || n == from || ++call->hops > REDIS_HOPS_MAX)
         end(call, REDIS_GONE);
@@ -408,7 +408,7 @@ static void out_of_memory(struct redis_call *call, struct redis_node *n)
 
 static void not_let_in(struct redis_call *call, struct redis_node *n, struct redis_reply *reply)
 {
-    redis_node_complain(n, reply->text);
+    redis_node_complain(n, REDIS_FAULT_AUTH, reply->text);
     end(call, REDIS_DENIED);
 }
 

@@ -39,6 +39,8 @@ struct redis_cluster *redis_cluster_new(struct redis_loop *loop,
     c->calls_end = &c->calls;
     c->settings = *settings;
     c->settings.name = settings->name != NULL ? settings->name : "";
+    if (c->settings.voice == NULL)
+        c->settings.voice = c->own_voice = redis_voice_new(c->settings.name);
     c->settings.refresh_ms = or_default(settings->refresh_ms, 30000);
     c->settings.refresh_least_ms = or_default(settings->refresh_least_ms, 100);
     c->settings.refresh_most_ms = or_default(settings->refresh_most_ms, 5000);
@@ -47,7 +49,7 @@ struct redis_cluster *redis_cluster_new(struct redis_loop *loop,
     c->ready = true;
     c->notify.run = notify;
     memset(c->route, 0xff, sizeof(c->route)); /* REDIS_NO_SHARD */
-    if (!make_seeds(c))
+    if (c->settings.voice == NULL || !make_seeds(c))
         goto no_memory;
     redis_refresh_start(c);
     return c;
@@ -75,6 +77,7 @@ void redis_cluster_free(struct redis_cluster *c)
     }
     if (c->freed != NULL)
         *c->freed = true;
+    redis_voice_free(c->own_voice);
     weir_free(c->shards);
     redis_map_unref(c->map);
     weir_free(c);
@@ -132,7 +135,7 @@ void redis_cluster_suspect(struct redis_cluster *c, const struct redis_address *
 
 void redis_cluster_moved(struct redis_cluster *c, uint16_t slot, const struct redis_address *to)
 {
-    struct redis_node *n = redis_node_at(c, to);
+    struct redis_node *n = redis_node_told(c, to);
 
     if (n != NULL)
         redis_route_patch(c, slot, n);

@@ -48,7 +48,8 @@ struct redis_cluster_settings {
     const struct redis_settings *conn;     /* of every connection */
     struct redis_tls *tls;                 /* NULL: without */
     struct redis_breaker_settings breaker; /* ramp: for the cache alone */
-    bool replica_reads;  /* REDIS_READ may be answered by a replica, and may lag behind */
+    struct redis_voice *voice; /* of all threads of the endpoint; NULL: one of its own */
+    bool replica_reads;        /* REDIS_READ may be answered by a replica, and may lag behind */
     uint32_t hedge_ms;   /* ask a second copy when the first has not answered for so long, or for
                             longer than it usually takes, whatever is later; 0 = never */
     uint32_t refresh_ms; /* 30000, +- a sixth: how often the map is asked for anyway */
@@ -197,6 +198,8 @@ void redis_cluster_unwatch(struct redis_watch *w); /* harmless twice, and after 
 
 /* ---- for operators ---- */
 
+#define REDIS_TROUBLE_MAX (REDIS_ADDRESS_TEXT + 256)
+
 /* Of one node, since it is known. */
 struct redis_node_stats {
     char address[REDIS_ADDRESS_TEXT];
@@ -225,6 +228,7 @@ struct redis_cluster_stats {
     unsigned under_way, parked; /* calls */
     uint64_t results[REDIS_RESULTS];
     uint64_t hedged, hedges_won;
+    char trouble[REDIS_TROUBLE_MAX]; /* why a node could not be connected to, until it can be: "" */
     uint32_t shard_count, node_count; /* nodes that have left the map are not among them */
     struct redis_shard_stats *shards;
     struct redis_node_stats *nodes;

@@ -14,7 +14,9 @@
 
 #include "redis_cluster.h"
 #include "redis_says.h"
+#include "redis_voice.h"
 
+#define REDIS_TOLD_MAX    32 /* nodes beyond those of map and settings, told of by MOVED and ASK */
 #define REDIS_OVERLAY_MAX 64 /* shards that MOVED alone told of, until the next map */
 
 /* What one node did; the figures of struct redis_node_stats. */
@@ -37,7 +39,6 @@ struct redis_node {
     struct redis_command probe;     /* PROBING: the PING */
     int64_t used_ms;
     int64_t full_until_ms;   /* after OOM */
-    int64_t complained_ms;   /* of its configuration, in the log; 0 = never */
     uint32_t rtt_us, var_us; /* smoothed as in RFC 6298 */
     struct redis_node_counts counts;
 };
@@ -58,7 +59,6 @@ struct redis_refresh {
     struct redis_address avoid;
     int64_t earliest_ms, ended_ms;
     uint32_t wait_ms;
-    int64_t complained_ms;
     uint64_t count, failures;
 };
 
@@ -73,6 +73,9 @@ struct redis_cluster {
     uint32_t shard_count, shard_cap;
     uint16_t route[REDIS_SLOTS]; /* slot -> shards: the map, patched by MOVED */
     struct redis_refresh refresh;
+    struct redis_voice *own_voice;
+    struct redis_address trouble_at; /* port 0: none */
+    char trouble[256];
     struct redis_call *calls, **calls_end; /* in the order they were made */
     unsigned under_way, parked;
     struct redis_watch *watches;
@@ -89,6 +92,9 @@ struct redis_cluster {
 
 /* Found, or made; NULL without memory. */
 struct redis_node *redis_node_at(struct redis_cluster *c, const struct redis_address *address);
+/* The same, for an address that a redirection named: NULL as well when there are too many of these.
+ */
+struct redis_node *redis_node_told(struct redis_cluster *c, const struct redis_address *address);
 /* Closes and frees it; it is in no list and nothing is under way but its PING. */
 void redis_node_free(struct redis_node *n);
 /* Frees nodes that are in no map, have nothing under way and were not used for a while; lets go of
@@ -104,8 +110,8 @@ void redis_node_note(struct redis_node *n, enum redis_outcome outcome);
 /* It is in the map now (again): its breaker is tested, should it be open. */
 void redis_node_watch_over(struct redis_node *n);
 void redis_node_measured(struct redis_node *n, int64_t rtt_us);
-/* A wrong password or a missing permission: once a minute. */
-void redis_node_complain(struct redis_node *n, struct weir_span why);
+/* It does not let us in: a wrong password, a certificate. In the log once a minute. */
+void redis_node_complain(struct redis_node *n, enum redis_fault fault, struct weir_span why);
 
 /* ---- redis_refresh.c ---- */
 

@@ -1,5 +1,7 @@
 #include "redis_cluster_own.h"
 
+#include <stdio.h>
+
 #include "weir/alloc.h"
 
 static void fill_connections(struct redis_node_stats *out, const struct redis_node *n)
@@ -63,6 +65,15 @@ static void fill_shards(struct redis_cluster_stats *s, const struct redis_cluste
         }
 }
 
+static void fill_trouble(struct redis_cluster_stats *s, const struct redis_cluster *c)
+{
+    char text[REDIS_ADDRESS_TEXT];
+
+    if (c->trouble_at.port != 0)
+        snprintf(s->trouble, sizeof(s->trouble), "%s: %s", redis_address_text(&c->trouble_at, text),
+                 c->trouble);
+}
+
 struct redis_cluster_stats *redis_cluster_stats(const struct redis_cluster *c)
 {
     struct redis_cluster_stats *s;
@@ -84,6 +95,7 @@ struct redis_cluster_stats *redis_cluster_stats(const struct redis_cluster *c)
     memcpy(s->results, c->results, sizeof(s->results));
     s->hedged = c->hedged;
     s->hedges_won = c->hedges_won;
+    fill_trouble(s, c);
     s->shard_count = c->shard_count;
     s->node_count = nodes;
     s->nodes = (struct redis_node_stats *)(s + 1);

@@ -290,14 +290,15 @@ static void on_tick(struct redis_conn *conn)
 static void on_timer(struct redis_timer *t)
 {
     struct redis_conn *conn = WEIR_CONTAINER(t, struct redis_conn, timer);
+    bool handshake = conn->state == REDIS_CONNECTING && conn->wire.bev != NULL;
 
     if (conn->state == REDIS_UP)
         on_tick(conn);
     else
-        go_down(conn, REDIS_FAULT_CONNECT,
+        go_down(conn, handshake ? REDIS_FAULT_TLS : REDIS_FAULT_CONNECT,
                 conn->state == REDIS_HELLO ? "no answer to AUTH or the first command in time"
                 : conn->lookup != NULL     ? "the name did not resolve in time"
-                : conn->wire.bev != NULL   ? "no TLS handshake in time: does that port speak TLS?"
+                : handshake                ? "no TLS handshake in time: does that port speak TLS?"
                                            : "no connection in time");
 }
 
@@ -488,7 +489,12 @@ static void on_lost(enum redis_fault fault, const char *why, void *arg)
 {
     struct redis_conn *conn = arg;
 
-    go_down(conn, fault, why);
+    /* A server that wants TLS takes our first command for a handshake, and leaves. */
+    if (conn->state == REDIS_HELLO && conn->wire.tls == NULL && conn->replies == 0)
+        go_down(conn, REDIS_FAULT_CONNECT,
+                "closed before it answered anything: does that port want TLS?");
+    else
+        go_down(conn, fault, why);
 }
 
 static const struct redis_wire_events wire_events = {.open = on_open,

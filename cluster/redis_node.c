@@ -1,17 +1,20 @@
 #include "redis_cluster_own.h"
 
+#include <stdio.h>
+
 #include "weir/alloc.h"
 #include "weir/container.h"
 #include "weir/log.h"
 
-#define PROBE_MS    1000  /* a PING that takes longer is no sign of recovery */
-#define LINGER_MS   10000 /* a node that has left the map, after its last use */
-#define COMPLAIN_MS 60000
+#define PROBE_MS  1000  /* a PING that takes longer is no sign of recovery */
+#define LINGER_MS 10000 /* a node that has left the map, after its last use */
 
 static void on_down(struct redis_conn *conn, enum redis_fault fault, const char *why, void *arg);
 static void on_probe_due(struct redis_timer *t);
 
-static const struct redis_conn_events node_events = {.down = on_down};
+static void on_up(struct redis_conn *conn, void *arg);
+
+static const struct redis_conn_events node_events = {.up = on_up, .down = on_down};
 
 static struct redis_node *node_new(struct redis_cluster *c, const struct redis_address *address)
 {
@@ -30,12 +33,39 @@ static struct redis_node *node_new(struct redis_cluster *c, const struct redis_a
     return n;
 }
 
+static struct redis_node *node_find(struct redis_cluster *c, const struct redis_address *address)
+{
+    struct redis_node *n = c->nodes;
+
+    while (n != NULL && !redis_address_eq(&n->address, address))
+        n = n->next;
+    return n;
+}
+
 struct redis_node *redis_node_at(struct redis_cluster *c, const struct redis_address *address)
 {
-    for (struct redis_node *n = c->nodes; n != NULL; n = n->next)
-        if (redis_address_eq(&n->address, address))
-            return n;
-    return node_new(c, address);
+    struct redis_node *n = node_find(c, address);
+
+    return n != NULL ? n : node_new(c, address);
+}
+
+/* A Redis that sends everybody somewhere else each time must not make us connect to the world. */
+static bool room_for_told(const struct redis_cluster *c)
+{
+    size_t room = c->settings.seed_count + REDIS_TOLD_MAX;
+
+    for (uint32_t i = 0; c->map != NULL && i < c->map->shard_count; i++)
+        room += c->shards[i].count;
+    for (const struct redis_node *n = c->nodes; n != NULL && room > 0; n = n->next)
+        room--;
+    return room > 0;
+}
+
+struct redis_node *redis_node_told(struct redis_cluster *c, const struct redis_address *address)
+{
+    struct redis_node *n = node_find(c, address);
+
+    return n != NULL || !room_for_told(c) ? n : node_new(c, address);
 }
 
 static void close_lanes(struct redis_node *n, bool all)
@@ -134,6 +164,43 @@ static enum redis_outcome outcome_of(enum redis_fault fault)
     }
 }
 
+static const char *title(const struct redis_node *n)
+{
+    return redis_voice_title(n->cluster->settings.voice);
+}
+
+/* For operators: why there is no connection. */
+static void keep_trouble(struct redis_node *n, enum redis_fault fault, const char *why)
+{
+    struct redis_cluster *c = n->cluster;
+
+    if (fault == REDIS_FAULT_CLOSED)
+        return; /* they come and go */
+    c->trouble_at = n->address;
+    snprintf(c->trouble, sizeof(c->trouble), "%s", why);
+}
+
+static void on_up(struct redis_conn *conn, void *arg)
+{
+    struct redis_node *n = arg;
+
+    (void)conn;
+    if (redis_address_eq(&n->cluster->trouble_at, &n->address))
+        n->cluster->trouble_at.port = 0;
+}
+
+static void tell_ended(struct redis_node *n, enum redis_fault fault, const char *why)
+{
+    char text[REDIS_ADDRESS_TEXT];
+
+    if (fault == REDIS_FAULT_AUTH || fault == REDIS_FAULT_TLS)
+        redis_node_complain(n, fault, weir_span_str(why));
+    else if (redis_voice_may_say(n->cluster->settings.voice, REDIS_WORD_ENDED + fault, &n->address,
+                                 redis_now_ms()))
+        weir_log(WEIR_LOG_INFO, "%s: connection to %s ended: %s", title(n),
+                 redis_address_text(&n->address, text), why);
+}
+
 /*
  * A connection that ends is one failure, however many commands were on it: they are not counted
  * again when they end. It stays in its place (DOWN) until somebody wants it or the next sweep, so
@@ -142,13 +209,12 @@ static enum redis_outcome outcome_of(enum redis_fault fault)
 static void on_down(struct redis_conn *conn, enum redis_fault fault, const char *why, void *arg)
 {
     struct redis_node *n = arg;
-    char text[REDIS_ADDRESS_TEXT];
 
     (void)conn;
-    weir_log(WEIR_LOG_INFO, "redis %s: connection to %s ended: %s", n->cluster->settings.name,
-             redis_address_text(&n->address, text), why != NULL ? why : redis_fault_name(fault));
-    if (fault == REDIS_FAULT_AUTH)
-        redis_node_complain(n, weir_span_str(why));
+    if (why == NULL)
+        why = redis_fault_name(fault);
+    tell_ended(n, fault, why);
+    keep_trouble(n, fault, why);
     if (fault == REDIS_FAULT_CLOSED || fault == REDIS_FAULT_TIMEOUT)
         n->counts.closed++;
     else
@@ -157,18 +223,19 @@ static void on_down(struct redis_conn *conn, enum redis_fault fault, const char 
     redis_cluster_suspect(n->cluster, &n->address);
 }
 
-void redis_node_complain(struct redis_node *n, struct weir_span why)
+void redis_node_complain(struct redis_node *n, enum redis_fault fault, struct weir_span why)
 {
-    int64_t now = redis_now_ms();
+    const char *advice = fault == REDIS_FAULT_TLS ? "check the certificates, the names in them and "
+                                                    "whether that port speaks TLS"
+                                                  : "check the user, the password and the ACL";
     char text[REDIS_ADDRESS_TEXT];
 
-    if (n->complained_ms != 0 && now - n->complained_ms < COMPLAIN_MS)
+    if (!redis_voice_may_say(n->cluster->settings.voice, REDIS_WORD_SHUT_OUT, &n->address,
+                             redis_now_ms()))
         return;
-    n->complained_ms = now;
-    weir_log(WEIR_LOG_ERROR,
-             "redis %s: %s does not let us in: %.*s: check the user, the password and the ACL",
-             n->cluster->settings.name, redis_address_text(&n->address, text), (int)why.len,
-             why.len > 0 ? why.ptr : "");
+    weir_log(WEIR_LOG_ERROR, "%s: %s does not let us in: %.*s: %s", title(n),
+             redis_address_text(&n->address, text), (int)why.len, why.len > 0 ? why.ptr : "",
+             advice);
 }
 
 /* ---- health ---- */
@@ -179,14 +246,28 @@ static void wait_for_probe(struct redis_node *n)
         redis_timer_start(n->cluster->loop, &n->probe_timer, n->breaker.probe_ms);
 }
 
-void redis_node_note(struct redis_node *n, enum redis_outcome outcome)
+static void tell_out(struct redis_node *n, enum redis_outcome outcome)
 {
     char text[REDIS_ADDRESS_TEXT];
 
+    if (redis_voice_may_say_out(n->cluster->settings.voice, &n->address, redis_now_ms()))
+        weir_log(WEIR_LOG_WARN, "%s: %s is out of use: %s", title(n),
+                 redis_address_text(&n->address, text), redis_outcome_name(outcome));
+}
+
+static void tell_back(struct redis_node *n)
+{
+    char text[REDIS_ADDRESS_TEXT];
+
+    if (redis_voice_may_say_back(n->cluster->settings.voice, &n->address))
+        weir_log(WEIR_LOG_INFO, "%s: %s is back", title(n), redis_address_text(&n->address, text));
+}
+
+void redis_node_note(struct redis_node *n, enum redis_outcome outcome)
+{
     if (!redis_breaker_note(&n->breaker, outcome, redis_now_ms()))
         return;
-    weir_log(WEIR_LOG_WARN, "redis %s: %s is out of use: %s", n->cluster->settings.name,
-             redis_address_text(&n->address, text), redis_outcome_name(outcome));
+    tell_out(n, outcome);
     wait_for_probe(n);
     redis_cluster_judge_ready(n->cluster);
     redis_refresh_want(n->cluster, NULL, n);
@@ -200,12 +281,11 @@ void redis_node_watch_over(struct redis_node *n)
 
 static void probed(struct redis_node *n, enum redis_outcome outcome)
 {
-    char text[REDIS_ADDRESS_TEXT];
-
     redis_breaker_probed(&n->breaker, outcome, redis_now_ms());
     if (outcome == REDIS_OUTCOME_OK)
-        weir_log(WEIR_LOG_INFO, "redis %s: %s is back", n->cluster->settings.name,
-                 redis_address_text(&n->address, text));
+        tell_back(n);
+    else
+        tell_out(n, outcome);
     wait_for_probe(n);
     redis_cluster_judge_ready(n->cluster);
 }

@@ -1,11 +1,12 @@
 #include "redis_cluster_own.h"
 
+#include <stdio.h>
+
 #include "weir/alloc.h"
 #include "weir/container.h"
 #include "weir/log.h"
 
-#define ANSWER_MS   1000
-#define COMPLAIN_MS 60000
+#define ANSWER_MS 1000
 
 /* ---- whom to ask ---- */
 
@@ -192,6 +193,25 @@ static void take_routes(struct redis_cluster *c, const struct redis_map *map)
             redis_node_watch_over(n);
 }
 
+static void tell_map(const struct redis_cluster *c)
+{
+    const struct redis_map *m = c->map;
+    uint32_t lost = REDIS_SLOTS - m->covered - m->kept;
+    char text[128], slots[64] = "all slots covered";
+
+    if (lost > 0)
+        snprintf(slots, sizeof(slots), "%u of %u slots have no owner", lost, REDIS_SLOTS);
+    else if (m->kept > 0)
+        snprintf(slots, sizeof(slots), "%u of %u slots by an older map", m->kept, REDIS_SLOTS);
+    if (c->mode == REDIS_MODE_PLAIN)
+        snprintf(text, sizeof(text), "one Redis, without a cluster");
+    else
+        snprintf(text, sizeof(text), "cluster of %u shard%s, %s", m->shard_count,
+                 m->shard_count == 1 ? "" : "s", slots);
+    if (redis_voice_is_news(c->settings.voice, text))
+        weir_log(WEIR_LOG_INFO, "%s: %s", redis_voice_title(c->settings.voice), text);
+}
+
 /* Takes map. */
 static bool install(struct redis_cluster *c, struct redis_map *map, enum redis_mode mode)
 {
@@ -212,23 +232,18 @@ static bool install(struct redis_cluster *c, struct redis_map *map, enum redis_m
     c->mode = mode;
     c->map_version += news;
     if (news)
-        weir_log(WEIR_LOG_INFO, "redis %s: %s, %u shards, %u slots covered, %u kept",
-                 c->settings.name, redis_mode_name(mode), map->shard_count, map->covered,
-                 map->kept);
+        tell_map(c);
     redis_cluster_changed(c);
     return true;
 }
 
-static void complain(struct redis_cluster *c, const struct redis_node *n, const char *what)
+static void complain(const struct redis_cluster *c, const struct redis_node *n, const char *what)
 {
-    int64_t now = redis_now_ms();
     char text[REDIS_ADDRESS_TEXT];
 
-    if (c->refresh.complained_ms != 0 && now - c->refresh.complained_ms < COMPLAIN_MS)
-        return;
-    c->refresh.complained_ms = now;
-    weir_log(WEIR_LOG_WARN, "redis %s: no map from %s: %s", c->settings.name,
-             redis_address_text(&n->address, text), what);
+    if (redis_voice_may_say(c->settings.voice, REDIS_WORD_NO_MAP, &n->address, redis_now_ms()))
+        weir_log(WEIR_LOG_WARN, "%s: no map from %s: %s", redis_voice_title(c->settings.voice),
+                 redis_address_text(&n->address, text), what);
 }
 
 static bool take_map(struct redis_cluster *c, struct redis_node *n, struct redis_reply *reply)
@@ -277,7 +292,7 @@ static bool take_answer(struct redis_cluster *c, struct redis_node *n, struct re
     if (says == REDIS_SAYS_NO_CLUSTER || (says == REDIS_SAYS_ERROR && no_such_command(reply)))
         return take_plain(c, n);
     if (says == REDIS_SAYS_DENIED)
-        redis_node_complain(n, reply->text);
+        redis_node_complain(n, REDIS_FAULT_AUTH, reply->text);
     else
         complain(c, n, redis_reply_str(reply, text, sizeof(text)));
     return false;

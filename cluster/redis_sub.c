@@ -2,6 +2,7 @@
 
 #include "redis_reply.h"
 #include "redis_says.h"
+#include "redis_voice.h"
 #include "weir/alloc.h"
 #include "weir/container.h"
 #include "weir/log.h"
@@ -9,7 +10,6 @@
 #define NAME_MAX_BYTES 512
 #define RETRY_MS       50
 #define RETRY_MOST_MS  5000
-#define COMPLAIN_MS    60000
 
 /*
  * One channel, whoever listens to it.
@@ -66,7 +66,6 @@ struct redis_sub {
     uint64_t serial; /* of messages */
     bool calling;    /* a frame that calls back is on the stack ... */
     bool dying;      /* ... and frees what is left, for redis_sub_free() was called in it */
-    int64_t complained_ms;
     uint64_t messages, subscriptions, lost, errors;
 };
 
@@ -253,17 +252,15 @@ static void tell_gap(struct redis_topic *t)
 
 static void complain(struct redis_sub *s, const struct link *l, const struct redis_reply *reply)
 {
-    int64_t now = redis_now_ms();
+    struct redis_voice *voice = redis_cluster_settings(s->cluster)->voice;
     char address[REDIS_ADDRESS_TEXT];
     char text[256];
 
     s->errors++;
-    if (s->complained_ms != 0 && now - s->complained_ms < COMPLAIN_MS)
+    if (!redis_voice_may_say(voice, REDIS_WORD_NO_LISTENING, &l->address, redis_now_ms()))
         return;
-    s->complained_ms = now;
-    weir_log(WEIR_LOG_WARN, "redis %s: %s refuses a subscription: %s",
-             redis_cluster_settings(s->cluster)->name, redis_address_text(&l->address, address),
-             redis_reply_str(reply, text, sizeof(text)));
+    weir_log(WEIR_LOG_WARN, "%s: %s refuses a subscription: %s", redis_voice_title(voice),
+             redis_address_text(&l->address, address), redis_reply_str(reply, text, sizeof(text)));
 }
 
 /* The first MOVED is followed at once; who is sent on again waits, for nodes may disagree. */
@@ -396,12 +393,14 @@ static void on_down(struct redis_conn *conn, enum redis_fault fault, const char 
 {
     struct link *l = arg;
     struct redis_sub *s = l->sub;
+    struct redis_voice *voice = redis_cluster_settings(s->cluster)->voice;
     char text[REDIS_ADDRESS_TEXT];
 
     (void)conn;
-    weir_log(WEIR_LOG_INFO, "redis %s: subscriber at %s ended: %s",
-             redis_cluster_settings(s->cluster)->name, redis_address_text(&l->address, text),
-             why != NULL ? why : redis_fault_name(fault));
+    if (redis_voice_may_say(voice, REDIS_WORD_LISTENER_ENDED, &l->address, redis_now_ms()))
+        weir_log(WEIR_LOG_INFO, "%s: subscriber at %s ended: %s", redis_voice_title(voice),
+                 redis_address_text(&l->address, text),
+                 why != NULL ? why : redis_fault_name(fault));
     s->lost++;
     redis_cluster_suspect(s->cluster, &l->address);
     for (struct redis_topic *t = s->topics; t != NULL; t = t->next)

@@ -5,6 +5,7 @@
 #include "redis_loop.h"
 #include "redis_settings.h"
 #include "redis_tls.h"
+#include "redis_voice.h"
 #include "weir/alloc.h"
 
 #define CONFIRM_MS 50
@@ -95,8 +96,10 @@ static void engine_free(struct weir_shared *s)
 {
     struct redis_engine *e = (struct redis_engine *)s;
 
-    for (size_t i = 0; i < SHARED_AREAS; i++)
+    for (size_t i = 0; i < SHARED_AREAS; i++) {
         redis_tls_free(e->tls[i]);
+        redis_voice_free(e->voices[i]);
+    }
     pthread_mutex_destroy(&e->lock);
     weir_free(e);
 }
@@ -134,6 +137,15 @@ static bool open_tls(struct redis_engine *e, size_t i, struct weir_err *err)
     return e->tls[i] != NULL;
 }
 
+static bool open_voice(struct redis_engine *e, size_t i, struct weir_err *err)
+{
+    const char *name = e->endpoints[i].name;
+
+    e->voices[i] = redis_voice_new(name != NULL ? name : "");
+    e->endpoints[i].voice = e->voices[i];
+    return e->voices[i] != NULL || weir_fail(err, WEIR_E_MEMORY, "shared: redis", 0);
+}
+
 struct weir_shared *shared_redis_new(const struct shared_redis_settings *settings,
                                      struct weir_err *err)
 {
@@ -150,7 +162,7 @@ struct weir_shared *shared_redis_new(const struct shared_redis_settings *setting
     pthread_mutex_init(&e->lock, NULL);
     for (size_t i = 0; i < (e->one ? 1u : SHARED_AREAS); i++) {
         e->endpoints[i] = *settings->endpoints[i];
-        if (!open_tls(e, i, err)) {
+        if (!open_voice(e, i, err) || !open_tls(e, i, err)) {
             engine_free(&e->base);
             return NULL;
         }

@@ -21,6 +21,7 @@ struct redis_engine {
     struct weir_shared base;
     struct redis_cluster_settings endpoints[SHARED_AREAS]; /* with tls */
     struct redis_tls *tls[SHARED_AREAS];
+    struct redis_voice *voices[SHARED_AREAS];
     bool one; /* one endpoint serves both areas: the first */
     uint32_t confirm_ms;
     struct redis_scripts scripts;

@@ -30,6 +30,7 @@ struct shared_redis_endpoint {
     unsigned under_way, parked;
     uint64_t results[REDIS_RESULTS];
     uint64_t hedged, hedges_won;
+    char trouble[REDIS_TROUBLE_MAX]; /* of a port */
     uint32_t shard_count, node_count;
     struct shared_redis_node *nodes; /* in the order of shards, the master first */
     struct redis_sub_stats heard;    /* subscribers */

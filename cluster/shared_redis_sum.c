@@ -149,6 +149,8 @@ bool shared_redis_add(struct shared_redis_endpoint *to, const struct redis_clust
         to->mode = from->mode;
     if (first || from->covered < to->covered)
         to->covered = from->covered;
+    if (from->trouble[0] != '\0')
+        memcpy(to->trouble, from->trouble, sizeof to->trouble);
     if (from->kept > to->kept)
         to->kept = from->kept;
     add_counts(to, from);

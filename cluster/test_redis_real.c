@@ -361,8 +361,8 @@ static void tls_works_and_is_verified(void **state)
     r->settings.connect_timeout_ms = 200;
     connect_to(r, "127.0.0.1", r->port, tls, false); /* takes the handshake for half a command */
     r->settings.connect_timeout_ms = 5000;
-    assert_int_equal(r->fault, REDIS_FAULT_CONNECT);
-    assert_non_null(strstr(r->why, "TLS"));
+    assert_int_equal(r->fault, REDIS_FAULT_TLS);
+    assert_non_null(strstr(r->why, "does that port speak TLS?"));
     redis_conn_free(r->conn);
     r->conn = NULL;
     redis_tls_free(tls);

@@ -72,6 +72,11 @@ static enum ctl_exit print_endpoint(const struct ctl_options *o, const json_t *e
     paint(o, state == CTL_FINE, words[state]);
     printf(", %s of 16,384 slots covered\n",
            ctl_count(covered, ctl_int(endpoint, "slots_covered", NULL)));
+    if (ctl_str(endpoint, "trouble")[0] != '\0') {
+        printf("    trouble: ");
+        ctl_put(stdout, ctl_str(endpoint, "trouble"));
+        putchar('\n');
+    }
     if (json_array_size(nodes) > 0)
         printf("    %-23s %-8s %6s %-9s %10s %10s  %s\n", "node", "role", "slots", "state",
                "round trip", "calls", "events");

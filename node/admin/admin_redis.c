@@ -82,6 +82,7 @@ static json_t *endpoint_of(struct admin_request *r, const struct shared_redis_en
     admin_put_int(r, out, "parked", e->parked);
     admin_put_int(r, out, "hedged", (int64_t)e->hedged);
     admin_put_int(r, out, "hedges_won", (int64_t)e->hedges_won);
+    admin_put_span(r, out, "trouble", weir_span_str(e->trouble[0] != '\0' ? e->trouble : NULL));
     results = admin_put_object(r, out, "results");
     for (int i = 0; i < REDIS_RESULTS; i++)
         admin_put_int(r, results, redis_result_name((enum redis_result)i), (int64_t)e->results[i]);

@@ -489,12 +489,19 @@ static void on_lost(enum redis_fault fault, const char *why, void *arg)
 {
     struct redis_conn *conn = arg;
 
+    if (conn->state != REDIS_HELLO || conn->replies > 0)
+        go_down(conn, fault, why);
+    /* In TLS 1.3 a server refuses our certificate, or that there is none, after our handshake. The
+     * alert that says so may get lost in the reset of the connection. */
+    else if (conn->wire.tls != NULL)
+        go_down(conn, REDIS_FAULT_TLS,
+                strncmp(why, "TLS: ", 5) == 0
+                    ? why
+                    : "closed before it answered anything: does it want a certificate?");
     /* A server that wants TLS takes our first command for a handshake, and leaves. */
-    if (conn->state == REDIS_HELLO && conn->wire.tls == NULL && conn->replies == 0)
+    else
         go_down(conn, REDIS_FAULT_CONNECT,
                 "closed before it answered anything: does that port want TLS?");
-    else
-        go_down(conn, fault, why);
 }
 
 static const struct redis_wire_events wire_events = {.open = on_open,

@@ -14,7 +14,7 @@ struct shared_cache_settings {
     uint64_t object_max_bytes; /* larger responses are not shared: 64 MiB */
     uint32_t store_after;      /* misses in the farm before a response is shared: 1 */
     int64_t lease_ms;          /* how long a node may be silent while it fetches for all: 3 s */
-    int64_t wait_ms;           /* others wait so long for its head, then ask the origin: 2 s */
+    int64_t wait_ms;           /* others wait so long, then ask the origin: 2 s */
     int64_t head_timeout_ms;   /* a look-up takes longer: it is a miss: 20 ms */
     int64_t body_timeout_ms;   /* the next part of a content, likewise: 50 ms */
 };

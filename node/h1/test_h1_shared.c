@@ -30,13 +30,14 @@ static void farm_start(struct farm *f, const struct script *scripts, unsigned co
     t->scripts = scripts;
     t->script_count = count;
     t->route.cache.shared = true;
-    t->cache.shared = (struct shared_cache_settings){.enabled = true,
-                                                     .object_max_bytes = 64 << 20,
-                                                     .store_after = 1,
-                                                     .lease_ms = 3000,
-                                                     .wait_ms = 2000,
-                                                     .head_timeout_ms = 200,
-                                                     .body_timeout_ms = 200};
+    t->cache.shared =
+        (struct shared_cache_settings){.enabled = true,
+                                       .object_max_bytes = 64 << 20,
+                                       .store_after = 1,
+                                       .lease_ms = 3000,
+                                       .wait_ms = 2000,
+                                       .head_timeout_ms = 5000, /* a busy machine is no miss */
+                                       .body_timeout_ms = 5000};
     assert_true(node_start(t));
     loop = (struct shared_loop){t->loop.base, enter, &t->loop, &t->loop.clock};
     f->engine = shared_embedded_new(NULL, &err);
@@ -108,6 +109,19 @@ static void assert_has(const char *text, const char *part)
 
 #define GET_A "GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 
+/* before, "ttl=" with what is left of 60 s on a busy machine, after. */
+static void assert_fresh(const char *got, const char *before, const char *after)
+{
+    for (int ttl = 60; ttl > 40; ttl--) {
+        char text[128];
+
+        snprintf(text, sizeof text, "%sttl=%d%s", before, ttl, after);
+        if (strstr(got, text) != NULL)
+            return;
+    }
+    fail_msg("no %sttl=...%s in:\n%s", before, after, got);
+}
+
 static void what_one_node_stored_another_answers_from(void **state)
 {
     static const struct script scripts[] = {
@@ -126,11 +140,11 @@ static void what_one_node_stored_another_answers_from(void **state)
     lose_memory(&f);
     got = ask(&f, GET_A);
     assert_has(got, "\r\n\r\nhello");
-    assert_has(got, "Cache-Status: weir; hit; ttl=60; detail=shared");
+    assert_fresh(got, "Cache-Status: weir; hit; ", "; detail=shared");
     assert_has(got, "Age: 0\r\n");
     assert_has(got, "ETag: \"1\"\r\n");
     got = ask(&f, GET_A); /* now it is in memory */
-    assert_has(got, "Cache-Status: weir; hit; ttl=60\r\n");
+    assert_fresh(got, "Cache-Status: weir; hit; ", "\r\n");
     assert_int_equal(f.t.requests, 1);
     assert_int_equal(metric(&f, WEIR_M_shared_hits), 1);
     farm_stop(&f);
@@ -176,11 +190,11 @@ static void large_content_is_streamed_from_the_store(void **state)
     until(&f, WEIR_M_shared_stores, 1);
     lose_memory(&f);
     got = ask(&f, GET_A);
-    assert_has(got, "weir; hit; ttl=60; detail=shared");
+    assert_fresh(got, "weir; hit; ", "; detail=shared");
     assert_has(got, "Content-Length: 716800\r\n");
     assert_large(got, f.t.got_len);
     got = ask(&f, GET_A);
-    assert_has(got, "weir; hit; ttl=60\r\n");
+    assert_fresh(got, "weir; hit; ", "\r\n");
     assert_large(got, f.t.got_len);
     assert_int_equal(f.t.requests, 1);
     farm_stop(&f);
@@ -330,7 +344,7 @@ static void a_client_that_leaves_while_its_fetch_waits_leaves_it_to_others(void 
         node_turn(&f.t);
     other_releases(&o, SHARE_ALONE);
     until(&f, WEIR_M_cache_stores, 1); /* it went on, and is in memory now */
-    assert_has(ask(&f, GET_A), "weir; hit; ttl=60\r\n");
+    assert_fresh(ask(&f, GET_A), "weir; hit; ", "\r\n");
     assert_int_equal(f.t.requests, 1);
     farm_stop(&f);
 }
@@ -426,13 +440,13 @@ static void what_is_stale_is_validated(void **state)
     lose_memory(&f);
     got = ask(&f, GET_A);
     assert_has(got, "hello");
-    assert_has(got, "fwd=stale; fwd-status=304; ttl=60; stored");
+    assert_fresh(got, "fwd=stale; fwd-status=304; ", "; stored");
     assert_non_null(strstr(f.t.seen, "If-None-Match: \"e\""));
     until(&f, WEIR_M_shared_stores, 2);
     lose_memory(&f);
     got = ask(&f, GET_A);
     assert_has(got, "hello");
-    assert_has(got, "hit; ttl=60; detail=shared");
+    assert_fresh(got, "hit; ", "; detail=shared");
     assert_int_equal(f.t.requests, 2);
     farm_stop(&f);
 }

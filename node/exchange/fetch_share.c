@@ -121,6 +121,25 @@ bool fetch_share_streams(const struct fetch *f)
     return f->lead != NULL && share_lead_streams(f->lead);
 }
 
+/* What is to be compressed and did not come so is, on its way. */
+static unsigned stream_level(const struct fetch *f)
+{
+    const struct fill_head *h = &f->fill->head;
+    struct recoder_settings levels;
+
+    if (!h->recodable || h->coding != CODING_IDENTITY)
+        return 0;
+    negotiate_levels(f->site->site, &levels);
+    return levels.level[CODING_ZSTD];
+}
+
+static void record_of_stream(const struct fetch *f, struct stored_record *out)
+{
+    record_of_fill(f, out);
+    if (stream_level(f) > 0)
+        out->coding = CODING_ZSTD;
+}
+
 static void begin_stream(struct fetch *f)
 {
     struct record_fields stub = {.len = 0}, meta = {.len = 0};
@@ -133,9 +152,9 @@ static void begin_stream(struct fetch *f)
 
     share_lead_mark(f->lead, f->fill->purge.url, item.ttl_ms);
     if (name_item(f, &item, f->fill->variant, &stub)) {
-        record_of_fill(f, &record);
+        record_of_stream(f, &record);
         stored_record_write(&meta, &record);
-        share_lead_stream(f->lead, &item, &meta);
+        share_lead_stream(f->lead, &item, &meta, stream_level(f));
     } else {
         share_lead_give_up(f->lead, SHARE_ALONE);
         f->lead = NULL;
@@ -194,7 +213,7 @@ static void end_stream(struct fetch *f)
     struct record_fields meta = {.len = 0};
     struct stored_record record;
 
-    record_of_fill(f, &record);
+    record_of_stream(f, &record);
     record.sent_len = f->fill->bytes;
     record.sent_len_open = false;
     stored_record_write(&meta, &record);

@@ -40,6 +40,8 @@ static void stop_reading(struct fetch_shared *s)
 {
     store_read_close(s->read);
     s->read = NULL;
+    share_decoder_free(s->decoder);
+    s->decoder = NULL;
     shared_drop_slices(s);
 }
 

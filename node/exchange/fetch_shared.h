@@ -27,6 +27,7 @@
 
 #include "fetch_parts.h"
 #include "share.h"
+#include "share_coding.h"
 #include "share_lead.h"
 #include "stored_record.h"
 
@@ -49,7 +50,8 @@ struct fetch_shared {
     struct store_name base, name; /* name: of the variant, once it is known */
     enum store_which which;
     struct store_read *read;
-    struct stored_record record; /* points into what `read` has found, and the fetch's arena */
+    struct share_decoder *decoder; /* of what streams, where it is coded; else NULL */
+    struct stored_record record;   /* points into what `read` has found, and the fetch's arena */
     uint64_t body_bytes;
     enum shared_use use;
     bool behind;    /* nobody waits: a refresh */

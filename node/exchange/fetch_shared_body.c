@@ -252,6 +252,7 @@ static void on_streamed(struct fetch_shared *s)
 
         s->record.sent_len = f->fill->bytes;
         s->record.sent_len_open = false;
+        s->record.coding = s->record.sent_coding; /* as it was streamed */
         r = restore(s, f->fill->parts, f->fill->part_count);
         if (r != NULL)
             tier_put(f->w->tier, r);
@@ -279,12 +280,18 @@ static void on_broken(struct fetch_shared *s)
     fetch_broke_off(f, &err);
 }
 
+static enum store_step next(struct fetch_shared *s, struct weir_slice *out)
+{
+    return s->decoder != NULL ? share_decoder_next(s->decoder, s->read, out)
+                              : store_read_next(s->read, out);
+}
+
 static void stream(struct fetch_shared *s)
 {
     struct weir_slice slice;
 
     for (;;) {
-        switch (store_read_next(s->read, &slice)) {
+        switch (next(s, &slice)) {
         case STORE_BYTES:
             if (!s->streaming && !open_fill(s)) {
                 weir_blob_unref(slice.blob);
@@ -311,10 +318,33 @@ static void stream(struct fetch_shared *s)
 
 /* ---- either ---- */
 
+/* What is coded is loaded whole where memory may hold it in every coding. What grows is of unknown
+ * length. */
 static bool streams(const struct fetch_shared *s)
 {
-    return s->use == SHARED_ANSWERS && s->record.coding == s->record.sent_coding &&
-           s->body_bytes > WHOLE_BYTES; /* what grows is of unknown length */
+    uint64_t max = s->f->site->site->source.cache->object_max_bytes;
+
+    if (s->use != SHARED_ANSWERS)
+        return false;
+    if (s->record.coding == s->record.sent_coding)
+        return s->body_bytes > WHOLE_BYTES;
+    return s->body_bytes > max || s->record.sent_len > max;
+}
+
+/* false: it cannot be read here. */
+static bool make_decoder(struct fetch_shared *s)
+{
+    const struct stored_record *r = &s->record;
+
+    share_decoder_free(s->decoder);
+    s->decoder = NULL;
+    if (!streams(s) || r->coding == r->sent_coding)
+        return true;
+    if (r->coding != CODING_ZSTD || r->sent_coding != CODING_IDENTITY)
+        return false;
+    s->decoder = share_decoder_new(r->sent_len_open ? s->settings->object_max_bytes : r->sent_len,
+                                   !r->sent_len_open);
+    return s->decoder != NULL;
 }
 
 void shared_pump(struct fetch_shared *s)
@@ -329,7 +359,8 @@ void shared_pump(struct fetch_shared *s)
 
 void shared_bring(struct fetch_shared *s)
 {
-    if (!streams(s) && s->body_bytes > s->f->site->site->source.cache->object_max_bytes) {
+    if ((!streams(s) && s->body_bytes > s->f->site->site->source.cache->object_max_bytes) ||
+        !make_decoder(s)) {
         shared_nothing(s);
         return;
     }

@@ -9,6 +9,7 @@
 #include "exchange.h"
 #include "purge_mark.h"
 #include "recoder.h"
+#include "share_coding.h"
 #include "stored.h"
 #include "stored_record.h"
 
@@ -56,6 +57,7 @@ struct share_lead {
     struct recoder_wait *coding;
     bool codes; /* by these levels */
     struct recoder_settings levels;
+    struct share_encoder *encoder; /* of what streams; NULL: it is stored as it comes */
     struct queue queue;
     bool freshening; /* put has no content of its own */
     bool streaming;
@@ -109,6 +111,7 @@ static void end(struct share_lead *l)
     stored_response_unref(l->whole);
     record_fields_free(&l->stub);
     record_fields_free(&l->meta);
+    share_encoder_free(l->encoder);
     clear_queue(l);
     net_defer(loop_of(l), &l->gone, free_lead);
 }
@@ -622,12 +625,20 @@ static void on_stall(struct net_timer *t)
     lose(WEIR_CONTAINER(t, struct share_lead, stall));
 }
 
+/* false: no memory. */
+static bool make_encoder(struct share_lead *l, unsigned zstd_level)
+{
+    if (zstd_level > 0)
+        l->encoder = share_encoder_new(zstd_level);
+    return zstd_level == 0 || l->encoder != NULL;
+}
+
 bool share_lead_stream(struct share_lead *l, const struct share_item *item,
-                       struct record_fields *meta)
+                       struct record_fields *meta, unsigned zstd_level)
 {
     take_meta(l, meta);
     if (!l->held || l->fence < l->store_after || l->meta.failed || !take_item(l, item) ||
-        !begin_put(l, STORE_OBJECT)) {
+        !make_encoder(l, zstd_level) || !begin_put(l, STORE_OBJECT)) {
         count(l, WEIR_M_shared_store_skips);
         l->lost = true;
         if (l->held)
@@ -653,12 +664,31 @@ bool share_lead_paused(const struct share_lead *l)
     return l->paused;
 }
 
+static bool queue_slice(struct share_lead *l, struct weir_slice s)
+{
+    weir_blob_ref(s.blob);
+    return queue_add(&l->queue, s);
+}
+
+/* What the encoder makes of `in`, or of its end. */
+static bool queue_coded(struct share_lead *l, struct weir_span in)
+{
+    struct coding_out *out;
+
+    if (!share_encoder_run(l->encoder, in, &out))
+        return false;
+    for (size_t i = 0; i < out->count; i++)
+        if (!queue_slice(l, out->slices[i]))
+            return false;
+    return true;
+}
+
 bool share_lead_append(struct share_lead *l, struct weir_slice s)
 {
     if (!share_lead_streams(l))
         return true;
-    weir_blob_ref(s.blob);
-    if (!queue_add(&l->queue, s)) {
+    if (!(l->encoder != NULL ? queue_coded(l, weir_span(weir_slice_ptr(s), s.len))
+                             : queue_slice(l, s))) {
         lose(l);
         return true;
     }
@@ -677,7 +707,8 @@ void share_lead_end(struct share_lead *l, struct record_fields *meta)
 {
     l->events = NULL;
     take_meta(l, meta);
-    if (!share_lead_streams(l) || l->meta.failed) {
+    if (!share_lead_streams(l) || l->meta.failed ||
+        (l->encoder != NULL && !queue_coded(l, WEIR_SPAN_NONE))) {
         share_lead_give_up(l, SHARE_ALONE);
         return;
     }

@@ -82,9 +82,10 @@ void share_lead_end(struct share_lead *l, struct record_fields *meta);
 
 /* ---- storing while it comes ---- */
 
-/* Begins; meta (taken): what other nodes see while it grows. false: it is not stored. */
+/* Begins; meta (taken): what other nodes see while it grows. zstd_level: what comes is coded so on
+ * its way; 0: it is not. false: it is not stored. */
 bool share_lead_stream(struct share_lead *l, const struct share_item *item,
-                       struct record_fields *meta);
+                       struct record_fields *meta, unsigned zstd_level);
 /* Is it being stored as it comes, and not lost? */
 bool share_lead_streams(const struct share_lead *l);
 /* append() said false, and room() has not come yet. */

@@ -1,4 +1,5 @@
 """What nodes of a farm store for each other: hits, restarts, collapsing, variants, validation, damage."""
+import gzip
 import re
 import signal
 import threading
@@ -162,6 +163,59 @@ class Hits(Shared):
         r = b.get("/big", {"Range": "bytes=2000000-2000009"})
         self.assertEqual(r.body, body[2000000:2000010])
         self.assertEqual(origin.count(), 1)
+
+    def large_text(self, size, object_max, chunked):
+        """Text of this size is coded on its way into Redis; every node, and every client, gets it as it was."""
+        body = text(size)
+        fields = dict(FRESH, **{"Content-Type": "text/plain", "ETag": '"t"'})
+
+        def answer(x):
+            if not chunked:
+                return x.reply(200, fields, body)
+            x.send_head(200, dict(fields, **{"Transfer-Encoding": "chunked"}))
+            for at in range(0, len(body), 200000):
+                x.chunk(body[at:at + 200000])
+            x.last_chunk()
+        origin = self.origin(answer)
+        redis = self.redis()
+        nodes = self.farm(redis, origin, cache={"object_max": object_max})
+        self.assertEqual(nodes[0].get("/t").body, body)
+        self.until_stored(nodes[0])
+        used = sum(redis.call("STRLEN", k) for k in redis.keys("w1:*c"))
+        self.assertTrue(0 < used < size * 0.4, used)
+        for node in (nodes[1], self.fresh()):
+            r = node.get("/t")
+            self.assertTrue(self.shared(r), r.fields)
+            self.assertEqual(r.body, body)
+            self.assertEqual(node.get("/t").body, body)
+            r = node.get("/t", {"Range": "bytes=1500000-1500009"})
+            self.assertEqual((r.status, r.body), (206, body[1500000:1500010]))
+            r = node.get("/t", {"Accept-Encoding": "gzip"})
+            self.assertEqual(gzip.decompress(r.body) if "content-encoding" in r.fields else r.body, body)
+        self.assertEqual(origin.count(), 1)
+
+    def test_large_text_is_compressed_on_its_way(self):
+        self.large_text(3 << 20, "8MiB", False)
+
+    def test_large_text_of_unknown_length_is_compressed_on_its_way(self):
+        self.large_text(3 << 20, "8MiB", True)
+
+    def test_text_larger_than_the_memory_of_a_node_is_compressed_on_its_way(self):
+        self.large_text(3 << 20, "1MiB", False)
+
+    def test_large_text_that_is_damaged_in_redis_is_never_served_as_whole(self):
+        body = text(3 << 20)
+        origin = self.origin(lambda x: x.reply(200, dict(FRESH, **{"Content-Type": "text/plain"}), body))
+        redis = self.redis()
+        a, b = self.farm(redis, origin, cache={"object_max": "1MiB"})
+        a.get("/t")
+        self.until_stored(a)
+        keys = redis.keys("w1:*c")
+        self.assertTrue(keys)
+        for key in keys:
+            redis.call("SETRANGE", key, 60, b"\xff\x00\xff")
+        self.assertEqual(b.get("/t").body, body)
+        self.assertEqual(origin.count(), 2)
 
     def test_a_route_may_keep_its_responses_to_itself(self):
         origin = self.origin(lambda x: x.reply(200, FRESH, b"mine"))

@@ -1,40 +1,23 @@
 /* The store over the engine of a farm and a real Redis: what is written for one door fits both. */
 #include "test_store.h"
 
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "redis_settings.h"
 #include "shared_redis.h"
+#include "test_redis_servers.h"
 
 struct redis {
-    char dir[64], path[80];
-    pid_t pid;
+    struct test_server server;
     struct redis_address seed;
     struct redis_settings conn;
     struct redis_cluster_settings endpoint;
     struct shared_redis_settings settings;
 };
 
-static void run_server(const struct redis *r)
-{
-    execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", r->path, "--save", "",
-           "--dir", r->dir, "--logfile", "/dev/null", (char *)NULL);
-    _exit(127);
-}
-
 static void redis_start(struct redis *r)
 {
     memset(r, 0, sizeof(*r));
-    strcpy(r->dir, "/tmp/weir-store-XXXXXX");
-    assert_non_null(mkdtemp(r->dir));
-    snprintf(r->path, sizeof(r->path), "%s/s", r->dir);
-    r->pid = fork();
-    assert_true(r->pid >= 0);
-    if (r->pid == 0)
-        run_server(r);
-    strcpy(r->seed.host, r->path);
+    assert_true(test_server_start(&r->server, ""));
+    strcpy(r->seed.host, r->server.socket);
     r->conn = redis_settings_default();
     r->endpoint = (struct redis_cluster_settings){
         .name = "test",
@@ -44,17 +27,6 @@ static void redis_start(struct redis *r)
         .breaker = {.in_a_row = 1000000, .least = 1000000}, /* it is asked until it is there */
     };
     r->settings.endpoints[SHARED_CACHE] = r->settings.endpoints[SHARED_STATE] = &r->endpoint;
-}
-
-static void redis_stop(struct redis *r)
-{
-    int status;
-
-    kill(r->pid, SIGTERM);
-    waitpid(r->pid, &status, 0);
-    unlink(r->path);
-    rmdir(r->dir);
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 /* Until it answers at all. */
@@ -198,7 +170,7 @@ static int start_redis(void **state)
 static int stop_redis(void **state)
 {
     (void)state;
-    redis_stop(&redis);
+    test_server_stop(&redis.server);
     return 0;
 }
 

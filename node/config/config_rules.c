@@ -298,9 +298,14 @@ void config_rule_redis(struct config_ctx *ctx, struct config_node *node)
 {
     const struct config_node *tls = config_node_get(node, "tls");
     const struct config_node *enabled = config_node_get(tls, "enabled");
+    struct config_node *user = config_node_get(node, "username");
+    const struct config_node *password = config_node_get(node, "password_file");
 
     if (!has_addresses(node))
         return;
+    /* Without a password there is no AUTH: we would be the default user, unnoticed. */
+    if (user != NULL && user->text.len > 0 && (password == NULL || password->text.len == 0))
+        config_report(ctx, user, "needs password_file too");
     check_secret(ctx, node, "password_file", 1);
     if (enabled == NULL || enabled->bad || enabled->number == 0)
         return;

@@ -250,6 +250,8 @@ static void every_fault_has_its_words(void **state)
          "[2001:db8::1]:6379, found \"::1\"\n"},
         {REST "farm: {state_redis: {addresses: [b]}}\n",
          "t:4:8: farm.state_redis: needs redis.addresses too: where responses are shared\n"},
+        {REST "farm: {secret_file: /proc/version, redis: {addresses: [b], username: weir}}\n",
+         "t:4:70: farm.redis.username: needs password_file too\n"},
         {REST "farm: {redis: {tls: {key_file: /k}}}\n",
          "t:4:32: farm.redis.tls.key_file: needs certificate_file too\n"},
         {REST "<<: {}\n", "t:4:1: <<: merge keys are not supported; write the keys out\n"},

@@ -219,6 +219,12 @@ static bool body_wasteful(const struct stored_body *b)
     return !full || (b->len <= COMPACT_BYTES && b->slice_count > 1);
 }
 
+/* Most of what its blob holds is other bytes, as in a record from the farm's store. */
+static bool much_else(const struct weir_slice *s)
+{
+    return s->len < weir_blob_cost(s->blob) / 4 * 3;
+}
+
 /* Takes bytes from the front of *from into a new blob of exactly `size`; NULL without memory. */
 static struct weir_blob *blob_gather(const struct weir_slice **from, size_t *off, size_t size)
 {
@@ -240,15 +246,13 @@ static struct weir_blob *blob_gather(const struct weir_slice **from, size_t *off
     return blob;
 }
 
-static struct stored_body *body_compact(const struct stored_body *old)
+static struct stored_body *body_compact(const struct weir_slice *from, uint64_t len)
 {
-    size_t pieces = (size_t)((old->len + COMPACT_BYTES - 1) / COMPACT_BYTES);
+    size_t pieces = (size_t)((len + COMPACT_BYTES - 1) / COMPACT_BYTES), off = 0;
     struct stored_body *b = body_alloc(pieces);
-    const struct weir_slice *from = old->slices;
-    size_t off = 0;
 
-    while (b != NULL && b->len < old->len) {
-        uint64_t rest = old->len - b->len;
+    while (b != NULL && b->len < len) {
+        uint64_t rest = len - b->len;
         struct weir_blob *blob =
             blob_gather(&from, &off, rest < COMPACT_BYTES ? (size_t)rest : COMPACT_BYTES);
 
@@ -269,6 +273,10 @@ static bool body_new(const struct weir_slice *slices, size_t count, struct store
     *out = NULL;
     if (count == 0)
         return true;
+    if (count == 1 && slices[0].len > 0 && much_else(&slices[0])) {
+        *out = body_compact(slices, slices[0].len);
+        return *out != NULL;
+    }
     shared = body_share(slices, count);
     if (shared == NULL)
         return false;
@@ -280,7 +288,7 @@ static bool body_new(const struct weir_slice *slices, size_t count, struct store
         *out = shared;
         return true;
     }
-    compact = body_compact(shared);
+    compact = body_compact(shared->slices, shared->len);
     body_unref(shared);
     *out = compact;
     return compact != NULL;

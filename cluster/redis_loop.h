@@ -20,7 +20,9 @@ struct redis_loop;
 /* Borrows base until redis_loop_free(). NULL with err set without memory. */
 struct redis_loop *redis_loop_new(struct event_base *base, struct weir_err *err);
 /* Connections must have been freed. What is still pending is never called: completions, work put
- * off, timers. Not from inside a callback of the client. NULL does nothing. */
+ * off, timers. Names that are being looked up, and TLS that has just ended, leave memory to
+ * libevent, which it gives back at the next turn of base: who frees base turns it once more first
+ * (EVLOOP_NONBLOCK). Not from inside a callback of the client. NULL does nothing. */
 void redis_loop_free(struct redis_loop *loop);
 
 struct event_base *redis_loop_base(const struct redis_loop *loop);

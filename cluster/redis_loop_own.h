@@ -20,8 +20,7 @@ enum redis_queue {
     REDIS_QUEUES,
 };
 
-struct evdns_base;
-struct redis_lookup;
+struct redis_names;
 
 struct redis_loop {
     struct event_base *base;
@@ -31,11 +30,10 @@ struct redis_loop {
     int64_t wake_ms;  /* when tick fires; 0 = it does not, -1 = it is being decided */
     struct redis_timer *wheel[REDIS_WHEEL_SIZE];
     struct redis_later *queue[REDIS_QUEUES], **last[REDIS_QUEUES];
-    bool turning;             /* in on_turn() */
-    unsigned connections;     /* not freed yet */
-    struct evdns_base *names; /* NULL until a name is asked for */
-    struct redis_lookup *lookups;
-    char *receive; /* REDIS_RECEIVE_BYTES for whichever connection is reading */
+    bool turning;              /* in on_turn() */
+    unsigned connections;      /* not freed yet */
+    struct redis_names *names; /* NULL until a name is asked for */
+    char *receive;             /* REDIS_RECEIVE_BYTES for whichever connection is reading */
 };
 
 void redis_loop_put_off(struct redis_loop *loop, enum redis_queue q, struct redis_later *l);

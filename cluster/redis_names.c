@@ -11,8 +11,18 @@
 #include "redis_loop_own.h"
 #include "weir/alloc.h"
 
+/* evdns, and all that it has been asked: it calls back for each, whatever was cancelled, and needs
+ * its base for that. So the base outlives the loop that made it until the last of them has been
+ * told. */
+struct redis_names {
+    struct evdns_base *base;
+    struct redis_lookup *lookups;
+    bool orphaned; /* the loop is gone */
+};
+
 struct redis_lookup {
-    struct redis_lookup *next, **at; /* among those of the loop */
+    struct redis_names *names;
+    struct redis_lookup *next, **at; /* among those of the names */
     struct evdns_getaddrinfo_request *asked;
     redis_found_fn *found; /* NULL: cancelled; evdns calls back all the same, later */
     void *arg;
@@ -87,12 +97,22 @@ static unsigned in_turns(const struct evutil_addrinfo *list, struct redis_sockad
     return count;
 }
 
+static void names_release(struct redis_names *names)
+{
+    evdns_base_free(names->base, 0);
+    weir_free(names);
+}
+
 static void lookup_free(struct redis_lookup *l)
 {
+    struct redis_names *names = l->names;
+
     *l->at = l->next;
     if (l->next != NULL)
         l->next->at = l->at;
     weir_free(l);
+    if (names->orphaned && names->lookups == NULL)
+        names_release(names);
 }
 
 static void on_addresses(int result, struct evutil_addrinfo *list, void *arg)
@@ -113,15 +133,39 @@ static void on_addresses(int result, struct evutil_addrinfo *list, void *arg)
 }
 
 /* Made when the first name is asked for: most farms list addresses. */
-static struct evdns_base *names_of(struct redis_loop *loop)
+static struct redis_names *names_of(struct redis_loop *loop)
 {
-    if (loop->names == NULL) {
-        loop->names = evdns_base_new(loop->base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-        /* Without resolv.conf it asks 127.0.0.1; names of /etc/hosts hold in any case. */
-        if (loop->names != NULL)
-            evdns_base_resolv_conf_parse(loop->names, DNS_OPTIONS_ALL, "/etc/resolv.conf");
+    struct redis_names *names = loop->names;
+
+    if (names != NULL)
+        return names;
+    names = weir_calloc(1, sizeof *names);
+    if (names == NULL)
+        return NULL;
+    names->base = evdns_base_new(loop->base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+    if (names->base == NULL) {
+        weir_free(names);
+        return NULL;
     }
-    return loop->names;
+    /* Without resolv.conf it asks 127.0.0.1; names of /etc/hosts hold in any case. */
+    evdns_base_resolv_conf_parse(names->base, DNS_OPTIONS_ALL, "/etc/resolv.conf");
+    loop->names = names;
+    return names;
+}
+
+static struct redis_lookup *lookup_new(struct redis_names *names)
+{
+    struct redis_lookup *l = weir_calloc(1, sizeof *l);
+
+    if (l == NULL)
+        return NULL;
+    l->names = names;
+    l->next = names->lookups;
+    l->at = &names->lookups;
+    if (l->next != NULL)
+        l->next->at = &l->next;
+    names->lookups = l;
+    return l;
 }
 
 struct redis_lookup *redis_lookup_start(struct redis_loop *loop, const char *host, uint16_t port,
@@ -129,28 +173,26 @@ struct redis_lookup *redis_lookup_start(struct redis_loop *loop, const char *hos
 {
     struct evutil_addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     struct evdns_getaddrinfo_request *asked;
+    struct redis_names *names;
     struct redis_sockaddr one;
-    struct redis_lookup *l;
+    struct redis_lookup *l = NULL;
     char service[8];
 
     if (literal(host, port, &one)) {
         found(&one, 1, NULL, arg);
         return NULL;
     }
-    l = host[0] != '/' && names_of(loop) != NULL ? weir_calloc(1, sizeof *l) : NULL;
+    names = host[0] != '/' ? names_of(loop) : NULL;
+    if (names != NULL)
+        l = lookup_new(names);
     if (l == NULL) {
         found(NULL, 0, host[0] == '/' ? "path too long" : "out of memory", arg);
         return NULL;
     }
-    *l = (struct redis_lookup){.found = found,
-                               .arg = arg,
-                               .next = loop->lookups,
-                               .at = &loop->lookups};
-    if (l->next != NULL)
-        l->next->at = &l->next;
-    loop->lookups = l;
+    l->found = found;
+    l->arg = arg;
     snprintf(service, sizeof service, "%u", (unsigned)port);
-    asked = evdns_getaddrinfo(loop->names, host, service, &hints, on_addresses, l);
+    asked = evdns_getaddrinfo(names->base, host, service, &hints, on_addresses, l);
     if (asked == NULL) /* on_addresses() has been called */
         return NULL;
     l->asked = asked;
@@ -167,11 +209,15 @@ void redis_lookup_cancel(struct redis_lookup *l)
 
 void redis_names_free(struct redis_loop *loop)
 {
-    if (loop->names != NULL)
-        evdns_base_free(loop->names, 0);
+    struct redis_names *names = loop->names;
+
     loop->names = NULL;
-    for (struct redis_lookup *l = loop->lookups, *next; l != NULL; l = next) {
-        next = l->next;
-        lookup_free(l);
-    }
+    if (names == NULL)
+        return;
+    names->orphaned = true;
+    if (names->lookups == NULL)
+        names_release(names);
+    else
+        for (struct redis_lookup *l = names->lookups; l != NULL; l = l->next)
+            redis_lookup_cancel(l); /* the last one that is told releases the names */
 }

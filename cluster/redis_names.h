@@ -33,7 +33,8 @@ struct redis_lookup *redis_lookup_start(struct redis_loop *loop, const char *hos
                                         redis_found_fn *found, void *arg);
 /* `found` will not be called. NULL does nothing. */
 void redis_lookup_cancel(struct redis_lookup *l);
-/* With the loop: whatever is under way is forgotten. */
+/* With the loop: nobody is told of what is under way. Its memory goes when evdns has been told, at
+ * the next turn of the event_base: who frees that, turns it once more (EVLOOP_NONBLOCK). */
 void redis_names_free(struct redis_loop *loop);
 
 /* "192.0.2.1:6379", "[2001:db8::1]:6379", "/run/redis.sock"; returns buf. */

@@ -8,6 +8,7 @@
 #include <event2/event.h>
 #include <stdlib.h>
 
+#include "redis_names.h"
 #include "weir/container.h"
 
 #define MANY 200
@@ -191,6 +192,30 @@ static void what_puts_itself_off_for_ever_stops_no_timer(void **state)
     redis_later_cancel(t->loop, &forever.later);
 }
 
+static void never_told(const struct redis_sockaddr *found, unsigned count, const char *why,
+                       void *arg)
+{
+    (void)found, (void)count, (void)why, (void)arg;
+    fail_msg("told of what nobody waits for");
+}
+
+/* libevent tells of each name it was asked for, later: by then everything it needs must be there,
+ * and afterwards nothing may be left. */
+static void names_that_are_looked_up_when_the_loop_ends_leave_nothing(void **state)
+{
+    struct turned *t = *state;
+    struct redis_lookup *one = redis_lookup_start(t->loop, "one.invalid", 1, never_told, NULL);
+
+    assert_non_null(one);
+    assert_non_null(redis_lookup_start(t->loop, "two.invalid", 2, never_told, NULL));
+    redis_lookup_cancel(one);
+    redis_loop_free(t->loop);
+    t->loop = NULL;
+    for (int i = 0; i < 3; i++)
+        event_base_loop(t->base, EVLOOP_NONBLOCK);
+    assert_int_equal(event_base_get_num_events(t->base, EVENT_BASE_COUNT_ADDED), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -202,6 +227,7 @@ int main(void)
         TEST(a_timer_long_due_fires_at_once),
         TEST(what_is_put_off_runs_once_and_in_order),
         TEST(what_puts_itself_off_for_ever_stops_no_timer),
+        TEST(names_that_are_looked_up_when_the_loop_ends_leave_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

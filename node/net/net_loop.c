@@ -4,6 +4,8 @@
 #include <string.h>
 #include <sys/time.h>
 
+#define LAST_TURNS 3
+
 static void on_mail(evutil_socket_t fd, short what, void *arg)
 {
     struct net_loop *loop = arg;
@@ -162,6 +164,10 @@ void net_loop_close(struct net_loop *loop)
     event_del(&loop->mail_event);
     event_del(&loop->tick_event);
     weir_mailbox_close(&loop->box);
+    /* What libevent itself has put off (the end of a bufferevent, of a cancelled look-up) holds
+     * memory that goes when it runs. Nothing of ours is left to run. */
+    for (int turn = 0; turn < LAST_TURNS; turn++)
+        event_base_loop(loop->base, EVLOOP_NONBLOCK);
     event_base_free(loop->base);
     loop->base = NULL;
 }

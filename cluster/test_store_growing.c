@@ -207,6 +207,7 @@ static void slow_progress_is_progress(void **state)
     struct reader rd;
 
     (void)state;
+    set.open_lease_ms = 3000; /* it is jumped over: what a busy machine takes must not count */
     world_start(&w, &set, 1 << 20);
     begin(&w, &wr, "m");
     assert_true(look(&w, &rd, &w.name, STORE_GROWING));
@@ -282,10 +283,8 @@ static void followers_may_leave_in_any_state(void **state)
         assert_true(look(&w, &rd, &w.name, STORE_GROWING));
         start_reading(&rd, 1, 0);
         assert_true(give_body(&w, &wr, 1, 0, 150, 50));
-        for (unsigned i = 0; i < turns; i++) {
-            drain(&rd);
+        for (unsigned i = 0; i < turns && !drain(&rd); i++) /* once it is over, nothing comes */
             turn(&w);
-        }
         shut(&rd);
         store_put_close(wr.p);
         settle(&w);

@@ -281,9 +281,19 @@ static bool has_addresses(const struct config_node *redis)
     return list != NULL && list->count > 0;
 }
 
+/* Files and names of TLS without a word whether to use it: the password would go out in the clear.
+ */
+static void check_tls_said(struct config_ctx *ctx, struct config_node *tls)
+{
+    if (config_node_get(tls, "enabled") == NULL && tls->count > 0)
+        config_report_key(ctx, tls, "needs \"enabled: true\", or false to leave it off");
+}
+
 void config_rule_redis_tls(struct config_ctx *ctx, struct config_node *node)
 {
     static const char *const pair[2] = {"certificate_file", "key_file"};
+
+    check_tls_said(ctx, node);
 
     for (int i = 0; i < 2; i++) {
         struct config_node *one = config_node_get(node, pair[i]);

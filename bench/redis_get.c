@@ -10,39 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <hiredis/hiredis.h>
 
-#define KEYS_MAX 1000000
-
-static double seconds(clockid_t clock)
-{
-    struct timespec t;
-
-    clock_gettime(clock, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static size_t read_keys(char **keys)
-{
-    char line[512];
-    size_t n = 0;
-
-    while (n < KEYS_MAX && fgets(line, sizeof line, stdin) != NULL) {
-        line[strcspn(line, "\n")] = '\0';
-        keys[n++] = strdup(line);
-    }
-    return n;
-}
-
-static uint64_t draw(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
+#include "bench_keys.h"
 
 int main(int argc, char **argv)
 {

@@ -1,5 +1,6 @@
 /*
- * shared.h - the door to what the nodes of a farm share: values, leases, logs and hints.
+ * shared.h - the door to what the nodes of a farm share: values, leases, logs, boards,
+ * tokens and hints.
  *
  * Behind it stands one of two engines: *embedded* (the memory of this process; the default) or
  * *redis* (a Redis Cluster, or one Redis or Valkey). What is written against this door works on
@@ -18,7 +19,7 @@
  *     shared_get(port, c, key);                            ... later: c->result, c->value
  *
  * Keys are bytes. Their part in braces, "w1:{...}:m", says what must lie together: operations that
- * take two keys demand that it is the same in both. Every key but a log's lives for a limited time.
+ * take two keys demand that it is the same in both. Every key but a log's and a board's lives for a limited time.
  * A key is used for one kind of thing: where a call finds another (a log, say, where a value should
  * be) it ends BAD; shared_remove() removes, and shared_put() replaces, whatever is there.
  *
@@ -97,10 +98,13 @@ struct shared_call {
     const struct shared_entry *entries; /* log_read, oldest first; owned by the call */
     size_t entry_count;
     uint64_t log_first, log_last; /* log_read: see there */
+    const struct shared_note *notes; /* board_read; owned by the call */
+    size_t note_count;
+    uint32_t rest; /* tokens_take */
 
     /* the engine's */
     void *pending;
-    void *owned; /* what `entries` and their bytes lie in: one weir_malloc() */
+    void *owned; /* what `entries` or `notes` and their bytes lie in: one weir_malloc() */
     /* the front's */
     struct shared_call *next, **at;
     struct shared_queue *in; /* NULL: not under way */
@@ -227,6 +231,66 @@ void shared_log_open(struct shared_port *p, struct shared_call *c, const struct 
  */
 void shared_log_read(struct shared_port *p, struct shared_call *c, const struct shared_log *log,
                      uint64_t after, size_t max);
+
+/* ---- boards ---- */
+
+/*
+ * A small set of entries that all may put and all read whole: who is a member, what an operator
+ * ordered. An entry has an id, bytes, an age and perhaps an end, both by the shared clock. Whoever
+ * puts or removes may send a hint on the board's channel (area of the call) in the same step, so
+ * that others hear of it at once; the board is the truth.
+ */
+#define SHARED_BOARD_ID_MAX   256         /* bytes of an entry's id, at least 1 */
+#define SHARED_BOARD_POST_MAX (64 * 1024) /* bytes of an entry; 0 is an entry as well */
+#define SHARED_BOARD_POSTS    64          /* entries of one call, at least 1 */
+#define SHARED_BOARD_MAX      10000       /* entries of a board; beyond: FULL */
+
+struct shared_board {
+    struct weir_span key, channel; /* the same part in braces; channel empty: nobody is told */
+};
+
+struct shared_post { /* to be put; borrowed for the call */
+    struct weir_span id, bytes;
+    int64_t ttl_ms; /* 0: it stays */
+    bool if_absent; /* leave what is there, if it is still alive */
+};
+
+struct shared_note { /* as it was read; owned by the call */
+    struct weir_span id, bytes;
+    int64_t age_ms;  /* since it was put last, >= 0 */
+    int64_t left_ms; /* until it ends; -1: it stays */
+};
+
+/* Each post replaces the entry of its id. c->number: the shared clock, in milliseconds since the
+ * epoch. What has ended is cleared away. hint: empty for none. */
+void shared_board_put(struct shared_port *p, struct shared_call *c, const struct shared_board *b,
+                      const struct shared_post *posts, size_t count, struct weir_span hint);
+/* Those that are there; c->number: the shared clock. */
+void shared_board_remove(struct shared_port *p, struct shared_call *c, const struct shared_board *b,
+                         const struct weir_span *ids, size_t count, struct weir_span hint);
+/* c->notes: all that live, in the order of their ids' bytes, from where they were written;
+ * c->number: the shared clock. A board that does not exist is an empty one: OK. */
+void shared_board_read(struct shared_port *p, struct shared_call *c, const struct shared_board *b);
+
+/* ---- tokens ---- */
+
+/*
+ * A rate that all share: GCRA (the leaky bucket as a meter) by the shared clock. `burst` tokens may
+ * go at once, and one comes back every interval_us.
+ */
+struct shared_rate {
+    struct weir_span key;
+    uint64_t interval_us; /* 1 ... 10^12 (about eleven days) */
+    uint32_t burst;       /* 1 ... 10^6 */
+};
+
+/*
+ * Takes up to `want` (> 0) tokens. OK: c->number is how many, at least 1; REFUSED: there is none,
+ * and c->left_ms says when the next will be (rounded up). Either way c->rest: how many more could
+ * have been taken now.
+ */
+void shared_tokens_take(struct shared_port *p, struct shared_call *c, const struct shared_rate *r,
+                        uint32_t want);
 
 /* ---- hints ---- */
 

@@ -1,0 +1,125 @@
+/*
+ * members.h - who is in the farm: each node registers itself, beats every two seconds, and reads
+ * who else does.
+ *
+ * A member is (id, incarnation): the id is the operator's or the host's name, the incarnation is
+ * drawn at start, so a restart is a new member and two nodes with one id are two members, which is
+ * reported. Members live on a board (weir/shared.h) whose clock decides who is alive; ages count
+ * from there to the reader's own monotonic clock, so that no decision compares two hosts' clocks.
+ *
+ * What a member says with each beat is its *brief*: a few flags and numbers that all others need at
+ * once, and its votes on origins (opaque here; health.h). The brief is sealed (weir/seal.h) and
+ * numbered: forged, old and foreign ones are counted and ignored. A change is beaten at once, and
+ * goes out as a hint that carries the brief itself. What only people want to know is its *record*,
+ * JSON, read on demand.
+ *
+ *     {N} board: "id/incarnation" -> sealed brief, for 6 s      w1:{N...}:n:<id/incarnation> record
+ *
+ *     unknown   --first whole read----------------------> current
+ *     current   --no read succeeded for 3 beats---------> lost      (autonomous: health.h)
+ *     lost      --read, subscribed, read again----------> current
+ *
+ * Everything runs on the thread of `loop` (the control thread) but what says "any thread". With the
+ * embedded engine there is one member, and nothing is ever lost.
+ *
+ * Source: balancing-and-health 4.2 (membership), redis 3.8 (receipts).
+ */
+#ifndef WEIR_MEMBERS_H
+#define WEIR_MEMBERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "weir/err.h"
+#include "weir/seal.h"
+#include "weir/shared.h"
+#include "weir/span.h"
+
+struct members;
+
+#define MEMBER_ID_MAX    64          /* bytes of a node's id: letters, digits, ". - _ :" */
+#define MEMBER_BEAT_MS   2000        /* between beats, and between reads */
+#define MEMBER_LIVE_MS   6000        /* a member that was silent for so long is none any more */
+#define MEMBER_VOTES_MAX (48 * 1024) /* bytes */
+#define MEMBERS_MAX      2000        /* that are looked at */
+
+enum member_flag {
+    MEMBER_READY = 1,      /* wants traffic */
+    MEMBER_DRAINING = 2,   /* on its way out */
+    MEMBER_SUSPECT = 4,    /* suspects itself: its votes weigh nothing */
+    MEMBER_AUTONOMOUS = 8, /* had lost sight of the others when it wrote this */
+};
+
+struct member_brief {
+    uint32_t flags;         /* enum member_flag */
+    uint64_t config;        /* hash of the configuration in force; equal means equal */
+    uint64_t purges;        /* id up to which the purge log is applied here; 0: not known */
+    uint64_t order;         /* number of the last order it has carried out (words.h) */
+    struct weir_span votes; /* health's */
+};
+
+struct member {
+    const char *id;
+    uint64_t incarnation;
+    bool self;
+    bool twin;         /* another live member has the same id */
+    int64_t beat_ms;   /* own monotonic clock: when it last beat */
+    int64_t since_ms;  /* own monotonic clock: first seen */
+    unsigned format;   /* version of what it writes; a brief of another one is read as far as known */
+    uint64_t sequence; /* of the brief */
+    struct member_brief brief;
+};
+
+struct members_options {
+    struct shared_port *port;       /* borrowed; outlives it */
+    const struct shared_loop *loop; /* copied */
+    const struct weir_seal_key *key; /* copied */
+    const char *farm, *id;          /* copied */
+    uint64_t incarnation;           /* drawn; never 0 */
+    /* Writes the record anew into `out` (at most 32 KiB), before a beat. */
+    size_t (*record)(void *arg, char *out, size_t cap);
+    /* Something that others said has changed, or who is live, or `lost`. Never from inside a call. */
+    void (*changed)(void *arg);
+    void *arg;
+};
+
+/* NULL: *err. Beats at once; Redis need not be reachable. */
+struct members *members_new(const struct members_options *o, struct weir_err *err);
+/* Stops without leaving: to others it is silent from now on. NULL does nothing. */
+void members_free(struct members *m);
+/* Says that it goes (drain, end): removes itself, and tells `left` when that is done or failed (at
+ * most 500 ms later). No beats after it. */
+void members_leave(struct members *m, void (*left)(void *arg), void *arg);
+
+/* The brief from now on; votes are copied. `at_once`: others must hear of it now (a vote changed,
+ * it drains); else with the next beat. Several in one turn are one beat; more than 20 a second are
+ * put off. */
+void members_say(struct members *m, const struct member_brief *b, bool at_once);
+
+/* All live members, this one first, the others by id: valid until the loop's next turn. Always has
+ * this node itself, whatever Redis says. */
+size_t members_list(struct members *m, const struct member **out);
+size_t members_live(const struct members *m); /* their number; >= 1. Any thread. */
+
+struct members_state {
+    bool current;          /* the list is the farm's */
+    bool lost;             /* it was once, or was never, and nobody answers: each for himself */
+    size_t last_live;      /* how many there were when it was current last; >= 1 */
+    int64_t contact_ms;    /* since it was read last; -1: never */
+    int64_t skew_ms;       /* this host's clock less the shared one; 0 until known */
+    uint64_t forged, stale, foreign; /* what was ignored: no valid seal; an old number; a format */
+};
+
+void members_state(const struct members *m, struct members_state *out);
+
+/* The record of a member as it was written last: a get (weir/shared.h) on c. */
+void members_record(struct members *m, struct shared_call *c, const char *id, uint64_t incarnation);
+
+/* ---- for who is no member: weirctl ---- */
+
+/* Reads whose board it is; a watcher never writes. The same as members_new() otherwise; the list
+ * then has only others. */
+struct members *members_watch(const struct members_options *o, struct weir_err *err);
+
+#endif

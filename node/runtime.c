@@ -1,4 +1,4 @@
-#include "runtime.h"
+#include "runtime_own.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -9,14 +9,11 @@
 
 #include "weir/alloc.h"
 #include "weir/container.h"
-#include "weir/hash.h"
 #include "weir/log.h"
 #include "weir/work.h"
 #include "admin.h"
-#include "farm.h"
 #include "inflight.h"
 #include "memory_watch.h"
-#include "net_listener.h"
 #include "net_peers.h"
 #include "origin_state.h"
 #include "purge.h"
@@ -25,58 +22,11 @@
 #include "search_rules.h"
 #include "site.h"
 #include "tier.h"
-#include "worker.h"
 
-#define WORKERS_MAX    256
 #define POOL_THREADS   2
 #define CODERS_MAX     8
-#define SETTLE_MS      3000 /* how long a start or a reload waits for names to resolve */
 #define TURN_MS        1000
-#define SETTLE_POLL_MS 50
 #define LOG_RING_BYTES (256 * 1024)
-
-struct bound {
-    unsigned id;
-    char *address;   /* as configured; owned */
-    char *unix_path; /* to be removed at the end; owned; NULL */
-};
-
-struct runtime {
-    struct runtime_options options;
-    struct settings *settings; /* reference: the newest in force */
-    struct net_loop control;
-    struct weir_hash_secret secret;
-    struct settings *first; /* reference: those of the start, which the farm stays with */
-    struct farm *farm;
-    struct farm_port port; /* the control thread's */
-    struct weir_work_pool *pool;
-    struct origin_registry *registry;
-    struct weir_sink *access;
-    struct admin *admin;
-    struct worker_shared shared;
-    struct site *site; /* reference: the newest */
-    struct worker **workers;
-    unsigned worker_count;
-    struct origin_client **clients;
-    struct bound bound[WORKER_LISTENERS_MAX];
-    unsigned bound_count, last_id;
-
-    struct event signals[5];
-    struct net_timer turn, deadline;
-    unsigned drained;
-    bool draining, aborted;
-
-    /* a reload under way */
-    struct site *pending;
-    struct settings *pending_settings;
-    struct weir_sink *pending_access, *old_access;
-    int64_t pending_until_ms;
-    struct net_timer settle;
-    unsigned changes;                  /* workers that have not answered */
-    struct worker_change *change_list; /* one for each worker, while any has not */
-    bool again;                        /* the file may have changed once more meanwhile */
-    bool running; /* workers run; before that a signal can only end the start */
-};
 
 /* ---- sites ---- */
 
@@ -85,7 +35,7 @@ static void release_settings(void *owner)
     settings_unref(owner);
 }
 
-static struct site *make_site(struct runtime *rt, struct settings *s, struct weir_err *err)
+struct site *runtime_make_site(struct runtime *rt, struct settings *s, struct weir_err *err)
 {
     struct site_source source = {
         .client = &s->client,
@@ -124,9 +74,9 @@ static void wait_until_settled(struct runtime *rt, struct site *site)
     int64_t until;
 
     weir_clock_update(&rt->control.clock);
-    until = rt->control.clock.mono_ms + SETTLE_MS;
+    until = rt->control.clock.mono_ms + RUNTIME_SETTLE_MS;
     while (!settled(rt, site) && !rt->draining && rt->control.clock.mono_ms < until) {
-        struct timeval poll = {0, SETTLE_POLL_MS * 1000};
+        struct timeval poll = {0, RUNTIME_SETTLE_POLL_MS * 1000};
 
         event_base_loopexit(rt->control.base, &poll);
         event_base_dispatch(rt->control.base);
@@ -134,341 +84,13 @@ static void wait_until_settled(struct runtime *rt, struct site *site)
     }
 }
 
-/* ---- listening ---- */
-
-static struct bound *find_bound(struct runtime *rt, const char *address)
-{
-    for (unsigned i = 0; i < rt->bound_count; i++)
-        if (strcmp(rt->bound[i].address, address) == 0)
-            return &rt->bound[i];
-    return NULL;
-}
-
-static void forget_bound(struct runtime *rt, struct bound *b)
-{
-    weir_free(b->address);
-    if (b->unix_path != NULL)
-        unlink(b->unix_path);
-    weir_free(b->unix_path);
-    *b = rt->bound[--rt->bound_count];
-}
-
-/* Opens one address for all workers. */
-static bool bind_address(struct runtime *rt, const struct listen_settings *l, int *fds,
-                         struct weir_err *err)
-{
-    struct net_addr where;
-    char text[NET_TEXT_MAX];
-    struct bound *b = &rt->bound[rt->bound_count];
-
-    if (rt->bound_count == WORKER_LISTENERS_MAX)
-        return weir_failf(err, WEIR_E_LISTEN, "listen", 0, "more than %d addresses",
-                          WORKER_LISTENERS_MAX);
-    if (!net_listen_open(l, fds, rt->worker_count, &where, err))
-        return false;
-    b->address = weir_strndup(l->address, strlen(l->address));
-    b->unix_path = where.sa.any.sa_family == AF_UNIX
-                       ? weir_strndup(where.sa.un.sun_path, strlen(where.sa.un.sun_path))
-                       : NULL;
-    if (b->address == NULL || (b->unix_path == NULL && where.sa.any.sa_family == AF_UNIX)) {
-        for (unsigned w = 0; w < rt->worker_count; w++)
-            close(fds[w]);
-        weir_free(b->address);
-        weir_free(b->unix_path);
-        return weir_fail(err, WEIR_E_MEMORY, "listen", 0);
-    }
-    b->id = ++rt->last_id;
-    rt->bound_count++;
-    weir_log(WEIR_LOG_INFO, "listening on %s", net_addr_text(&where, text));
-    return true;
-}
-
-static bool listen_all(struct runtime *rt, struct weir_err *err)
-{
-    int fds[WORKERS_MAX];
-
-    for (size_t i = 0; i < rt->settings->listen_count; i++) {
-        if (!bind_address(rt, &rt->settings->listens[i], fds, err))
-            return false;
-        for (unsigned w = 0; w < rt->worker_count; w++)
-            if (!worker_listen(rt->workers[w], rt->last_id, fds[w], err))
-                return false;
-    }
-    return true;
-}
-
-/* ---- reload ---- */
-
-static void on_settle(struct net_timer *t);
-
-static void drop_pending(struct runtime *rt)
-{
-    site_unref(rt->pending);
-    settings_unref(rt->pending_settings);
-    if (rt->pending_access != rt->access)
-        weir_sink_close(rt->pending_access);
-    admin_abandon(rt->admin);
-    rt->pending = NULL;
-    rt->pending_settings = NULL;
-    rt->pending_access = NULL;
-}
-
-static bool same_text(const char *a, const char *b)
-{
-    return (a == NULL) == (b == NULL) && (a == NULL || strcmp(a, b) == 0);
-}
-
-static struct weir_sink *open_access(const struct settings *s, unsigned workers,
-                                     struct weir_err *err)
+struct weir_sink *runtime_open_access(const struct settings *s, unsigned workers,
+                                      struct weir_err *err)
 {
     return weir_sink_open(s->log.access_file, workers, LOG_RING_BYTES, err);
 }
 
-static bool access_changed(const struct settings *a, const struct settings *b)
-{
-    return (a->log.access_format == ACCESS_LOG_OFF) != (b->log.access_format == ACCESS_LOG_OFF) ||
-           !same_text(a->log.access_file, b->log.access_file);
-}
-
-static bool prepare_access(struct runtime *rt, struct settings *s, struct weir_err *err)
-{
-    rt->pending_access = rt->access;
-    if (!access_changed(rt->settings, s))
-        return true;
-    rt->pending_access = NULL;
-    if (s->log.access_format != ACCESS_LOG_OFF)
-        rt->pending_access = open_access(s, rt->worker_count, err);
-    return s->log.access_format == ACCESS_LOG_OFF || rt->pending_access != NULL;
-}
-
-static void reload_failed(struct runtime *rt, const struct weir_err *err)
-{
-    rt->again = false;
-    drop_pending(rt);
-    if (err != NULL)
-        weir_log_err(WEIR_LOG_ERROR, "reload failed, the old configuration stays", err);
-    else
-        weir_log(WEIR_LOG_ERROR, "reload failed: the old configuration stays");
-}
-
-static void begin_reload(struct runtime *rt)
-{
-    struct weir_err err = {0};
-
-    if (rt->options.load == NULL) {
-        weir_log(WEIR_LOG_WARN, "nothing to reload: started without a configuration file");
-        return;
-    }
-    if (rt->draining) {
-        weir_log(WEIR_LOG_WARN, "reload ignored: draining");
-        return;
-    }
-    if (rt->pending != NULL || rt->changes > 0) {
-        weir_log(WEIR_LOG_INFO, "another reload is under way: this one comes after it");
-        rt->again = true;
-        return;
-    }
-    rt->pending_settings = rt->options.load(rt->options.arg);
-    rt->pending_access = rt->access;
-    if (rt->pending_settings == NULL) {
-        reload_failed(rt, NULL);
-        return;
-    }
-    if (!prepare_access(rt, rt->pending_settings, &err) ||
-        !admin_prepare(rt->admin, &rt->pending_settings->admin, &err) ||
-        (rt->pending = make_site(rt, rt->pending_settings, &err)) == NULL) {
-        reload_failed(rt, &err);
-        return;
-    }
-    rt->pending_until_ms = rt->control.clock.mono_ms + SETTLE_MS;
-    on_settle(&rt->settle);
-}
-
-static void finish_reload(struct runtime *rt)
-{
-    if (rt->old_access != NULL) {
-        weir_sink_close(rt->old_access);
-        rt->old_access = NULL;
-    }
-    origin_registry_prune(rt->registry);
-    weir_log(WEIR_LOG_INFO, "reloaded");
-    if (rt->again && !rt->draining) {
-        rt->again = false;
-        begin_reload(rt);
-    }
-}
-
-static void on_change_done(struct worker_change *c)
-{
-    struct runtime *rt = c->arg;
-
-    if (--rt->changes > 0)
-        return;
-    weir_free(rt->change_list);
-    rt->change_list = NULL;
-    finish_reload(rt);
-}
-
-/* New addresses are opened before anything changes: the step that may fail. */
-static bool plan_listeners(struct runtime *rt, struct worker_change *changes, struct weir_err *err)
-{
-    struct settings *s = rt->pending_settings;
-    unsigned had = rt->bound_count;
-
-    for (size_t i = 0; i < s->listen_count; i++) {
-        int fds[WORKERS_MAX];
-
-        if (find_bound(rt, s->listens[i].address) != NULL)
-            continue;
-        if (!bind_address(rt, &s->listens[i], fds, err)) {
-            while (rt->bound_count > had)
-                forget_bound(rt, &rt->bound[rt->bound_count - 1]);
-            for (unsigned w = 0; w < rt->worker_count; w++)
-                for (unsigned k = 0; k < changes[w].listen_count; k++)
-                    close(changes[w].listen[k].fd);
-            return false;
-        }
-        for (unsigned w = 0; w < rt->worker_count; w++)
-            changes[w].listen[changes[w].listen_count++] =
-                (struct worker_listen){rt->last_id, fds[w]};
-    }
-    return true;
-}
-
-static bool still_wanted(const struct settings *s, const char *address)
-{
-    for (size_t i = 0; i < s->listen_count; i++)
-        if (strcmp(s->listens[i].address, address) == 0)
-            return true;
-    return false;
-}
-
-static void drop_listeners(struct runtime *rt, struct worker_change *changes)
-{
-    for (unsigned i = rt->bound_count; i-- > 0;) {
-        struct bound *b = &rt->bound[i];
-
-        if (still_wanted(rt->pending_settings, b->address))
-            continue;
-        for (unsigned w = 0; w < rt->worker_count; w++)
-            if (changes[w].listen_count < WORKER_LISTENERS_MAX)
-                changes[w].listen[changes[w].listen_count++] = (struct worker_listen){b->id, -1};
-        weir_log(WEIR_LOG_INFO, "no longer listening on %s", b->address);
-        forget_bound(rt, b);
-    }
-}
-
-static void apply_node_settings(struct runtime *rt, const struct settings *s)
-{
-    enum weir_log_level level;
-
-    if (weir_log_level_parse(s->log.level, &level))
-        weir_log_set_level(level);
-    if (rt->shared.tier != NULL)
-        tier_resize(rt->shared.tier, s->cache.memory_bytes, s->cache.object_max_bytes);
-    if (s->workers != rt->settings->workers)
-        weir_log(WEIR_LOG_WARN, "node.workers changes with the next start only");
-    if ((rt->shared.tier == NULL) != (s->cache.memory_bytes == 0))
-        weir_log(WEIR_LOG_WARN, "the cache is turned on with the next start only");
-    if (!farm_settings_same(&s->farm, &rt->first->farm))
-        weir_log(WEIR_LOG_WARN, "the farm changes with the next start only");
-    if (!same_text(s->log.error_file, rt->settings->log.error_file))
-        weir_log_open(same_text(s->log.error_file, "-") ? NULL : s->log.error_file, NULL);
-}
-
-/* Everything is ready: hand it to the workers. */
-static void publish(struct runtime *rt)
-{
-    struct worker_change *changes = weir_calloc(rt->worker_count, sizeof *changes);
-    struct weir_err err = {0};
-
-    if (changes == NULL)
-        weir_fail(&err, WEIR_E_MEMORY, "reload", 0);
-    if (changes == NULL || !plan_listeners(rt, changes, &err)) {
-        weir_free(changes);
-        reload_failed(rt, &err);
-        return;
-    }
-    drop_listeners(rt, changes);
-    apply_node_settings(rt, rt->pending_settings);
-    admin_commit(rt->admin);
-    rt->old_access = rt->pending_access != rt->access ? rt->access : NULL;
-    rt->access = rt->pending_access;
-    rt->changes = rt->worker_count;
-    rt->change_list = changes;
-    for (unsigned w = 0; w < rt->worker_count; w++) {
-        changes[w].worker = rt->workers[w];
-        changes[w].site = site_ref(rt->pending);
-        changes[w].access = rt->access;
-        changes[w].done = on_change_done;
-        changes[w].arg = rt;
-        worker_apply(&changes[w]);
-    }
-    site_unref(rt->site);
-    settings_unref(rt->settings);
-    rt->site = rt->pending;
-    rt->settings = rt->pending_settings;
-    rt->pending = NULL;
-    rt->pending_settings = NULL;
-    rt->pending_access = NULL;
-}
-
-static void on_settle(struct net_timer *t)
-{
-    struct runtime *rt = WEIR_CONTAINER(t, struct runtime, settle);
-    int64_t now = rt->control.clock.mono_ms;
-
-    if (site_settled(rt->pending) || now >= rt->pending_until_ms)
-        publish(rt);
-    else
-        net_timer_start(&rt->control, t, now + SETTLE_POLL_MS);
-}
-
-/* ---- signals, drain ---- */
-
-static void abort_all(struct runtime *rt)
-{
-    if (rt->aborted)
-        return;
-    rt->aborted = true;
-    for (unsigned w = 0; w < rt->worker_count; w++)
-        worker_abort(rt->workers[w]);
-}
-
-static void on_deadline(struct net_timer *t)
-{
-    struct runtime *rt = WEIR_CONTAINER(t, struct runtime, deadline);
-
-    weir_log(WEIR_LOG_WARN, "drain time is over: closing what is left");
-    abort_all(rt);
-}
-
-static void begin_drain(struct runtime *rt)
-{
-    if (rt->draining) {
-        weir_log(WEIR_LOG_INFO, "stopping at once");
-        abort_all(rt);
-        return;
-    }
-    rt->draining = true;
-    weir_log(WEIR_LOG_INFO, "draining");
-    if (rt->pending != NULL) { /* what no worker knows yet is not begun any more */
-        net_timer_stop(&rt->control, &rt->settle);
-        drop_pending(rt);
-    }
-    net_timer_start(&rt->control, &rt->deadline,
-                    rt->control.clock.mono_ms + rt->settings->drain_timeout_ms);
-    for (unsigned w = 0; w < rt->worker_count; w++)
-        worker_drain(rt->workers[w]);
-}
-
-static void on_worker_drained(void *arg)
-{
-    struct runtime *rt = arg;
-
-    if (++rt->drained == rt->worker_count)
-        net_loop_stop(&rt->control);
-}
+/* ---- signals ---- */
 
 static void on_signal(evutil_socket_t number, short what, void *arg)
 {
@@ -483,10 +105,10 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
     switch (number) {
     case SIGTERM:
     case SIGINT:
-        begin_drain(rt);
+        runtime_drain(rt);
         break;
     case SIGHUP:
-        begin_reload(rt);
+        runtime_reload(rt);
         break;
     case SIGUSR1:
         weir_log_reopen();
@@ -597,16 +219,16 @@ static bool make_shared(struct runtime *rt, struct weir_err *err)
          (rt->shared.search_rules = search_rules_new(err)) == NULL || !make_purge_feed(rt, err)))
         return false;
     if (s->log.access_format != ACCESS_LOG_OFF &&
-        (rt->access = open_access(s, rt->worker_count, err)) == NULL)
+        (rt->access = runtime_open_access(s, rt->worker_count, err)) == NULL)
         return false;
     rt->shared.farm = rt->farm;
     rt->shared.cache = &s->cache;
     rt->shared.secret = &rt->secret;
     rt->shared.control = &rt->control;
     rt->shared.workers = rt->worker_count;
-    rt->shared.drained = on_worker_drained;
+    rt->shared.drained = runtime_worker_drained;
     rt->shared.arg = rt;
-    rt->site = make_site(rt, rt->settings, err);
+    rt->site = runtime_make_site(rt, rt->settings, err);
     return rt->site != NULL;
 }
 
@@ -701,14 +323,14 @@ static bool start(struct runtime *rt, struct weir_err *err)
     wait_until_settled(rt, rt->site);
     if (rt->draining)
         return false;
-    if (!make_workers(rt, err) || !listen_all(rt, err) || !make_admin(rt, err))
+    if (!make_workers(rt, err) || !runtime_listen_all(rt, err) || !make_admin(rt, err))
         return false;
     for (unsigned i = 0; i < rt->worker_count; i++)
         if (!worker_start(rt->workers[i], err))
             return false;
     rt->running = true;
-    rt->settle.fire = on_settle;
-    rt->deadline.fire = on_deadline;
+    runtime_reload_init(rt);
+    runtime_drain_init(rt);
     rt->turn.fire = on_turn;
     net_timer_start(&rt->control, &rt->turn, rt->control.clock.mono_ms + TURN_MS);
     return true;
@@ -745,15 +367,12 @@ static void tear_down(struct runtime *rt)
         weir_mailbox_drain(&rt->control.box); /* sites that came back */
         net_timer_stop(&rt->control, &rt->turn);
         net_timer_stop(&rt->control, &rt->deadline);
-        net_timer_stop(&rt->control, &rt->settle);
         for (unsigned i = 0; i < 4; i++)
             if (event_initialized(&rt->signals[i]))
                 event_del(&rt->signals[i]);
     }
-    while (rt->bound_count > 0)
-        forget_bound(rt, &rt->bound[rt->bound_count - 1]);
-    if (rt->pending_settings != NULL)
-        drop_pending(rt);
+    runtime_forget_listeners(rt);
+    runtime_reload_abandon(rt);
     weir_free(rt->change_list);
     site_unref(rt->site);
     weir_sink_close(rt->access);

@@ -1,0 +1,110 @@
+/*
+ * runtime_own.h - what the files of the runtime share. Private to them.
+ *
+ *   runtime.c         builds everything in order, watches signals and memory, tears down
+ *   runtime_listen.c  addresses: opened for all workers, kept over reloads, closed
+ *   runtime_reload.c  another configuration, in steps; what may fail comes first
+ *   runtime_drain.c   the orderly end
+ *
+ * All of it runs on the control thread.
+ */
+#ifndef RUNTIME_OWN_H
+#define RUNTIME_OWN_H
+
+#include <event2/event_struct.h>
+
+#include "weir/hash.h"
+#include "farm.h"
+#include "net_loop.h"
+#include "runtime.h"
+#include "worker.h"
+
+struct admin;
+struct origin_registry;
+struct site;
+struct weir_sink;
+struct weir_work_pool;
+
+#define WORKERS_MAX            256
+#define RUNTIME_SETTLE_MS      3000 /* how long a start or a reload waits for names to resolve */
+#define RUNTIME_SETTLE_POLL_MS 50
+
+struct bound {
+    unsigned id;
+    char *address;   /* as configured; owned */
+    char *unix_path; /* to be removed at the end; owned; NULL */
+};
+
+struct runtime {
+    struct runtime_options options;
+    struct settings *settings; /* reference: the newest in force */
+    struct net_loop control;
+    struct weir_hash_secret secret;
+    struct settings *first; /* reference: those of the start, which the farm stays with */
+    struct farm *farm;
+    struct farm_port port; /* the control thread's */
+    struct weir_work_pool *pool;
+    struct origin_registry *registry;
+    struct weir_sink *access;
+    struct admin *admin;
+    struct worker_shared shared;
+    struct site *site; /* reference: the newest */
+    struct worker **workers;
+    unsigned worker_count;
+    struct origin_client **clients;
+    struct bound bound[WORKER_LISTENERS_MAX];
+    unsigned bound_count, last_id;
+
+    struct event signals[4];
+    struct net_timer turn, deadline;
+    unsigned drained;
+    bool draining, aborted;
+
+    /* a reload under way */
+    struct site *pending;
+    struct settings *pending_settings;
+    struct weir_sink *pending_access, *old_access;
+    int64_t pending_until_ms;
+    struct net_timer settle;
+    unsigned changes;                  /* workers that have not answered */
+    struct worker_change *change_list; /* one for each worker, while any has not */
+    bool again;                        /* the file may have changed once more meanwhile */
+    bool running; /* workers run; before that a signal can only end the start */
+};
+
+/* ---- runtime.c ---- */
+
+/* What these settings are for the workers. Returns owned; NULL: *err. */
+struct site *runtime_make_site(struct runtime *rt, struct settings *s, struct weir_err *err);
+struct weir_sink *runtime_open_access(const struct settings *s, unsigned workers,
+                                      struct weir_err *err);
+
+/* ---- runtime_listen.c ---- */
+
+/* All addresses of the settings, before the workers start. */
+bool runtime_listen_all(struct runtime *rt, struct weir_err *err);
+/* Opens what `s` adds, into `changes`, one for each worker. false: *err, and nothing is open. */
+bool runtime_plan_listeners(struct runtime *rt, const struct settings *s,
+                            struct worker_change *changes, struct weir_err *err);
+/* What `s` has no more is to be closed, by `changes`. */
+void runtime_drop_listeners(struct runtime *rt, const struct settings *s,
+                            struct worker_change *changes);
+void runtime_forget_listeners(struct runtime *rt);
+
+/* ---- runtime_reload.c ---- */
+
+void runtime_reload_init(struct runtime *rt);
+/* Reads the configuration and begins to change over to it. Another one under way: after that. */
+void runtime_reload(struct runtime *rt);
+/* Gives up one that no worker knows of yet. Harmless if there is none. */
+void runtime_reload_abandon(struct runtime *rt);
+
+/* ---- runtime_drain.c ---- */
+
+void runtime_drain_init(struct runtime *rt);
+/* Ends in order; asked for again: at once. */
+void runtime_drain(struct runtime *rt);
+/* struct worker_shared.drained; arg: the runtime. */
+void runtime_worker_drained(void *arg);
+
+#endif

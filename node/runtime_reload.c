@@ -1,0 +1,194 @@
+#include "runtime_own.h"
+
+#include <string.h>
+
+#include "weir/alloc.h"
+#include "weir/container.h"
+#include "weir/log.h"
+#include "admin.h"
+#include "origin_state.h"
+#include "site.h"
+#include "tier.h"
+
+static void on_settle(struct net_timer *t);
+
+static void drop_pending(struct runtime *rt)
+{
+    site_unref(rt->pending);
+    settings_unref(rt->pending_settings);
+    if (rt->pending_access != rt->access)
+        weir_sink_close(rt->pending_access);
+    admin_abandon(rt->admin);
+    rt->pending = NULL;
+    rt->pending_settings = NULL;
+    rt->pending_access = NULL;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return (a == NULL) == (b == NULL) && (a == NULL || strcmp(a, b) == 0);
+}
+
+static bool access_changed(const struct settings *a, const struct settings *b)
+{
+    return (a->log.access_format == ACCESS_LOG_OFF) != (b->log.access_format == ACCESS_LOG_OFF) ||
+           !same_text(a->log.access_file, b->log.access_file);
+}
+
+static bool prepare_access(struct runtime *rt, struct settings *s, struct weir_err *err)
+{
+    rt->pending_access = rt->access;
+    if (!access_changed(rt->settings, s))
+        return true;
+    rt->pending_access = NULL;
+    if (s->log.access_format != ACCESS_LOG_OFF)
+        rt->pending_access = runtime_open_access(s, rt->worker_count, err);
+    return s->log.access_format == ACCESS_LOG_OFF || rt->pending_access != NULL;
+}
+
+static void reload_failed(struct runtime *rt, const struct weir_err *err)
+{
+    rt->again = false;
+    drop_pending(rt);
+    if (err != NULL)
+        weir_log_err(WEIR_LOG_ERROR, "reload failed, the old configuration stays", err);
+    else
+        weir_log(WEIR_LOG_ERROR, "reload failed: the old configuration stays");
+}
+
+void runtime_reload(struct runtime *rt)
+{
+    struct weir_err err = {0};
+
+    if (rt->options.load == NULL) {
+        weir_log(WEIR_LOG_WARN, "nothing to reload: started without a configuration file");
+        return;
+    }
+    if (rt->draining) {
+        weir_log(WEIR_LOG_WARN, "reload ignored: draining");
+        return;
+    }
+    if (rt->pending != NULL || rt->changes > 0) {
+        weir_log(WEIR_LOG_INFO, "another reload is under way: this one comes after it");
+        rt->again = true;
+        return;
+    }
+    rt->pending_settings = rt->options.load(rt->options.arg);
+    rt->pending_access = rt->access;
+    if (rt->pending_settings == NULL) {
+        reload_failed(rt, NULL);
+        return;
+    }
+    if (!prepare_access(rt, rt->pending_settings, &err) ||
+        !admin_prepare(rt->admin, &rt->pending_settings->admin, &err) ||
+        (rt->pending = runtime_make_site(rt, rt->pending_settings, &err)) == NULL) {
+        reload_failed(rt, &err);
+        return;
+    }
+    rt->pending_until_ms = rt->control.clock.mono_ms + RUNTIME_SETTLE_MS;
+    on_settle(&rt->settle);
+}
+
+static void finish_reload(struct runtime *rt)
+{
+    if (rt->old_access != NULL) {
+        weir_sink_close(rt->old_access);
+        rt->old_access = NULL;
+    }
+    origin_registry_prune(rt->registry);
+    weir_log(WEIR_LOG_INFO, "reloaded");
+    if (rt->again && !rt->draining) {
+        rt->again = false;
+        runtime_reload(rt);
+    }
+}
+
+static void on_change_done(struct worker_change *c)
+{
+    struct runtime *rt = c->arg;
+
+    if (--rt->changes > 0)
+        return;
+    weir_free(rt->change_list);
+    rt->change_list = NULL;
+    finish_reload(rt);
+}
+
+static void apply_node_settings(struct runtime *rt, const struct settings *s)
+{
+    enum weir_log_level level;
+
+    if (weir_log_level_parse(s->log.level, &level))
+        weir_log_set_level(level);
+    if (rt->shared.tier != NULL)
+        tier_resize(rt->shared.tier, s->cache.memory_bytes, s->cache.object_max_bytes);
+    if (s->workers != rt->settings->workers)
+        weir_log(WEIR_LOG_WARN, "node.workers changes with the next start only");
+    if ((rt->shared.tier == NULL) != (s->cache.memory_bytes == 0))
+        weir_log(WEIR_LOG_WARN, "the cache is turned on with the next start only");
+    if (!farm_settings_same(&s->farm, &rt->first->farm))
+        weir_log(WEIR_LOG_WARN, "the farm changes with the next start only");
+    if (!same_text(s->log.error_file, rt->settings->log.error_file))
+        weir_log_open(same_text(s->log.error_file, "-") ? NULL : s->log.error_file, NULL);
+}
+
+/* Everything is ready: hand it to the workers. */
+static void publish(struct runtime *rt)
+{
+    struct worker_change *changes = weir_calloc(rt->worker_count, sizeof *changes);
+    struct weir_err err = {0};
+
+    if (changes == NULL)
+        weir_fail(&err, WEIR_E_MEMORY, "reload", 0);
+    if (changes == NULL || !runtime_plan_listeners(rt, rt->pending_settings, changes, &err)) {
+        weir_free(changes);
+        reload_failed(rt, &err);
+        return;
+    }
+    runtime_drop_listeners(rt, rt->pending_settings, changes);
+    apply_node_settings(rt, rt->pending_settings);
+    admin_commit(rt->admin);
+    rt->old_access = rt->pending_access != rt->access ? rt->access : NULL;
+    rt->access = rt->pending_access;
+    rt->changes = rt->worker_count;
+    rt->change_list = changes;
+    for (unsigned w = 0; w < rt->worker_count; w++) {
+        changes[w].worker = rt->workers[w];
+        changes[w].site = site_ref(rt->pending);
+        changes[w].access = rt->access;
+        changes[w].done = on_change_done;
+        changes[w].arg = rt;
+        worker_apply(&changes[w]);
+    }
+    site_unref(rt->site);
+    settings_unref(rt->settings);
+    rt->site = rt->pending;
+    rt->settings = rt->pending_settings;
+    rt->pending = NULL;
+    rt->pending_settings = NULL;
+    rt->pending_access = NULL;
+}
+
+static void on_settle(struct net_timer *t)
+{
+    struct runtime *rt = WEIR_CONTAINER(t, struct runtime, settle);
+    int64_t now = rt->control.clock.mono_ms;
+
+    if (site_settled(rt->pending) || now >= rt->pending_until_ms)
+        publish(rt);
+    else
+        net_timer_start(&rt->control, t, now + RUNTIME_SETTLE_POLL_MS);
+}
+
+void runtime_reload_abandon(struct runtime *rt)
+{
+    if (rt->pending_settings == NULL)
+        return;
+    net_timer_stop(&rt->control, &rt->settle);
+    drop_pending(rt);
+}
+
+void runtime_reload_init(struct runtime *rt)
+{
+    rt->settle.fire = on_settle;
+}

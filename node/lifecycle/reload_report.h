@@ -1,0 +1,21 @@
+/*
+ * reload_report.h - how the last reload went: for the API and for whoever ordered it. Plain values,
+ * on the control thread.
+ */
+#ifndef RELOAD_REPORT_H
+#define RELOAD_REPORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct reload_report {
+    uint64_t count;  /* reloads that have ended since the start; 0: what follows is of the start */
+    uint64_t order;  /* number of the word that ordered the last one; 0: a signal, or the API */
+    bool ok;         /* the new configuration is in force */
+    char error[256]; /* "" when ok: the first cause */
+    int64_t at_s;    /* Unix time when it ended */
+    int64_t loaded_at_s; /* Unix time since when the configuration in force is so */
+    uint64_t config;     /* settings_hash() of the configuration in force */
+};
+
+#endif

@@ -2,7 +2,7 @@
  * health.h - which origins are up: this node's own probes and traffic, the votes of the others, the
  * verdict, and the operator's word on top.
  *
- * For each check (a pool's way of asking one address; health_check_id()) the three live members
+ * For each check (an upstream's way of asking one origin; health_check.h) the three live members
  * that come first in the order of rendezvous hashing probe it; the others do not. Each prober votes
  * with its beat (weir/members.h). Every node computes the verdict for itself, from the fresh votes
  * of the probers: nobody leads.
@@ -18,15 +18,16 @@
  *     own view against the farm's, for more than 30 % of its origins --> this node suspects itself:
  *         its votes weigh nothing, and it is not ready
  *     flaps: +1000 for each DOWN, halved every 60 s; above 3000 it stays out until below 750
- *     members lost --> autonomous: every node probes everything, more slowly the more nodes there are
- *     traffic: 5 answers in an interval and no failure are a vote UP without a probe
+ *     members lost --> autonomous: every node probes everything, more slowly the more nodes there
+ * are traffic: 5 answers in an interval and no failure are a vote UP without a probe
  *
  * The verdict goes into struct origin_state, which balancers read; verdicts survive reloads because
  * states do. All of it on the control thread, but the origin states.
  *
- * Files: check.* (settings to what is asked, its id), probe.* (one probe), tally.* (rise and fall),
- * probers.* (rendezvous), votes.* (what a member says), quorum.* (votes to a verdict), flaps.*,
- * suspicion.*, health.c (when what is done). All but probe.* and health.c are pure.
+ * Files: health_check.* (settings to what is asked, its id), health_answer.* (what an origin sends,
+ * judged), health_probe.* (one probe), tally.* (rise and fall), probers.* (rendezvous), votes.*
+ * (what a member says), quorum.* (votes to a verdict), flaps.*, suspicion.*, health.c (when what is
+ * done). All but health_probe.* and health.c are pure.
  *
  * Source: balancing-and-health 4.
  */
@@ -52,24 +53,20 @@ enum health_vote {
     HEALTH_VOTE_DOWN,
 };
 
-/* Why: of a probe, and of a vote. One row each in probe_reasons.def: name, text. */
+/*
+ * Why: of a probe, and of a vote. ANSWERED and TRAFFIC speak for the origin, LOCAL (no descriptor,
+ * no memory) says nothing of it, the others speak against it.
+ */
 enum health_reason {
-    HEALTH_R_NONE,
-    HEALTH_R_ANSWERED,  /* as expected */
-    HEALTH_R_TRAFFIC,   /* requests are answered */
-    HEALTH_R_REFUSED,   /* connection refused */
-    HEALTH_R_CONNECT,   /* no connection: unreachable, or in time */
-    HEALTH_R_NAME,      /* the name cannot be resolved */
-    HEALTH_R_TIMEOUT,   /* no whole answer in time */
-    HEALTH_R_CLOSED,    /* closed or reset before the answer was whole */
-    HEALTH_R_MALFORMED, /* not HTTP */
-    HEALTH_R_STATUS,    /* another status */
-    HEALTH_R_BODY,      /* the pattern does not match */
-    HEALTH_R_LOCAL,     /* no descriptor, no memory: says nothing of the origin */
+#define X(id, name, text) HEALTH_R_##id,
+#include "probe_reasons.def"
+#undef X
     HEALTH_REASONS
 };
 
-const char *health_reason_text(enum health_reason r); /* static */
+/* Static; for numbers of a newer version, too. */
+const char *health_reason_name(enum health_reason r); /* "timeout" */
+const char *health_reason_text(enum health_reason r); /* "no whole answer in time" */
 
 struct health_options {
     struct net_loop *loop;
@@ -103,16 +100,16 @@ bool health_autonomous(const struct health *h);
 /* One origin as status shows it. */
 struct health_view {
     const char *upstream, *url;
-    bool checked; /* active checks are on */
-    int verdict;  /* enum origin_verdict, of checks and quorum alone */
-    int in_force; /* enum origin_verdict: after the operator's word */
-    const char *why;            /* static: "2 of 3 votes", "held", "flapping", "operator", ... */
-    enum health_reason reason;  /* of the votes that decided, or of this node's last probe */
-    int64_t since_ms;           /* how long in_force has been so */
-    bool prober;                /* this node probes it */
-    enum health_vote own;       /* its vote */
+    bool checked;              /* active checks are on */
+    int verdict;               /* enum origin_verdict, of checks and quorum alone */
+    int in_force;              /* enum origin_verdict: after the operator's word */
+    const char *why;           /* static: "2 of 3 votes", "held", "flapping", "operator", ... */
+    enum health_reason reason; /* of the votes that decided, or of this node's last probe */
+    int64_t since_ms;          /* how long in_force has been so */
+    bool prober;               /* this node probes it */
+    enum health_vote own;      /* its vote */
     enum health_reason own_reason;
-    int64_t rtt_us;             /* of its last probe; -1 none */
+    int64_t rtt_us; /* of its last probe; -1 none */
     unsigned votes_up, votes_down;
     bool ejected, flapping;
     double penalty;

@@ -31,6 +31,31 @@ struct origin_settings {
     bool backup;              /* used only when no other origin is available */
 };
 
+enum health_kind { HEALTH_KIND_OFF, HEALTH_KIND_TCP, HEALTH_KIND_HTTP };
+
+struct health_field_settings {
+    const char *name, *value;
+};
+
+/* How origins are asked whether they are well (health_check.h). */
+struct health_settings {
+    enum health_kind kind; /* off: nobody asks, requests alone tell */
+    uint16_t port;         /* another than the origin's; 0: that one. Not for Unix sockets */
+    /* HTTP */
+    const char *path;   /* path and query: "/" */
+    const char *host;   /* Host; NULL: the upstream's, or else the origin's own */
+    const char *method; /* GET, HEAD or OPTIONS */
+    struct health_field_settings *fields;
+    size_t field_count;
+    const char *expect_status; /* "200-299,304", "2xx" */
+    const char *expect_body;   /* a pattern (pattern.h); NULL: any body */
+
+    int64_t interval_ms;      /* 2 s */
+    int64_t fast_interval_ms; /* while an origin changes: 500 ms */
+    int64_t timeout_ms;       /* of one probe in all: 1 s */
+    uint32_t rise, fall;      /* in a row, that turn a vote: 2, 3 */
+};
+
 struct upstream_settings {
     const char *name;
     struct origin_settings *origins;
@@ -68,6 +93,8 @@ struct upstream_settings {
     uint64_t response_max_bytes; /* larger response content is refused; 0 = none */
     uint32_t head_bytes;         /* response head: 64 KiB */
     uint32_t fields;             /* response fields: 200 */
+
+    struct health_settings health;
 };
 
 #endif

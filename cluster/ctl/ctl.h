@@ -6,12 +6,13 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* What monitors look at. */
 enum ctl_exit {
     CTL_FINE = 0,
     CTL_DEGRADED = 1, /* it works, but not as it should; nothing found */
-    CTL_DOWN = 2,     /* the node cannot do it */
+    CTL_DOWN = 2,     /* the node cannot do it; nobody is served */
     CTL_USAGE = 3,    /* asked wrongly, or nobody to ask */
 };
 
@@ -22,18 +23,34 @@ struct ctl_list {
     unsigned count;
 };
 
+/* The command line as it was understood (ctl_line.h). Texts are argv's; NULL: not said. */
 struct ctl_options {
+    struct ctl_list words;        /* the command and its arguments */
+    const char *const *arguments; /* within words */
+    unsigned argument_count;
+    bool json, help, version, colours;
+    /* where the node is */
     const char *socket; /* NULL: look for it */
-    bool json;
-    bool colours;
-    struct ctl_list words;  /* the command and its arguments */
+    const char *node, *token_file;
+    /* where Redis is */
+    const char *config, *redis, *user, *password_file, *secret_file, *farm;
+    const char *role, *node_user; /* doctor */
+    const char *ca_file, *cert_file, *key_file, *server_name;
+    bool tls;
+    /* cache */
     struct ctl_list fields; /* -H */
     struct ctl_list urls, prefixes, tags, hosts;
     bool all, hard, show_fields;
-    /* doctor */
-    const char *config, *redis, *role, *user, *password_file, *node_user;
-    const char *ca_file, *cert_file, *key_file, *server_name;
-    bool tls;
+    /* origins and words */
+    const char *upstream, *reason;
+    uint64_t for_ms; /* 0: for good */
+    /* reload, drain */
+    bool rolling;
+    uint64_t timeout_ms; /* 0: not said */
+    /* top */
+    bool once;
+    uint64_t interval_ms; /* 0: not said */
+    const char *sort;
 };
 
 enum ctl_exit ctl_cache_stats(const struct ctl_options *o);
@@ -42,6 +59,7 @@ enum ctl_exit ctl_cache_purge(const struct ctl_options *o);
 enum ctl_exit ctl_redis(const struct ctl_options *o);
 enum ctl_exit ctl_metrics(const struct ctl_options *o);
 enum ctl_exit ctl_doctor(const struct ctl_options *o);
+enum ctl_exit ctl_help(const struct ctl_options *o);
 
 /* ---- for the commands ---- */
 
@@ -52,6 +70,9 @@ enum ctl_exit ctl_doctor(const struct ctl_options *o);
  */
 enum ctl_exit ctl_call(const struct ctl_options *o, const char *method, const char *target,
                        const json_t *body, json_t **out);
+/* The same, but nothing is printed of a good answer. */
+enum ctl_exit ctl_fetch(const struct ctl_options *o, const char *method, const char *target,
+                        const json_t *body, json_t **out);
 
 void ctl_print_json(const json_t *json);
 

@@ -2,91 +2,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "weir/alloc.h"
 #include "ctl.h"
-#include "ctl_find.h"
 #include "ctl_http.h"
 #include "ctl_text.h"
 
 #define BAR_WIDTH 30
-
-/* ---- asking ---- */
-
-static enum ctl_exit complain(const struct weir_err *err)
-{
-    char text[512];
-
-    fprintf(stderr, "weirctl: %s\n", weir_err_str(err, text, sizeof text));
-    return CTL_USAGE;
-}
-
-static enum ctl_exit refused(const struct ctl_answer *a)
-{
-    const char *why = json_string_value(json_object_get(a->json, "error"));
-
-    fputs("weirctl: the node says: ", stderr);
-    ctl_put(stderr, why != NULL ? why : "nothing");
-    fprintf(stderr, " (%d)\n", a->status);
-    return a->status >= 500 ? CTL_DOWN : CTL_USAGE;
-}
-
-void ctl_print_json(const json_t *json)
-{
-    json_dumpf(json, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-    putchar('\n');
-}
-
-static enum ctl_exit ask(const struct ctl_options *o, const char *method, const char *target,
-                         const json_t *body, struct ctl_answer *a)
-{
-    char path[WEIR_ADMIN_PATH_MAX];
-    struct weir_err err = {0};
-    int fd = ctl_connect(o->socket, path, &err);
-    bool ok = fd >= 0 && ctl_ask(fd, method, target, body, a, &err);
-
-    if (fd >= 0)
-        close(fd);
-    return ok ? CTL_FINE : complain(&err);
-}
-
-enum ctl_exit ctl_call(const struct ctl_options *o, const char *method, const char *target,
-                       const json_t *body, json_t **out)
-{
-    struct ctl_answer a = {0};
-    enum ctl_exit status = ask(o, method, target, body, &a);
-
-    *out = NULL;
-    if (status == CTL_FINE && ((a.status != 200 && a.status != 202) || a.json == NULL))
-        status = refused(&a);
-    if (status == CTL_FINE) {
-        *out = json_incref(a.json);
-        if (o->json)
-            ctl_print_json(a.json);
-    }
-    ctl_answer_free(&a);
-    return status;
-}
-
-json_t *ctl_at(const json_t *object, const char *name, const char *inner)
-{
-    json_t *value = json_object_get(object, name);
-
-    return inner != NULL ? json_object_get(value, inner) : value;
-}
-
-int64_t ctl_int(const json_t *object, const char *name, const char *inner)
-{
-    return json_integer_value(ctl_at(object, name, inner));
-}
-
-const char *ctl_str(const json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-
-    return text != NULL ? text : "";
-}
 
 /* ---- stats ---- */
 
@@ -313,7 +235,7 @@ static char *whole_url(const char *url)
 static char *entry_target(const struct ctl_options *o)
 {
     static const char path[] = "/v1/cache/entry";
-    char *target = weir_strndup(path, sizeof path - 1), *url = whole_url(o->words.at[2]);
+    char *target = weir_strndup(path, sizeof path - 1), *url = whole_url(o->arguments[0]);
     bool ok = target != NULL && url != NULL && add_parameter(&target, "url", url);
 
     for (unsigned i = 0; ok && i < o->fields.count; i++)
@@ -419,20 +341,5 @@ enum ctl_exit ctl_cache_purge(const struct ctl_options *o)
     status = purge_each(o, "host", &o->hosts, false, status);
     status = purge_each(o, "prefix", &o->prefixes, true, status);
     status = purge_each(o, "url", &o->urls, true, status);
-    return status;
-}
-
-/* ---- metrics ---- */
-
-enum ctl_exit ctl_metrics(const struct ctl_options *o)
-{
-    struct ctl_answer a = {0};
-    enum ctl_exit status = ask(o, "GET", "/metrics", NULL, &a);
-
-    if (status == CTL_FINE && a.status != 200)
-        status = refused(&a);
-    else if (status == CTL_FINE)
-        fputs(a.text, stdout);
-    ctl_answer_free(&a);
     return status;
 }

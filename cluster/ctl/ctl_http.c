@@ -1,12 +1,10 @@
 #include "ctl_http.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
+#include "ctl_link.h"
 #include "weir/alloc.h"
 #include "weir/span.h"
 
@@ -14,25 +12,11 @@ static const char where[] = "weirctl: node";
 
 /* ---- sending ---- */
 
-static bool send_all(int fd, const char *bytes, size_t len, struct weir_err *err)
+static bool send_request(struct ctl_link *l, const char *method, const char *target,
+                         const char *body, struct weir_err *err)
 {
-    while (len > 0) {
-        ssize_t n = send(fd, bytes, len, MSG_NOSIGNAL);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return weir_fail(err, WEIR_E_FILE, where, errno);
-        bytes += n;
-        len -= (size_t)n;
-    }
-    return true;
-}
-
-static bool send_request(int fd, const char *method, const char *target, const char *body,
-                         struct weir_err *err)
-{
-    size_t len = body != NULL ? strlen(body) : 0, room = strlen(target) + 256;
+    size_t len = body != NULL ? strlen(body) : 0, room = strlen(target) + l->token.len + 256;
+    const char *bearer = l->token.len > 0 ? "Authorization: Bearer " : "";
     char *head = weir_malloc(room);
     bool ok;
     int n;
@@ -40,17 +24,19 @@ static bool send_request(int fd, const char *method, const char *target, const c
     if (head == NULL)
         return weir_fail(err, WEIR_E_MEMORY, where, 0);
     n = snprintf(head, room,
-                 "%s %s HTTP/1.1\r\nHost: node\r\nConnection: close\r\n"
+                 "%s %s HTTP/1.1\r\nHost: node\r\nConnection: close\r\n%s%s%s"
                  "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
-                 method, target, len);
-    ok = send_all(fd, head, (size_t)n, err) && send_all(fd, body != NULL ? body : "", len, err);
+                 method, target, bearer, l->token.bytes, l->token.len > 0 ? "\r\n" : "", len);
+    ok = ctl_link_send(l, head, (size_t)n, err) &&
+         ctl_link_send(l, body != NULL ? body : "", len, err);
+    explicit_bzero(head, room); /* the token is in it */
     weir_free(head);
     return ok;
 }
 
 /* ---- receiving ---- */
 
-static bool receive_all(int fd, char **out, size_t *len, struct weir_err *err)
+static bool receive_all(struct ctl_link *l, char **out, size_t *len, struct weir_err *err)
 {
     size_t room = 0;
 
@@ -67,13 +53,9 @@ static bool receive_all(int fd, char **out, size_t *len, struct weir_err *err)
             *out = more;
             room += 65536;
         }
-        n = recv(fd, *out + *len, room - *len - 1, 0);
-        if (n == 0)
-            return true;
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return weir_fail(err, WEIR_E_FILE, where, errno);
+        n = ctl_link_receive(l, *out + *len, room - *len - 1, err);
+        if (n <= 0)
+            return n == 0;
         *len += (size_t)n;
         if (*len > CTL_ANSWER_MAX)
             return weir_failf(err, WEIR_E_RESPONSE_TOO_LARGE, where, 0, "the answer has no end");
@@ -135,7 +117,7 @@ bool ctl_parse(const char *message, size_t len, struct ctl_answer *out, struct w
     return true;
 }
 
-bool ctl_ask(int fd, const char *method, const char *target, const json_t *body,
+bool ctl_ask(struct ctl_link *l, const char *method, const char *target, const json_t *body,
              struct ctl_answer *out, struct weir_err *err)
 {
     char *content = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL, *message = NULL;
@@ -145,7 +127,7 @@ bool ctl_ask(int fd, const char *method, const char *target, const json_t *body,
     memset(out, 0, sizeof *out);
     if (body != NULL && content == NULL)
         return weir_fail(err, WEIR_E_MEMORY, where, 0);
-    ok = send_request(fd, method, target, content, err) && receive_all(fd, &message, &len, err) &&
+    ok = send_request(l, method, target, content, err) && receive_all(l, &message, &len, err) &&
          ctl_parse(message, len, out, err);
     free(content); /* jansson's, by malloc */
     weir_free(message);

@@ -11,6 +11,8 @@
 
 #define CTL_ANSWER_MAX (64 << 20)
 
+struct ctl_link;
+
 struct ctl_answer {
     int status;
     char *text;   /* content, NUL-terminated; owned */
@@ -18,7 +20,7 @@ struct ctl_answer {
 };
 
 /* body: JSON, borrowed, or NULL. Reads until the node closes. false: *err, *out is empty. */
-bool ctl_ask(int fd, const char *method, const char *target, const json_t *body,
+bool ctl_ask(struct ctl_link *l, const char *method, const char *target, const json_t *body,
              struct ctl_answer *out, struct weir_err *err);
 void ctl_answer_free(struct ctl_answer *a);
 

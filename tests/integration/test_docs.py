@@ -1,5 +1,6 @@
 """What the documentation names is what there is: log fields, errors, statuses, links, the examples."""
 import glob
+import json
 import os
 import re
 import subprocess
@@ -153,14 +154,22 @@ class Pages(unittest.TestCase):
         version = subprocess.run([binary(), "--version"], capture_output=True, text=True, check=True).stdout.strip()
         self.assertIn('"%s"' % version, page)
 
-    def test_the_manual_of_weirctl_knows_every_option_and_the_version(self):
+    def test_the_manual_of_weirctl_knows_every_command_and_option_and_the_version(self):
         page = read("docs/weirctl.1").replace("\\-", "-")
-        completion = read("conf/completion/weirctl")
-        for option in re.findall(r'\{"(\w+)", \w+_argument', read("cluster/ctl/ctl_main.c")):
-            self.assertIn("--" + option, page)
-            self.assertIn("--" + option, completion)
+        tables = json.loads(weirctl("help", "--json").stdout)
+        for option in tables["options"]:
+            self.assertRegex(page, r"--%s\b" % re.escape(option["name"]))
+        for command in tables["commands"]:
+            name = " ".join(filter(None, (command["group"], command.get("name"))))
+            self.assertRegex(page, r'(?m)^\.(B|BI|TP|BR) .*\b%s\b' % re.escape(name), name)
         version = weirctl("--version").stdout.strip().split()[1]
         self.assertIn('"weir %s"' % version, page)
+
+    def test_the_manuals_are_well_formed(self):
+        for page in ("weir.8", "weirctl.1"):
+            done = subprocess.run(["man", "--warnings", "-l", os.path.join(ROOT, "docs", page)], capture_output=True,
+                                  text=True, env=dict(os.environ, LC_ALL="C.UTF-8", MANPAGER="cat", MANWIDTH="100"))
+            self.assertEqual((done.returncode, done.stderr), (0, ""), page)
 
     def test_every_endpoint_is_explained(self):
         page = section(read("docs/operations.md"), "weirctl and the admin socket")

@@ -266,6 +266,7 @@ static const struct config_key balance_keys[] = {
     WORD("hash_on", UPSTREAM, hash_on, hash_words, "path"),
     TEXT("hash_name", UPSTREAM, hash_name, NULL, .rule = config_rule_token),
     PERCENT("hash_load", UPSTREAM, hash_load_percent, 101, 1000, "125%"),
+    PERCENT("panic", UPSTREAM, panic_percent, 0, 100, "40%"),
 };
 DEFINE_SECTION(balance, UPSTREAM);
 

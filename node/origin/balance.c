@@ -154,7 +154,7 @@ struct balancer *balancer_new(const struct upstream_settings *settings,
     b->count = count;
     for (size_t i = 0; i < count; i++) {
         b->origins[i].state = origin_state_ref(states[i]);
-        b->origins[i].weight = settings->origins[i].weight > 0 ? settings->origins[i].weight : 1;
+        b->origins[i].configured = balance_configured_weight(&settings->origins[i]);
         b->origins[i].backup = settings->origins[i].backup;
         b->origins[i].latency_us = -1;
     }
@@ -199,23 +199,42 @@ static void renew_share(struct balancer *b, struct balance_origin *o, int64_t no
     }
 }
 
-static int verdict_of(const struct balance_origin *o)
+uint32_t balance_configured_weight(const struct origin_settings *o)
 {
-    return atomic_load_explicit(&o->state->verdict, memory_order_relaxed);
+    return o->weight > 0 ? o->weight : 1;
+}
+
+static uint32_t weight_in_force(const struct origin_state *s, uint32_t configured)
+{
+    const unsigned ordered = atomic_load_explicit(&s->weight, memory_order_relaxed);
+
+    return ordered > 0 ? ordered : configured;
+}
+
+/* An operator keeps new requests from it, panic or not. */
+static bool put_aside(enum origin_verdict v)
+{
+    return v == ORIGIN_DRAIN || v == ORIGIN_DISABLED;
+}
+
+static bool is_healthy(enum origin_verdict v, int64_t out_until_us, int64_t now_us)
+{
+    return out_until_us <= now_us && v != ORIGIN_DOWN && !put_aside(v);
 }
 
 static void look_at(struct balancer *b, struct balance_origin *o, int64_t now_us)
 {
     const int64_t until = atomic_load_explicit(&o->state->out_until_us, memory_order_relaxed);
-    const int verdict = verdict_of(o);
 
+    o->force = origin_state_in_force(o->state);
+    o->weight = weight_in_force(o->state, o->configured);
     if (until != o->out_until_us) {
         o->out_until_us = until;
         o->latency_us = -1; /* what it was before it fell is no guide: it returns at the median */
     }
     if (until > now_us)
         look_again_at(b, until);
-    o->healthy = until <= now_us && verdict != ORIGIN_DOWN && verdict != ORIGIN_DRAIN;
+    o->healthy = is_healthy(o->force, until, now_us);
     o->in_set = false;
     renew_share(b, o, now_us);
 }
@@ -246,7 +265,7 @@ static void set_of_panic(struct balancer *b, bool backups, bool refused, int64_t
     for (size_t i = 0; i < b->count; i++) {
         struct balance_origin *o = &b->origins[i];
 
-        if (o->backup != backups || verdict_of(o) == ORIGIN_DRAIN)
+        if (o->backup != backups || put_aside(o->force))
             continue;
         if (refused_lately(b, o, now_us) && !refused)
             continue;
@@ -264,10 +283,50 @@ static void panic(struct balancer *b, bool backups, int64_t now_us)
         set_of_panic(b, backups, true, now_us);
 }
 
+/* What a pool has, and what of it is well. */
+struct balance_standing {
+    uint64_t all, good;           /* weight of primaries that are not put aside; healthy */
+    uint64_t backups, backups_ok; /* likewise */
+};
+
+static void stand(struct balance_standing *st, bool backup, enum origin_verdict force, bool healthy,
+                  uint32_t weight)
+{
+    if (put_aside(force))
+        return; /* on purpose: not missing */
+    *(backup ? &st->backups : &st->all) += weight;
+    if (healthy)
+        *(backup ? &st->backups_ok : &st->good) += weight;
+}
+
+/* Too little is left, or nothing though there should be something. */
+static bool is_panic(const struct balance_standing *st, uint32_t percent)
+{
+    if (st->good > 0)
+        return st->good * 100 < st->all * percent;
+    return st->backups_ok == 0 && st->all + st->backups > 0;
+}
+
+bool balance_panics(const struct upstream_settings *settings, struct origin_state *const *states,
+                    int64_t now_us)
+{
+    struct balance_standing st = {0};
+
+    for (size_t i = 0; i < settings->origin_count; i++) {
+        const struct origin_settings *o = &settings->origins[i];
+        const enum origin_verdict force = origin_state_in_force(states[i]);
+        const int64_t until = atomic_load_explicit(&states[i]->out_until_us, memory_order_relaxed);
+
+        stand(&st, o->backup, force, is_healthy(force, until, now_us),
+              weight_in_force(states[i], balance_configured_weight(o)));
+    }
+    return is_panic(&st, settings->panic_percent);
+}
+
 /* Fills in who may be picked. Called when something changed, not for every pick. */
 static void look(struct balancer *b, int64_t now_us)
 {
-    uint64_t all = 0, good = 0;
+    struct balance_standing st = {0};
 
     b->panic = false;
     b->look_again_us = INT64_MAX;
@@ -275,14 +334,11 @@ static void look(struct balancer *b, int64_t now_us)
         struct balance_origin *o = &b->origins[i];
 
         look_at(b, o, now_us);
-        if (o->backup || verdict_of(o) == ORIGIN_DRAIN)
-            continue; /* put aside on purpose: not missing */
-        all += o->weight;
-        good += o->healthy ? o->weight : 0;
+        stand(&st, o->backup, o->force, o->healthy, o->weight);
     }
-    set_of_healthy(b, &b->set, good == 0);
-    if (b->set.count == 0 || (good > 0 && good * 100 < all * BALANCE_PANIC_PERCENT))
-        panic(b, all == 0, now_us);
+    set_of_healthy(b, &b->set, st.good == 0);
+    if (is_panic(&st, b->settings->panic_percent))
+        panic(b, st.all == 0, now_us);
     for (size_t k = 0; k < b->set.count; k++)
         b->origins[b->set.index[k]].in_set = true;
     b->looked = true;
@@ -327,10 +383,12 @@ static const struct balance_set *untried(struct balancer *b, const struct balanc
     return &b->rest;
 }
 
-/* Bound clients keep their origin while it drains: that is what draining is for. */
+/* Bound clients keep their origin while it drains, if it is well: that is what draining is for. */
 static bool serves_bound(const struct balance_origin *o, int64_t now_us)
 {
-    return o->in_set || (verdict_of(o) == ORIGIN_DRAIN && o->out_until_us <= now_us);
+    return o->in_set ||
+           (o->force == ORIGIN_DRAIN && o->out_until_us <= now_us &&
+            atomic_load_explicit(&o->state->verdict, memory_order_relaxed) != ORIGIN_DOWN);
 }
 
 int balancer_pick(struct balancer *b, const struct balance_hint *hint, int64_t now_us,

@@ -11,11 +11,13 @@
  * queues) balancer_end(b, i, now, latency, ok)      exactly once per begin and the outcome goes to
  * outlier_success() or outlier_failure() too (outlier.h).
  *
- * Who may be picked: primaries that are neither ejected nor down nor draining. If those have less
- * than 40 % of the weight there is panic: verdicts and ejections are ignored and load is spread
- * over all primaries but those that refused a connection in the last 2 s (an overloaded rest would
- * only fall next). Backups are used when no primary is left. An origin that returns starts at 10 %
- * of its weight and has all of it after 30 s (design: balancing-and-health 4.2, 5).
+ * Who may be picked: primaries that are neither ejected nor down nor put aside by an operator
+ * (draining, disabled: those are not missed either). If those have less than panic_percent of the
+ * weight, or neither a primary nor a backup is left, there is panic: verdicts and ejections are
+ * ignored and load is spread over all primaries but those that refused a connection in the last 2 s
+ * (an overloaded rest would only fall next). What an operator put aside stays so. Backups are used
+ * when no primary is left. Weights are an operator's where he gave one. An origin that returns
+ * starts at 10 % of its weight and has all of it after 30 s (design: balancing-and-health 4.2, 5).
  */
 #ifndef BALANCE_H
 #define BALANCE_H
@@ -30,7 +32,6 @@
 struct balancer;
 struct origin_state;
 
-#define BALANCE_PANIC_PERCENT    40
 #define BALANCE_REFUSED_US       (2 * INT64_C(1000000))
 #define BALANCE_SLOW_START_US    (30 * INT64_C(1000000))
 #define BALANCE_SLOW_START_LEAST 0.1
@@ -88,6 +89,10 @@ struct origin_state *balancer_state(const struct balancer *b, int i); /* borrowe
 uint32_t balancer_in_flight(const struct balancer *b, int i);         /* this worker's */
 double balancer_latency_us(const struct balancer *b, int i);          /* Peak-EWMA; < 0: unknown */
 bool balancer_panics(struct balancer *b, int64_t now_us);
+/* The same, without a balancer: what any worker's would say now. Any thread. */
+bool balance_panics(const struct upstream_settings *settings, struct origin_state *const *states,
+                    int64_t now_us);
+uint32_t balance_configured_weight(const struct origin_settings *o); /* >= 1 */
 
 /* "ewma2", "round_robin", "least", "random", "hash"; NULL for a value outside the enum. */
 const char *balance_kind_name(enum balance_kind kind);

@@ -12,20 +12,23 @@
 #include <stdint.h>
 
 #include "balance.h"
+#include "origin_state.h"
 
 /* One origin as this worker's balancer sees it. */
 struct balance_origin {
     struct origin_state *state; /* one reference */
-    uint32_t weight;            /* as configured */
+    uint32_t configured;        /* weight */
+    uint32_t weight;            /* in force: an operator's, or as configured */
     bool backup;
     uint32_t in_flight; /* this worker's */
 
     /* Renewed when availability changes (balance.c). */
-    double share;         /* weight as of now: less during slow start */
-    bool warming;         /* in slow start */
-    bool healthy;         /* neither ejected nor down nor draining */
-    bool in_set;          /* member of balancer.set */
-    int64_t out_until_us; /* as last seen */
+    double share;              /* weight as of now: less during slow start */
+    bool warming;              /* in slow start */
+    enum origin_verdict force; /* as last seen */
+    bool healthy;              /* neither ejected nor down nor put aside by an operator */
+    bool in_set;               /* member of balancer.set */
+    int64_t out_until_us;      /* as last seen */
 
     double latency_us;     /* ewma2: the Peak-EWMA; < 0: unknown */
     int64_t latency_at_us; /* ewma2: when it was last renewed */

@@ -33,7 +33,6 @@ static void end_attempt(struct origin_fetch *f, bool ok)
     if (!f->counted)
         return;
     f->counted = false;
-    atomic_fetch_sub_explicit(&f->up->states[f->index]->in_flight, 1, memory_order_relaxed);
     balancer_end(f->up->balancer, f->index, now_us(f), f->latency_us, ok);
 }
 
@@ -76,7 +75,6 @@ static void begin_on(struct origin_fetch *f, int index)
     f->began_us = now_us(f);
     f->latency_us = -1;
     f->got_bytes = false;
-    atomic_fetch_add_explicit(&f->up->states[index]->in_flight, 1, memory_order_relaxed);
     balancer_begin(f->up->balancer, index);
 }
 

@@ -65,6 +65,7 @@ struct upstream_settings {
     enum balance_hash_on hash_on;
     const char *hash_name;      /* field or cookie name */
     uint32_t hash_load_percent; /* bound of the load: 125 */
+    uint32_t panic_percent;     /* less healthy weight than this: all are asked: 40 */
     const char *sticky_cookie;  /* name, or NULL: no stickiness */
     int64_t sticky_max_age_s;   /* 0 = session cookie */
 

@@ -61,6 +61,7 @@ static struct origin_state *state_new(const char *upstream, const char *url, ato
     s->changes = changes;
     atomic_init(&s->refs, 1);
     atomic_init(&s->verdict, ORIGIN_UP);
+    atomic_init(&s->word, ORIGIN_NO_WORD);
     atomic_init(&s->refused_at_us, ORIGIN_NEVER);
     return s;
 }
@@ -177,21 +178,44 @@ void origin_state_changed(struct origin_state *s)
     atomic_fetch_add_explicit(s->changes, 1, memory_order_release);
 }
 
-void origin_state_set_verdict(struct origin_state *s, enum origin_verdict verdict, int64_t now_us)
+static bool is_out(enum origin_verdict v)
 {
-    const int before = atomic_exchange_explicit(&s->verdict, verdict, memory_order_relaxed);
-    const bool was_out = before == ORIGIN_DOWN || before == ORIGIN_DRAIN;
+    return v == ORIGIN_DOWN || v == ORIGIN_DRAIN || v == ORIGIN_DISABLED;
+}
+
+/* Slow start counts from here, unless an ejection lasts longer. */
+static void start_slowly(struct origin_state *s, int64_t now_us)
+{
     long long until = atomic_load_explicit(&s->out_until_us, memory_order_relaxed);
 
-    if (before == (int)verdict)
+    while (until < now_us &&
+           !atomic_compare_exchange_weak_explicit(&s->out_until_us, &until, now_us,
+                                                  memory_order_relaxed, memory_order_relaxed))
+        ;
+}
+
+void origin_state_set_verdict(struct origin_state *s, enum origin_verdict verdict, int64_t now_us)
+{
+    const enum origin_verdict before = origin_state_in_force(s);
+
+    if (atomic_exchange_explicit(&s->verdict, verdict, memory_order_relaxed) == (int)verdict)
         return;
-    if (was_out && verdict != ORIGIN_DOWN && verdict != ORIGIN_DRAIN) {
-        /* Slow start counts from here, unless an ejection lasts longer. */
-        while (until < now_us &&
-               !atomic_compare_exchange_weak_explicit(&s->out_until_us, &until, now_us,
-                                                      memory_order_relaxed, memory_order_relaxed))
-            ;
-    }
+    if (is_out(before) && !is_out(origin_state_in_force(s)))
+        start_slowly(s, now_us);
+    origin_state_changed(s);
+}
+
+void origin_state_set_word(struct origin_state *s, int word, uint32_t weight, int64_t now_us)
+{
+    const enum origin_verdict before = origin_state_in_force(s);
+    const int word_before = atomic_exchange_explicit(&s->word, word, memory_order_relaxed);
+    const uint32_t weight_before =
+        atomic_exchange_explicit(&s->weight, weight, memory_order_relaxed);
+
+    if (word_before == word && weight_before == weight)
+        return;
+    if (is_out(before) && !is_out(origin_state_in_force(s)))
+        start_slowly(s, now_us);
     origin_state_changed(s);
 }
 

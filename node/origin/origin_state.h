@@ -22,13 +22,16 @@
 
 struct origin_registry;
 
-/* What active checks, the farm or an operator say. Until somebody says something: up. */
+/* What active checks and the farm say, or an operator orders. Until somebody says something: up. */
 enum origin_verdict {
     ORIGIN_UP,
     ORIGIN_DOWN,
     ORIGIN_DRAIN, /* operator's wish: no new clients, but requests bound by a sticky cookie go on */
-    ORIGIN_UNKNOWN, /* nobody can tell any more: the local view (ejection) decides */
+    ORIGIN_UNKNOWN,  /* nobody can tell any more: the local view (ejection) decides */
+    ORIGIN_DISABLED, /* operator's wish: nobody, whatever happens */
 };
+
+#define ORIGIN_NO_WORD (-1)
 
 struct origin_state {
     atomic_uint refs;
@@ -42,7 +45,9 @@ struct origin_state {
     atomic_uint in_flight;   /* requests sent and not yet finished, of the whole node */
     atomic_uint
         waiting; /* requests that wait for a connection, of the whole node; origin_pool.c's */
-    atomic_int verdict; /* enum origin_verdict */
+    atomic_int verdict; /* enum origin_verdict: of checks */
+    atomic_int word;    /* enum origin_verdict: an operator's order, or ORIGIN_NO_WORD */
+    atomic_uint weight; /* an operator's; 0: as configured */
 
     /* Passive outlier detection: written by outlier.c alone. */
     atomic_uint fails;          /* consecutive failures */
@@ -50,6 +55,7 @@ struct origin_state {
     atomic_llong out_until_us;  /* ejected before it, slow start after it; 0 = was never out */
     atomic_llong refused_at_us; /* last refused connection; ORIGIN_NEVER if none */
     atomic_ullong requests;     /* totals, for status */
+    atomic_ullong successes;
     atomic_ullong failures;
     atomic_ullong ejections_total;
 };
@@ -84,9 +90,23 @@ bool origin_state_connect(struct origin_state *s, uint32_t max);
 /* Gives one back. */
 void origin_state_disconnect(struct origin_state *s);
 
-/* Sets the verdict; an origin that comes back from ORIGIN_DOWN or ORIGIN_DRAIN gets a slow start.
- */
+/* Sets the verdict. An origin that comes back (was out, is not any more) gets a slow start. */
 void origin_state_set_verdict(struct origin_state *s, enum origin_verdict verdict, int64_t now_us);
+/*
+ * Sets what an operator ordered: UP, DRAIN, DISABLED or ORIGIN_NO_WORD, and a weight (0: as
+ * configured). An order wins over the verdict, which goes on beside it. What is forced UP can still
+ * be ejected: that is what requests meet, here and now, and it ends by itself.
+ */
+void origin_state_set_word(struct origin_state *s, int word, uint32_t weight, int64_t now_us);
+
+/* What holds: the operator's order, else the verdict. */
+static inline enum origin_verdict origin_state_in_force(const struct origin_state *s)
+{
+    const int word = atomic_load_explicit(&s->word, memory_order_relaxed);
+
+    return (enum origin_verdict)(
+        word != ORIGIN_NO_WORD ? word : atomic_load_explicit(&s->verdict, memory_order_relaxed));
+}
 
 /* Ejected by outlier detection at this instant. */
 bool origin_state_ejected(const struct origin_state *s, int64_t now_us);

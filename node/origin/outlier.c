@@ -7,6 +7,7 @@
 
 void outlier_success(struct origin_state *s, int64_t began_us)
 {
+    atomic_fetch_add_explicit(&s->successes, 1, memory_order_relaxed);
     if (began_us < atomic_load_explicit(&s->out_until_us, memory_order_relaxed))
         return; /* begun before it went out: says nothing of how it came back */
     /* Nearly always 0 already: do not take the line away from the other workers for nothing. */

@@ -194,6 +194,149 @@ static void draining_takes_no_new_clients_and_keeps_the_bound_ones(void **state)
     pool_close(&p);
 }
 
+static void a_disabled_origin_gets_nobody_not_even_in_panic(void **state)
+{
+    struct balance_hint bound = BALANCE_HINT_NONE;
+    struct balance_rng rng = seeded(1);
+
+    (void)state;
+    for (size_t k = 0; k < KINDS; k++) {
+        struct pool p;
+        struct balancer *b;
+        unsigned got[POOL_MAX];
+
+        pool_open(&p, 3, every_kind[k]);
+        b = balancer_new(&p.settings, p.states, NULL);
+        origin_state_set_word(p.states[0], ORIGIN_DISABLED, 0, SECOND);
+        origin_state_set_verdict(p.states[1], ORIGIN_DOWN, SECOND);
+        origin_state_set_verdict(p.states[2], ORIGIN_DOWN, SECOND);
+        assert_true(balancer_panics(b, SECOND));
+        spread(b, 200, SECOND, got);
+        assert_int_equal(got[0], 0);
+        assert_true(got[1] > 0 && got[2] > 0);
+        bound.sticky = 0;
+        assert_int_not_equal(balancer_pick(b, &bound, SECOND, &rng), 0);
+        balancer_free(b);
+        pool_close(&p);
+    }
+}
+
+static void an_upstream_in_maintenance_has_nobody_and_that_is_no_panic(void **state)
+{
+    struct pool p;
+    struct balancer *b;
+
+    (void)state;
+    pool_open(&p, 3, BALANCE_EWMA2);
+    p.origins[2].backup = true;
+    b = balancer_new(&p.settings, p.states, NULL);
+    for (int i = 0; i < 3; i++)
+        origin_state_set_word(p.states[i], ORIGIN_DISABLED, 0, SECOND);
+    assert_int_equal(pick(b, SECOND), -1);
+    assert_false(balancer_panics(b, SECOND));
+    assert_false(balance_panics(&p.settings, p.states, SECOND));
+    for (int i = 0; i < 3; i++)
+        origin_state_set_word(p.states[i], ORIGIN_NO_WORD, 0, SECOND);
+    assert_int_not_equal(pick(b, 40 * SECOND), -1);
+    balancer_free(b);
+    pool_close(&p);
+}
+
+static void what_is_forced_up_is_used_whatever_checks_say_but_not_while_ejected(void **state)
+{
+    struct pool p;
+    struct balancer *b;
+    unsigned got[POOL_MAX];
+
+    (void)state;
+    pool_open(&p, 3, BALANCE_RANDOM);
+    b = balancer_new(&p.settings, p.states, NULL);
+    origin_state_set_verdict(p.states[0], ORIGIN_DOWN, SECOND);
+    origin_state_set_word(p.states[0], ORIGIN_UP, 0, SECOND);
+    spread(b, 300, 60 * SECOND, got);
+    assert_in_range(got[0], 60, 140);
+    eject(&p, 0, 100 * SECOND);
+    spread(b, 300, 60 * SECOND, got);
+    assert_int_equal(got[0], 0);
+    origin_state_set_word(p.states[0], ORIGIN_NO_WORD, 0, 200 * SECOND); /* the verdict again */
+    spread(b, 300, 200 * SECOND, got);
+    assert_int_equal(got[0], 0);
+    balancer_free(b);
+    pool_close(&p);
+}
+
+static void an_operators_weight_replaces_the_configured_one(void **state)
+{
+    struct pool p;
+    struct balancer *b;
+    unsigned got[POOL_MAX];
+
+    (void)state;
+    for (size_t k = 0; k < KINDS; k++) {
+        pool_open(&p, 2, every_kind[k]);
+        p.settings.hash_load_percent = 0;
+        b = balancer_new(&p.settings, p.states, NULL);
+        spread(b, 10, SECOND, got);
+        origin_state_set_word(p.states[1], ORIGIN_NO_WORD, 3, SECOND);
+        spread(b, 1000, SECOND, got);
+        if (every_kind[k] != BALANCE_EWMA2 && every_kind[k] != BALANCE_LEAST)
+            assert_in_range(got[1], 650, 850);
+        assert_true(got[1] > got[0]);
+        origin_state_set_word(p.states[1], ORIGIN_NO_WORD, 0, SECOND);
+        spread(b, 1000, SECOND, got);
+        assert_in_range(got[1], 400, 600);
+        balancer_free(b);
+        pool_close(&p);
+    }
+}
+
+static void a_draining_origin_that_is_down_loses_its_bound_clients_too(void **state)
+{
+    struct pool p;
+    struct balancer *b;
+    struct balance_hint bound = BALANCE_HINT_NONE;
+    struct balance_rng rng = seeded(1);
+
+    (void)state;
+    pool_open(&p, 2, BALANCE_EWMA2);
+    b = balancer_new(&p.settings, p.states, NULL);
+    bound.sticky = 0;
+    origin_state_set_word(p.states[0], ORIGIN_DRAIN, 0, SECOND);
+    assert_int_equal(balancer_pick(b, &bound, SECOND, &rng), 0);
+    origin_state_set_verdict(p.states[0], ORIGIN_DOWN, SECOND);
+    assert_int_equal(balancer_pick(b, &bound, SECOND, &rng), 1);
+    balancer_free(b);
+    pool_close(&p);
+}
+
+/* The share of the weight that must be left, as an operator chose it; seen from outside alike. */
+static void panic_begins_where_the_settings_say(void **state)
+{
+    static const struct {
+        unsigned percent, down;
+        bool panic;
+    } cases[] = {{40, 6, false}, {40, 7, true}, {80, 2, false}, {80, 3, true},
+                 {0, 9, false},  {0, 10, true}, {40, 10, true}};
+
+    (void)state;
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        struct pool p;
+        struct balancer *b;
+
+        pool_open(&p, 10, BALANCE_EWMA2);
+        p.settings.panic_percent = cases[k].percent;
+        b = balancer_new(&p.settings, p.states, NULL);
+        for (unsigned i = 0; i < cases[k].down; i++)
+            origin_state_set_verdict(p.states[i], ORIGIN_DOWN, SECOND);
+        if (cases[k].down < 10)
+            origin_state_set_verdict(p.states[9], ORIGIN_UNKNOWN, SECOND); /* counts as well */
+        assert_int_equal(balancer_panics(b, SECOND), cases[k].panic);
+        assert_int_equal(balance_panics(&p.settings, p.states, SECOND), cases[k].panic);
+        balancer_free(b);
+        pool_close(&p);
+    }
+}
+
 static void a_bound_client_keeps_its_origin_while_that_is_available(void **state)
 {
     struct pool p;
@@ -692,6 +835,12 @@ int main(void)
         cmocka_unit_test(the_hint_remembers_the_last_it_has_room_for),
         cmocka_unit_test(backups_wait_until_no_primary_is_left),
         cmocka_unit_test(draining_takes_no_new_clients_and_keeps_the_bound_ones),
+        cmocka_unit_test(a_disabled_origin_gets_nobody_not_even_in_panic),
+        cmocka_unit_test(an_upstream_in_maintenance_has_nobody_and_that_is_no_panic),
+        cmocka_unit_test(what_is_forced_up_is_used_whatever_checks_say_but_not_while_ejected),
+        cmocka_unit_test(an_operators_weight_replaces_the_configured_one),
+        cmocka_unit_test(a_draining_origin_that_is_down_loses_its_bound_clients_too),
+        cmocka_unit_test(panic_begins_where_the_settings_say),
         cmocka_unit_test(a_bound_client_keeps_its_origin_while_that_is_available),
         cmocka_unit_test(with_too_few_left_the_load_is_spread_over_all_that_accept),
         cmocka_unit_test(panic_goes_by_weight_and_tries_even_those_that_refuse),

@@ -161,6 +161,49 @@ static void without_memory_there_is_no_state_and_no_half_of_one(void **state)
 }
 #endif
 
+static void an_order_wins_over_the_verdict_which_goes_on_beside_it(void **state)
+{
+    struct pool p;
+    struct origin_state *s;
+
+    (void)state;
+    pool_open(&p, 1, BALANCE_EWMA2);
+    s = p.states[0];
+    assert_int_equal(origin_state_in_force(s), ORIGIN_UP);
+    origin_state_set_word(s, ORIGIN_DISABLED, 0, 0);
+    origin_state_set_verdict(s, ORIGIN_DOWN, 0);
+    assert_int_equal(origin_state_in_force(s), ORIGIN_DISABLED);
+    origin_state_set_word(s, ORIGIN_UP, 0, 0);
+    assert_int_equal(origin_state_in_force(s), ORIGIN_UP);
+    origin_state_set_word(s, ORIGIN_NO_WORD, 0, 0);
+    assert_int_equal(origin_state_in_force(s), ORIGIN_DOWN);
+    pool_close(&p);
+}
+
+static void coming_back_by_an_order_is_slow_too_and_a_weight_is_no_return(void **state)
+{
+    struct pool p;
+    struct origin_state *s;
+    unsigned changes;
+
+    (void)state;
+    pool_open(&p, 1, BALANCE_EWMA2);
+    s = p.states[0];
+    origin_state_set_word(s, ORIGIN_DISABLED, 0, 1 * SECOND);
+    origin_state_set_verdict(s, ORIGIN_DOWN, 2 * SECOND);
+    origin_state_set_verdict(s, ORIGIN_UP, 3 * SECOND); /* still disabled: nothing returns */
+    assert_int_equal(atomic_load(&s->out_until_us), 0);
+    origin_state_set_word(s, ORIGIN_NO_WORD, 0, 4 * SECOND);
+    assert_int_equal(atomic_load(&s->out_until_us), 4 * SECOND);
+    changes = atomic_load(s->changes);
+    origin_state_set_word(s, ORIGIN_NO_WORD, 7, 5 * SECOND);
+    assert_int_equal(atomic_load(&s->out_until_us), 4 * SECOND);
+    assert_int_equal(atomic_load(s->changes), changes + 1);
+    origin_state_set_word(s, ORIGIN_NO_WORD, 7, 6 * SECOND); /* as before: nobody looks again */
+    assert_int_equal(atomic_load(s->changes), changes + 1);
+    pool_close(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -172,6 +215,8 @@ int main(void)
 #ifdef WEIR_FAULTS
         cmocka_unit_test(without_memory_there_is_no_state_and_no_half_of_one),
 #endif
+        cmocka_unit_test(an_order_wins_over_the_verdict_which_goes_on_beside_it),
+        cmocka_unit_test(coming_back_by_an_order_is_slow_too_and_a_weight_is_no_return),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

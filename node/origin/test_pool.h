@@ -33,6 +33,7 @@ static inline void pool_open(struct pool *p, size_t count, enum balance_kind kin
         .origin_count = count,
         .balance = kind,
         .hash_load_percent = 125,
+        .panic_percent = 40,
         .max_fails = 5,
         .eject_base_ms = 10000,
         .eject_max_ms = 300000,

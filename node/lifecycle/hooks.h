@@ -7,14 +7,14 @@
  *
  *     IDLE     --hooks_run (spawn)---------------> RUNNING
  *     RUNNING  --timeout (SIGTERM to its group)--> ENDING
- *     ENDING   --2 s (SIGKILL to its group)------> ENDING
+ *     ENDING   --1 s (SIGKILL to its group)------> ENDING
  *     RUNNING, ENDING --it has ended (look)------> IDLE, or RUNNING with the newest state
  *
  * A command runs in a process group of its own, with the node's environment and WEIR_EVENT
  * ("ready", "unready"), WEIR_NODE (the id) and WEIR_REASON (names of readiness.h with commas; ""
  * when ready). Its standard input is empty; what it writes goes into the log, the first lines of
  * it. When it ends, what it left behind in its group is killed: nothing outdated acts later. A
- * command that fails is logged and not repeated.
+ * command that fails is logged, and repeated only if the same was asked for again meanwhile.
  *
  * Everything runs on the loop's thread (the control thread), and nothing waits.
  */
@@ -42,7 +42,8 @@ struct hooks_options {
 struct hooks *hooks_new(const struct hooks_options *o, struct weir_err *err);
 /* A command that still runs is killed. NULL does nothing. */
 void hooks_free(struct hooks *h);
-/* The commands from now on; borrowed until the next call. NULL: none. */
+/* The commands from now on; borrowed until the next call. NULL: none. If that for the present state
+ * is another one, it is run. */
 void hooks_configure(struct hooks *h, const struct hook_settings *settings);
 
 /* The node is ready, or is not for `reason` (copied). */

@@ -61,8 +61,8 @@ size_t readiness_because(const struct readiness *r, const char *names[READY_REAS
 #define READINESS_TEXT_MAX 80
 char *readiness_text(const struct readiness *r, char out[READINESS_TEXT_MAX]);
 
-/* Told at the end of the turn in which ready has changed. The watcher's owner keeps it, embedded,
- * for as long as r lives. */
+/* Told soon (within NET_TICK_MS) after ready has changed, and once after the start whatever it is
+ * then; never from inside a call. Embedded in its owner, who keeps it as long as r lives. */
 struct readiness_watcher {
     struct readiness_watcher *next;
     void (*changed)(struct readiness_watcher *w, bool ready);

@@ -208,6 +208,7 @@ static bool set_up(struct worker *w, struct site *site, struct weir_err *err)
     w->x.search_rules = w->shared->search_rules;
     w->x.secret = w->shared->secret;
     w->x.pressure = &w->shared->pressure;
+    w->x.ready = w->shared->ready;
     seed[1] = weir_hash64(w->shared->secret, seed, sizeof seed);
     w->x.request_ids = seed[1];
     w->x.scratch = pattern_scratch_new(err);

@@ -30,6 +30,7 @@ struct worker_shared {
     struct net_loop *control;
     unsigned workers;
     atomic_int pressure;        /* enum exchange_pressure */
+    const atomic_bool *ready;   /* readiness.h */
     void (*drained)(void *arg); /* on the control thread: a worker has no connection left */
     void *arg;
 };

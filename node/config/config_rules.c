@@ -498,7 +498,7 @@ static void check_split(struct config_ctx *ctx, struct config_node *route,
         route->bad |= item->bad;
 }
 
-#define ACTIONS 4
+#define ACTIONS 5
 
 /* Whether an unknown key was told to be meant as one of these: then nothing is missing. */
 static bool misspelt(const struct config_node *route, const char *const actions[ACTIONS])
@@ -515,7 +515,8 @@ static bool misspelt(const struct config_node *route, const char *const actions[
 
 void config_rule_route(struct config_ctx *ctx, struct config_node *route)
 {
-    static const char *const actions[ACTIONS] = {"upstream", "split", "redirect", "respond"};
+    static const char *const actions[ACTIONS] = {"upstream", "split", "redirect", "respond",
+                                                 "health"};
     struct config_node *chosen = NULL;
     size_t which = 0;
 
@@ -533,7 +534,7 @@ void config_rule_route(struct config_ctx *ctx, struct config_node *route)
     }
     if (chosen == NULL) {
         if (!misspelt(route, actions))
-            config_report(ctx, route, "needs one of upstream, split, redirect or respond");
+            config_report(ctx, route, "needs one of upstream, split, redirect, respond or health");
         route->bad = true;
         return;
     }
@@ -543,6 +544,31 @@ void config_rule_route(struct config_ctx *ctx, struct config_node *route)
     else if (which == 0 && !route->bad)
         derive_split(ctx, route, chosen);
     config_node_add_text(ctx, route, "action", which <= 1 ? "upstream" : actions[which]);
+}
+
+/* ---- hooks ---- */
+
+static void check_command(struct config_ctx *ctx, const struct config_node *hooks,
+                          const char *member)
+{
+    const struct config_node *list = config_node_get(hooks, member);
+    struct config_node *program = list != NULL ? list->first : NULL;
+    char found[CONFIG_QUOTE_MAX];
+
+    if (program == NULL || program->bad)
+        return;
+    if (program->text.len == 0 || program->text.ptr[0] != '/')
+        config_report(ctx, program, "expected a command by its absolute path, found %s",
+                      config_found(program, found));
+    else if (access(program->text.ptr, X_OK) != 0)
+        config_report(ctx, program, "%s cannot be run: %s", config_found(program, found),
+                      strerror(errno));
+}
+
+void config_rule_hooks(struct config_ctx *ctx, struct config_node *node)
+{
+    check_command(ctx, node, "ready");
+    check_command(ctx, node, "unready");
 }
 
 /* ---- all ---- */

@@ -28,6 +28,7 @@ config_rule config_rule_respond;
 config_rule config_rule_redis_tls;
 config_rule config_rule_redis; /* its files, if it is used */
 config_rule config_rule_farm;  /* a Redis needs a secret */
+config_rule config_rule_hooks; /* commands that can be run */
 config_rule config_rule_route; /* derives `action`, `split` and `name` */
 config_rule config_rule_all;   /* names that must be unique */
 

@@ -84,6 +84,7 @@
 
 static const struct config_key node_keys[] = {
     COUNT("workers", struct settings, workers, 0, 256, "0"),
+    TIME("drain_grace", struct settings, drain_grace_ms, 0, DAY, "0"),
     TIME("drain_timeout", struct settings, drain_timeout_ms, 0, DAY, "30s"),
     SIZE("memory", struct settings, memory_bytes, 0, UINT64_C(1) << 50, "0"),
 };
@@ -520,9 +521,12 @@ static const struct config_key limits_keys[] = {
 };
 DEFINE_SECTION(limits, ROUTE);
 
+static const cyaml_strval_t health_words[] = {{"live", ROUTE_HEALTH_LIVE},
+                                              {"ready", ROUTE_HEALTH_READY}};
 static const cyaml_strval_t action_words[] = {{"upstream", ROUTE_UPSTREAM},
                                               {"redirect", ROUTE_REDIRECT},
-                                              {"respond", ROUTE_RESPOND}};
+                                              {"respond", ROUTE_RESPOND},
+                                              {"health", ROUTE_HEALTH}};
 static const struct config_key route_keys[] = {
     TEXT("name", ROUTE, name, NULL, .rule = config_rule_name),
     SECTION("match", offsetof(ROUTE, match), match, NULL),
@@ -533,6 +537,7 @@ static const struct config_key route_keys[] = {
     SECTIONS("split", ROUTE, split, split_count, split, NULL),
     GROUP("redirect", redirect, NULL),
     GROUP("respond", respond, config_rule_respond),
+    WORD("health", ROUTE, health, health_words, NULL),
     {.name = "action",
      .kind = CONFIG_KEY_WORD,
      .flags = CONFIG_DERIVED,
@@ -552,6 +557,22 @@ static const struct config_key route_keys[] = {
 };
 DEFINE_SECTION(route, ROUTE);
 
+/* ---- readiness and hooks ---- */
+
+static const struct config_key readiness_keys[] = {
+    TIME("delay", struct readiness_settings, delay_ms, 0, HOUR, "5s"),
+    BOOL("origins", struct readiness_settings, origins, "false"),
+};
+DEFINE_SECTION(readiness, struct readiness_settings);
+
+#define HOOKS struct hook_settings
+static const struct config_key hooks_keys[] = {
+    TEXTS("ready", HOOKS, ready, ready_count, NULL, .flags = CONFIG_MAY_BE_EMPTY),
+    TEXTS("unready", HOOKS, unready, unready_count, NULL, .flags = CONFIG_MAY_BE_EMPTY),
+    TIME("timeout", HOOKS, timeout_ms, 1, HOUR, "10s"),
+};
+DEFINE_SECTION(hooks, HOOKS);
+
 /* ---- the file ---- */
 
 #define ALL struct settings
@@ -570,6 +591,8 @@ static const struct config_key all_keys[] = {
     SECTION("log", offsetof(ALL, log), log, NULL),
     SECTION("admin", offsetof(ALL, admin), admin, NULL),
     SECTION("farm", offsetof(ALL, farm), farm, config_rule_farm),
+    SECTION("readiness", offsetof(ALL, readiness), readiness, NULL),
+    SECTION("hooks", offsetof(ALL, hooks), hooks, config_rule_hooks),
 };
 const struct config_section config_schema = {all_keys, COUNT_OF(all_keys), sizeof(ALL), NULL};
 

@@ -14,6 +14,7 @@
 #include "admin_settings.h"
 #include "cache_settings.h"
 #include "exchange_settings.h"
+#include "lifecycle_settings.h"
 #include "net_settings.h"
 #include "origin_settings.h"
 #include "route_settings.h"
@@ -24,6 +25,7 @@ struct settings {
 
     unsigned workers;         /* 0 = one per core */
     int64_t drain_timeout_ms; /* 30 s */
+    int64_t drain_grace_ms;   /* 0: from not ready to not accepting */
     uint64_t
         memory_bytes; /* budget of the process; 0 = what the machine or its control group has */
 
@@ -41,6 +43,8 @@ struct settings {
     struct log_settings log;
     struct admin_settings admin;
     struct farm_settings farm;
+    struct readiness_settings readiness;
+    struct hook_settings hooks;
 };
 
 struct settings *settings_ref(struct settings *s);

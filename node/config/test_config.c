@@ -335,7 +335,7 @@ static void every_fault_has_its_words(void **state)
         {LISTEN APP "routes: [{split: [{upstream: media}]}]\n",
          "t:3:30: routes[0].split[0].upstream: there is no upstream \"media\"\n"},
         {LISTEN APP "routes: [{match: {}}]\n",
-         "t:3:10: routes[0]: needs one of upstream, split, redirect or respond\n"},
+         "t:3:10: routes[0]: needs one of upstream, split, redirect, respond or health\n"},
         {LISTEN APP "routes: [{upstream: app, redirect: {to: /x}}]\n",
          "t:3:26: routes[0].redirect: a route does one thing: there is \"upstream\" already\n"},
         {LISTEN APP "routes: [{split: []}]\n", "t:3:18: routes[0].split: must not be empty\n"},

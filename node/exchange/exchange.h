@@ -95,6 +95,7 @@ struct exchange_worker {
     const struct weir_hash_secret *secret;
     struct weir_sink *access;   /* shared; NULL: none */
     const atomic_int *pressure; /* shared: enum exchange_pressure; NULL: never any */
+    const atomic_bool *ready;   /* this node wants traffic; NULL in tests: yes */
     struct pattern_scratch *scratch;
     struct http_field *fields; /* scratch for request heads that arrive whole */
     uint32_t field_cap;

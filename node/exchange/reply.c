@@ -244,6 +244,25 @@ bool reply_with_fixed(struct weir_exchange *x)
     return finish(x, s->respond_status, &h, content);
 }
 
+/* Who can read this answer is proof that the node lives. */
+bool reply_with_health(struct weir_exchange *x)
+{
+    const atomic_bool *flag = x->w->ready;
+    bool asks_ready = x->route->settings->health == ROUTE_HEALTH_READY;
+    bool fine = !asks_ready || flag == NULL || atomic_load_explicit(flag, memory_order_relaxed);
+    struct weir_span content = !fine        ? WEIR_SPAN_LIT("not ready\n")
+                               : asks_ready ? WEIR_SPAN_LIT("ready\n")
+                                            : WEIR_SPAN_LIT("live\n");
+    struct http_head h;
+
+    http_head_init(&h, NULL, 0);
+    if (!http_head_add_id(&h, &x->arena, HTTP_F_CACHE_CONTROL, WEIR_SPAN_LIT("no-store")) ||
+        !http_head_add_id(&h, &x->arena, HTTP_F_CONTENT_TYPE,
+                          WEIR_SPAN_LIT("text/plain; charset=utf-8")))
+        return weir_fail(&x->err, WEIR_E_MEMORY, "reply: health", 0);
+    return finish(x, fine ? 200 : 503, &h, content);
+}
+
 bool reply_with_json(struct weir_exchange *x, int status, struct weir_span content)
 {
     char *head = weir_arena_alloc(&x->arena, HEAD_MAX);

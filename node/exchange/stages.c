@@ -119,6 +119,8 @@ static enum exchange_verdict stage_route(struct weir_exchange *x)
         return reply_with_redirect(x) ? EXCHANGE_REPLY : EXCHANGE_FAIL;
     case ROUTE_RESPOND:
         return reply_with_fixed(x) ? EXCHANGE_REPLY : EXCHANGE_FAIL;
+    case ROUTE_HEALTH:
+        return reply_with_health(x) ? EXCHANGE_REPLY : EXCHANGE_FAIL;
     case ROUTE_UPSTREAM:
         break;
     }

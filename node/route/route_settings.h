@@ -57,7 +57,10 @@ struct field_edits_settings {
     size_t remove_count;
 };
 
-enum route_action { ROUTE_UPSTREAM, ROUTE_REDIRECT, ROUTE_RESPOND };
+enum route_action { ROUTE_UPSTREAM, ROUTE_REDIRECT, ROUTE_RESPOND, ROUTE_HEALTH };
+
+/* What a health endpoint tells. */
+enum route_health { ROUTE_HEALTH_LIVE, ROUTE_HEALTH_READY };
 
 struct route_settings {
     const char *name; /* for logs; "route-N" when not given */
@@ -71,6 +74,7 @@ struct route_settings {
     int respond_status;
     const char *respond_body;
     const char *respond_type;
+    enum route_health health; /* ROUTE_HEALTH */
 
     const char *rewrite_pattern; /* PCRE2 over the path; NULL: none */
     const char *rewrite_to;      /* new path; may hold $1.. */

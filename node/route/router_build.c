@@ -342,6 +342,8 @@ static void compile_action(struct builder *b, const struct route_settings *s, st
     case ROUTE_RESPOND:
         check_response(b, s);
         break;
+    case ROUTE_HEALTH:
+        break;
     }
 }
 

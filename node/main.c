@@ -62,15 +62,32 @@ static bool log_fields_exist(const char *path, const struct log_settings *log)
     return ok;
 }
 
-static struct settings *load_file(const char *path)
+static void tell_first(const struct config_errors *errors, char *out, size_t size)
+{
+    const struct config_error *e = errors->items;
+
+    if (errors->count == 0)
+        snprintf(out, size, "out of memory");
+    else if (e->line > 0)
+        snprintf(out, size, "%s:%u: %s%s%s", e->file, e->line, e->path,
+                 e->path[0] != '\0' ? ": " : "", e->message);
+    else
+        snprintf(out, size, "%s: %s", e->file, e->message);
+}
+
+/* All errors go to standard error, the first one into `error`. */
+static struct settings *load_file(const char *path, char *error, size_t size)
 {
     struct config_errors errors = {0};
     struct settings *s = config_load(path, &errors);
 
-    if (s == NULL)
+    if (s == NULL) {
+        tell_first(&errors, error, size);
         config_errors_print(&errors, stderr);
+    }
     config_errors_free(&errors);
     if (s != NULL && !log_fields_exist(path, &s->log)) {
+        snprintf(error, size, "%s: log.fields: unknown field", path);
         settings_unref(s);
         return NULL;
     }
@@ -89,14 +106,15 @@ static struct settings *load_args(const struct options *o)
     return s;
 }
 
-static struct settings *reload(void *arg)
+static struct settings *reload(void *arg, char *error, size_t size)
 {
-    return load_file(arg);
+    return load_file(arg, error, size);
 }
 
 static int check(const char *path)
 {
-    struct settings *s = load_file(path);
+    char error[256];
+    struct settings *s = load_file(path, error, sizeof error);
 
     if (s == NULL)
         return EXIT_CONFIG;
@@ -158,9 +176,10 @@ static int run(const struct options *o)
     struct runtime_options options = {0};
     enum weir_log_level level;
     struct weir_err err = {0};
+    char error[256];
 
     options.version = WEIR_VERSION;
-    options.settings = o->config != NULL ? load_file(o->config) : load_args(o);
+    options.settings = o->config != NULL ? load_file(o->config, error, sizeof error) : load_args(o);
     if (options.settings == NULL)
         return EXIT_CONFIG;
     if (weir_log_level_parse(options.settings->log.level, &level))

@@ -12,6 +12,7 @@
 #include "weir/log.h"
 #include "weir/work.h"
 #include "admin.h"
+#include "hooks.h"
 #include "inflight.h"
 #include "memory_watch.h"
 #include "net_peers.h"
@@ -108,7 +109,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
         runtime_drain(rt);
         break;
     case SIGHUP:
-        runtime_reload(rt);
+        runtime_reload(rt, 0);
         break;
     case SIGUSR1:
         weir_log_reopen();
@@ -133,6 +134,7 @@ static void watch_memory(struct runtime *rt)
     if (now != before)
         weir_log(now > PRESSURE_NONE ? WEIR_LOG_WARN : WEIR_LOG_INFO, "%s", words[now]);
     atomic_store(&rt->shared.pressure, (int)now);
+    readiness_set(rt->readiness, READY_MEMORY, now >= PRESSURE_REFUSE);
     for (unsigned w = 0; w < rt->worker_count && now >= PRESSURE_SHED; w++)
         worker_shed(rt->workers[w]);
 }
@@ -143,6 +145,9 @@ static void on_turn(struct net_timer *t)
 
     watch_memory(rt);
     site_turn(rt->site, rt->control.clock.mono_ms);
+    readiness_set(rt->readiness, READY_ORIGINS,
+                  rt->settings->readiness.origins &&
+                      !site_usable(rt->site, rt->control.clock.mono_us));
     net_timer_start(&rt->control, t, rt->control.clock.mono_ms + TURN_MS);
 }
 
@@ -191,6 +196,23 @@ static bool make_purge_feed(struct runtime *rt, struct weir_err *err)
         return true;
     rt->shared.purge_feed = purge_feed_new(&o, err);
     return rt->shared.purge_feed != NULL;
+}
+
+static bool make_lifecycle(struct runtime *rt, struct weir_err *err)
+{
+    char name[256] = "";
+    const struct hooks_options o = {.loop = &rt->control,
+                                    .node = name,
+                                    .idle = runtime_hooks_idle,
+                                    .arg = rt};
+
+    gethostname(name, sizeof name - 1);
+    rt->readiness = readiness_new(&rt->control, &rt->settings->readiness, err);
+    rt->hooks = rt->readiness != NULL ? hooks_new(&o, err) : NULL;
+    if (rt->hooks == NULL)
+        return false;
+    rt->shared.ready = readiness_flag(rt->readiness);
+    return true;
 }
 
 static bool make_shared(struct runtime *rt, struct weir_err *err)
@@ -318,7 +340,7 @@ static bool start(struct runtime *rt, struct weir_err *err)
     if (!net_loop_init(&rt->control, err))
         return false;
     watch_signals(rt);
-    if (!make_shared(rt, err))
+    if (!make_lifecycle(rt, err) || !make_shared(rt, err))
         return false;
     wait_until_settled(rt, rt->site);
     if (rt->draining)
@@ -366,7 +388,7 @@ static void tear_down(struct runtime *rt)
     if (rt->control.base != NULL) {
         weir_mailbox_drain(&rt->control.box); /* sites that came back */
         net_timer_stop(&rt->control, &rt->turn);
-        net_timer_stop(&rt->control, &rt->deadline);
+        net_timer_stop(&rt->control, &rt->drain.timer);
         for (unsigned i = 0; i < 4; i++)
             if (event_initialized(&rt->signals[i]))
                 event_del(&rt->signals[i]);
@@ -385,6 +407,8 @@ static void tear_down(struct runtime *rt)
     origin_registry_free(rt->registry);
     farm_port_close(&rt->port);
     farm_free(rt->farm);
+    hooks_free(rt->hooks);
+    readiness_free(rt->readiness); /* after the workers */
     settings_unref(rt->first);
     settings_unref(rt->settings);
     net_loop_close(&rt->control);

@@ -2,23 +2,25 @@
  * runtime.h - one node from settings to its end: builds everything in order, runs the control
  * thread, tears down in reverse.
  *
- *   SIGTERM, SIGINT  drain: stop accepting, finish what runs within drain_timeout; a second one
- * ends at once SIGHUP           reload the configuration; a bad one changes nothing SIGUSR1 reopen
- * log files
+ *   SIGTERM, SIGINT  drain: not ready, grace, stop accepting, finish, leave; again: faster
+ *   SIGHUP           reload the configuration; a bad one changes nothing
+ *   SIGUSR1          reopen log files
  */
 #ifndef RUNTIME_H
 #define RUNTIME_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "weir/err.h"
 #include "settings.h"
 
 struct runtime_options {
     struct settings *settings; /* taken */
-    /* Reads the configuration anew for SIGHUP; reports its errors itself. NULL result: keep the
-     * old. A NULL function: started without a file, nothing to reload. */
-    struct settings *(*load)(void *arg);
+    /* Reads the configuration anew for SIGHUP; reports its errors itself, and the first one into
+     * `error`. NULL result: keep the old. A NULL function: started without a file, nothing to
+     * reload. */
+    struct settings *(*load)(void *arg, char *error, size_t size);
     void *arg;
     const char *version;
 };

@@ -16,10 +16,13 @@
 #include "weir/hash.h"
 #include "farm.h"
 #include "net_loop.h"
+#include "readiness.h"
+#include "reload_report.h"
 #include "runtime.h"
 #include "worker.h"
 
 struct admin;
+struct hooks;
 struct origin_registry;
 struct site;
 struct weir_sink;
@@ -33,6 +36,19 @@ struct bound {
     unsigned id;
     char *address;   /* as configured; owned */
     char *unix_path; /* to be removed at the end; owned; NULL */
+};
+
+/* runtime_drain.c has the diagram. */
+enum drain_phase { DRAIN_SERVING, DRAIN_WITHDRAWING, DRAIN_GRACE, DRAIN_FINISHING, DRAIN_LEAVING };
+
+struct drain {
+    enum drain_phase phase;
+    struct net_timer timer;   /* what it means depends on the phase */
+    int64_t unready_since_ms; /* before the drain; 0: it was ready */
+    int64_t grace_end_ms;
+    bool polite;      /* clients are asked to go */
+    bool aborted;     /* connections are reset */
+    unsigned drained; /* workers without a connection */
 };
 
 struct runtime {
@@ -56,9 +72,14 @@ struct runtime {
     unsigned bound_count, last_id;
 
     struct event signals[4];
-    struct net_timer turn, deadline;
-    unsigned drained;
-    bool draining, aborted;
+    struct net_timer turn;
+
+    struct readiness *readiness;
+    struct readiness_watcher ready_watcher;
+    struct hooks *hooks;
+    bool was_unready; /* and that was logged */
+    bool draining;
+    struct drain drain;
 
     /* a reload under way */
     struct site *pending;
@@ -69,6 +90,9 @@ struct runtime {
     unsigned changes;                  /* workers that have not answered */
     struct worker_change *change_list; /* one for each worker, while any has not */
     bool again;                        /* the file may have changed once more meanwhile */
+    uint64_t pending_order, again_order;
+    struct reload_report report; /* of the last one that has ended */
+    struct reload_watcher *reload_watchers;
     bool running; /* workers run; before that a signal can only end the start */
 };
 
@@ -94,17 +118,22 @@ void runtime_forget_listeners(struct runtime *rt);
 /* ---- runtime_reload.c ---- */
 
 void runtime_reload_init(struct runtime *rt);
-/* Reads the configuration and begins to change over to it. Another one under way: after that. */
-void runtime_reload(struct runtime *rt);
+/* Reads the configuration and begins to change over to it. Another one under way: after that.
+ * `order` is the number of the word that wants it; 0: a signal, or the API. */
+void runtime_reload(struct runtime *rt, uint64_t order);
+/* Kept until rt ends; told of every reload that ends. */
+void runtime_watch_reloads(struct runtime *rt, struct reload_watcher *w);
 /* Gives up one that no worker knows of yet. Harmless if there is none. */
 void runtime_reload_abandon(struct runtime *rt);
 
 /* ---- runtime_drain.c ---- */
 
 void runtime_drain_init(struct runtime *rt);
-/* Ends in order; asked for again: at once. */
+/* Ends in order; asked for again: faster. */
 void runtime_drain(struct runtime *rt);
 /* struct worker_shared.drained; arg: the runtime. */
 void runtime_worker_drained(void *arg);
+/* struct hooks_options.idle; arg: the runtime. */
+void runtime_hooks_idle(void *arg);
 
 #endif

@@ -1,12 +1,15 @@
 #include "runtime_own.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "weir/alloc.h"
 #include "weir/container.h"
 #include "weir/log.h"
 #include "admin.h"
+#include "hooks.h"
 #include "origin_state.h"
+#include "settings_hash.h"
 #include "site.h"
 #include "tier.h"
 
@@ -46,43 +49,94 @@ static bool prepare_access(struct runtime *rt, struct settings *s, struct weir_e
     return s->log.access_format == ACCESS_LOG_OFF || rt->pending_access != NULL;
 }
 
-static void reload_failed(struct runtime *rt, const struct weir_err *err)
+/* ---- how it went ---- */
+
+/* error: NULL when it went well. */
+static void report(struct runtime *rt, uint64_t order, const char *error)
 {
-    rt->again = false;
-    drop_pending(rt);
-    if (err != NULL)
-        weir_log_err(WEIR_LOG_ERROR, "reload failed, the old configuration stays", err);
-    else
-        weir_log(WEIR_LOG_ERROR, "reload failed: the old configuration stays");
+    struct reload_report *r = &rt->report;
+
+    r->count++;
+    r->order = order;
+    r->ok = error == NULL;
+    snprintf(r->error, sizeof r->error, "%s", r->ok ? "" : error);
+    r->at_s = rt->control.clock.wall_s;
+    if (r->ok) {
+        r->loaded_at_s = r->at_s;
+        r->config = settings_hash(rt->settings);
+    }
+    for (struct reload_watcher *w = rt->reload_watchers; w != NULL; w = w->next)
+        w->ended(w, r);
 }
 
-void runtime_reload(struct runtime *rt)
+void runtime_watch_reloads(struct runtime *rt, struct reload_watcher *w)
 {
+    w->next = rt->reload_watchers;
+    rt->reload_watchers = w;
+}
+
+static void refuse(struct runtime *rt, uint64_t order, const char *why)
+{
+    weir_log(WEIR_LOG_WARN, "%s", why);
+    report(rt, order, why);
+}
+
+/* What was asked for meanwhile is not begun: it would fail the same way. */
+static void reload_failed(struct runtime *rt, const char *error)
+{
+    uint64_t order = rt->pending_order;
+
+    if (rt->again && rt->again_order > order)
+        order = rt->again_order;
+    rt->again = false;
+    drop_pending(rt);
+    if (error[0] != '\0')
+        weir_log(WEIR_LOG_ERROR, "reload failed, the old configuration stays: %s", error);
+    else
+        weir_log(WEIR_LOG_ERROR, "reload failed: the old configuration stays");
+    report(rt, order, error);
+}
+
+static void reload_failed_by(struct runtime *rt, const struct weir_err *err)
+{
+    char text[256];
+
+    reload_failed(rt, weir_err_str(err, text, sizeof text));
+}
+
+/* ---- the steps ---- */
+
+void runtime_reload(struct runtime *rt, uint64_t order)
+{
+    char error[256] = "";
     struct weir_err err = {0};
 
     if (rt->options.load == NULL) {
-        weir_log(WEIR_LOG_WARN, "nothing to reload: started without a configuration file");
+        refuse(rt, order, "nothing to reload: started without a configuration file");
         return;
     }
     if (rt->draining) {
-        weir_log(WEIR_LOG_WARN, "reload ignored: draining");
+        refuse(rt, order, "reload ignored: draining");
         return;
     }
     if (rt->pending != NULL || rt->changes > 0) {
         weir_log(WEIR_LOG_INFO, "another reload is under way: this one comes after it");
         rt->again = true;
+        if (order > rt->again_order)
+            rt->again_order = order;
         return;
     }
-    rt->pending_settings = rt->options.load(rt->options.arg);
+    rt->pending_order = order;
+    rt->pending_settings = rt->options.load(rt->options.arg, error, sizeof error);
     rt->pending_access = rt->access;
     if (rt->pending_settings == NULL) {
-        reload_failed(rt, NULL);
+        reload_failed(rt, error);
         return;
     }
     if (!prepare_access(rt, rt->pending_settings, &err) ||
         !admin_prepare(rt->admin, &rt->pending_settings->admin, &err) ||
         (rt->pending = runtime_make_site(rt, rt->pending_settings, &err)) == NULL) {
-        reload_failed(rt, &err);
+        reload_failed_by(rt, &err);
         return;
     }
     rt->pending_until_ms = rt->control.clock.mono_ms + RUNTIME_SETTLE_MS;
@@ -97,9 +151,13 @@ static void finish_reload(struct runtime *rt)
     }
     origin_registry_prune(rt->registry);
     weir_log(WEIR_LOG_INFO, "reloaded");
+    report(rt, rt->pending_order, NULL);
     if (rt->again && !rt->draining) {
+        uint64_t order = rt->again_order;
+
         rt->again = false;
-        runtime_reload(rt);
+        rt->again_order = 0;
+        runtime_reload(rt, order);
     }
 }
 
@@ -142,7 +200,7 @@ static void publish(struct runtime *rt)
         weir_fail(&err, WEIR_E_MEMORY, "reload", 0);
     if (changes == NULL || !runtime_plan_listeners(rt, rt->pending_settings, changes, &err)) {
         weir_free(changes);
-        reload_failed(rt, &err);
+        reload_failed_by(rt, &err);
         return;
     }
     runtime_drop_listeners(rt, rt->pending_settings, changes);
@@ -160,6 +218,8 @@ static void publish(struct runtime *rt)
         changes[w].arg = rt;
         worker_apply(&changes[w]);
     }
+    readiness_configure(rt->readiness, &rt->pending_settings->readiness);
+    hooks_configure(rt->hooks, &rt->pending_settings->hooks);
     site_unref(rt->site);
     settings_unref(rt->settings);
     rt->site = rt->pending;
@@ -191,4 +251,6 @@ void runtime_reload_abandon(struct runtime *rt)
 void runtime_reload_init(struct runtime *rt)
 {
     rt->settle.fire = on_settle;
+    rt->report.loaded_at_s = rt->control.clock.wall_s;
+    rt->report.config = settings_hash(rt->settings);
 }

@@ -107,8 +107,18 @@ static void on_drain_mail(struct weir_mail *mail)
 {
     struct worker *w = WEIR_CONTAINER(mail, struct worker, drain_mail);
 
+    for (unsigned i = 0; i < WORKER_LISTENERS_MAX; i++)
+        if (w->listener_ids[i] != 0)
+            net_listener_finish(&w->listeners[i]);
     stop_listening(w);
     h1_server_drain(&w->server);
+}
+
+static void on_polite_mail(struct weir_mail *mail)
+{
+    struct worker *w = WEIR_CONTAINER(mail, struct worker, polite_mail);
+
+    h1_server_be_polite(&w->server);
 }
 
 static void on_shed_mail(struct weir_mail *mail)
@@ -155,7 +165,7 @@ static void change_listeners(struct worker *w, const struct worker_change *c)
         }
         for (unsigned k = 0; k < WORKER_LISTENERS_MAX; k++)
             if (w->listener_ids[k] == l->id) {
-                net_listener_stop(&w->listeners[k]);
+                net_listener_finish(&w->listeners[k]);
                 w->listener_ids[k] = 0;
             }
     }
@@ -238,6 +248,7 @@ struct worker *worker_new(struct worker_shared *shared, unsigned index, struct s
     memset(w, 0, sizeof *w);
     w->shared = shared;
     w->index = index;
+    w->polite_mail.run = on_polite_mail;
     w->drain_mail.run = on_drain_mail;
     w->abort_mail.run = on_abort_mail;
     w->shed_mail.run = on_shed_mail;
@@ -306,6 +317,11 @@ void worker_shed(struct worker *w)
 {
     if (!atomic_exchange(&w->shedding, true))
         weir_mailbox_post(&w->loop.box, &w->shed_mail);
+}
+
+void worker_be_polite(struct worker *w)
+{
+    weir_mailbox_post(&w->loop.box, &w->polite_mail);
 }
 
 void worker_drain(struct worker *w)

@@ -48,7 +48,7 @@ struct worker {
     struct h1_server server;
     struct net_listener listeners[WORKER_LISTENERS_MAX];
     unsigned listener_ids[WORKER_LISTENERS_MAX]; /* which address; 0 = free place */
-    struct weir_mail drain_mail, abort_mail, stop_mail, drained_mail, shed_mail;
+    struct weir_mail polite_mail, drain_mail, abort_mail, stop_mail, drained_mail, shed_mail;
     atomic_bool shedding; /* shed_mail is on its way */
     bool drained;
     _Alignas(64) struct weir_metrics metrics;
@@ -84,6 +84,8 @@ struct worker_change {
 void worker_apply(struct worker_change *c);
 /* Closes connections that say nothing. */
 void worker_shed(struct worker *w);
+/* Answers ask clients to go elsewhere; it still accepts. */
+void worker_be_polite(struct worker *w);
 void worker_drain(struct worker *w);
 void worker_abort(struct worker *w);
 /* Ends the thread and waits for it; the worker must be drained or aborted. */

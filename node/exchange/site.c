@@ -160,6 +160,24 @@ bool site_settled(struct site *s)
     return true;
 }
 
+static bool origin_usable(const struct origin_state *o, int64_t now_us)
+{
+    enum origin_verdict v = origin_state_in_force(o);
+
+    return (v == ORIGIN_UP || v == ORIGIN_UNKNOWN) && !origin_state_ejected(o, now_us);
+}
+
+bool site_usable(const struct site *s, int64_t now_us)
+{
+    size_t origins = 0;
+
+    for (size_t i = 0; i < s->upstream_count; i++)
+        for (size_t o = 0; o < s->upstreams[i].settings->origin_count; o++, origins++)
+            if (origin_usable(s->upstreams[i].states[o], now_us))
+                return true;
+    return origins == 0;
+}
+
 /* ---- one worker's binding ---- */
 
 static void free_binding(struct site_worker *b)

@@ -88,6 +88,8 @@ struct site *site_ref(struct site *s);
 void site_unref(struct site *s); /* control thread, or any once the workers have stopped */
 /* Control thread, now and then: resolves names that are due. */
 void site_turn(struct site *s, int64_t now_ms);
+/* Some origin can be used: neither down nor ejected. Without upstreams: nothing is missing. */
+bool site_usable(const struct site *s, int64_t now_us);
 /* Every origin's name has an answer or a failure. */
 bool site_settled(struct site *s);
 

@@ -11,6 +11,7 @@
 
 #define FREE_STREAMS_MAX 256
 #define LINGER_MS        2000
+#define LAST_CHANCE_MS   500 /* for the first request on a connection of a node that drains */
 #define CROWDED_PERCENT  80
 #define CROWDED_DIVISOR  10
 #define EARLY_MAX        65536 /* bytes of early requests that are kept; then reading pauses */
@@ -255,6 +256,22 @@ static void linger(struct h1_conn *c)
     shutdown(c->fd, SHUT_WR);
     h1_conn_read(c, true);
     h1_conn_expect(c, H1_LINGER, LINGER_MS);
+}
+
+/*
+ * Closing what has unread bytes would reset it, and its request was sent in good faith. Who has
+ * just connected is about to ask; who was served before knows that a kept connection may close.
+ */
+void h1_conn_drain_idle(struct h1_conn *c)
+{
+    char byte;
+
+    if (recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
+        return;
+    if (c->wait == H1_FIRST && errno == EAGAIN)
+        h1_conn_expect(c, H1_FIRST, LAST_CHANCE_MS);
+    else
+        h1_conn_close(c, false);
 }
 
 /* Idle connections may stay less long while most places are taken. */

@@ -87,6 +87,8 @@ struct h1_stream {
 struct h1_conn *h1_conn_new(struct h1_server *s, int fd, const struct net_peer *peer);
 /* At once; the memory goes at the end of the turn. reset: RST rather than FIN. */
 void h1_conn_close(struct h1_conn *c, bool reset);
+/* Between requests while the server drains: closes, unless a request is there or is due. */
+void h1_conn_drain_idle(struct h1_conn *c);
 /* The response is out: next request, linger or close. */
 void h1_conn_response_done(struct h1_stream *s);
 /* Sets what the timer waits for. */

@@ -56,7 +56,7 @@ static bool keeps_alive(const struct h1_stream *s)
     const struct h1_conn *c = s->conn;
 
     return s->x.started && s->x.framing.keep_alive && !s->x.response.close && !s->close_after &&
-           !c->server->draining && !h1_body_expected(s) &&
+           !c->server->polite && !h1_body_expected(s) &&
            c->requests < settings_of(s)->requests_per_connection;
 }
 

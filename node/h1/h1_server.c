@@ -56,10 +56,20 @@ void h1_server_shed(struct h1_server *s)
         h1_conn_close(s->oldest_idle, false);
 }
 
+void h1_server_be_polite(struct h1_server *s)
+{
+    s->polite = true;
+}
+
 void h1_server_drain(struct h1_server *s)
 {
-    s->draining = true;
-    h1_server_shed(s);
+    struct h1_conn *newer;
+
+    s->draining = s->polite = true;
+    for (struct h1_conn *c = s->oldest_idle; c != NULL; c = newer) {
+        newer = c->newer_idle;
+        h1_conn_drain_idle(c);
+    }
     if (s->count == 0 && s->drained != NULL)
         s->drained(s->drained_arg);
 }

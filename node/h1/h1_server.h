@@ -20,7 +20,8 @@ struct h1_server {
     unsigned count;
     struct h1_stream *free_streams;
     unsigned free_count;
-    bool draining;
+    bool polite;   /* answers say that the connection closes */
+    bool draining; /* and nothing new is awaited */
     char *scratch; /* H1_READ_BYTES: what arrives is parsed here; idle connections hold no buffer */
     void (*drained)(void *arg); /* draining and no connection left */
     void *drained_arg;
@@ -32,7 +33,11 @@ bool h1_server_init(struct h1_server *s, struct exchange_worker *w, struct net_p
                     struct weir_err *err);
 /* Takes fd. For net_listener.accepted. */
 void h1_server_accept(void *server, int fd, const struct net_addr *peer);
-/* No new requests: idle connections close now, busy ones after their response. */
+/* From now on each connection is closed after its next response: clients go elsewhere, and lose
+ * nothing. */
+void h1_server_be_polite(struct h1_server *s);
+/* No new requests: idle connections close now, busy ones after their response. What has been sent
+ * already is answered; a connection that has not said anything yet has half a second for it. */
 void h1_server_drain(struct h1_server *s);
 /* Closes connections between requests: a node short of memory. */
 void h1_server_shed(struct h1_server *s);

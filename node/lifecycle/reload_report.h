@@ -18,4 +18,11 @@ struct reload_report {
     uint64_t config;     /* settings_hash() of the configuration in force */
 };
 
+/* Told when a reload has ended, well or not; from inside the call that asked for it if it failed at
+ * once. Embedded in its owner, who keeps it as long as the node runs. */
+struct reload_watcher {
+    struct reload_watcher *next;
+    void (*ended)(struct reload_watcher *w, const struct reload_report *report);
+};
+
 #endif

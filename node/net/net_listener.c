@@ -10,7 +10,8 @@
 #include "weir/container.h"
 #include "weir/log.h"
 
-#define ACCEPTS_PER_TURN 64 /* then others on this loop get their turn */
+#define ACCEPTS_PER_TURN 64    /* then others on this loop get their turn */
+#define ACCEPTS_LAST     65535 /* as large as a backlog can be */
 
 static bool is_any_dual(const char *address)
 {
@@ -171,30 +172,45 @@ static void pause_accept(struct net_listener *l)
     net_timer_start(l->loop, &l->resume, net_now_ms(l->loop) + NET_ACCEPT_PAUSE_MS);
 }
 
+enum accepted {
+    ACCEPT_FULL, /* no descriptor, no memory: errno */
+    ACCEPT_NONE, /* nobody waits */
+    ACCEPT_TOOK, /* from here on there may be more */
+    ACCEPT_GONE, /* ECONNABORTED and the network errors of accept(2): that connection is gone */
+};
+
+static enum accepted accept_one(struct net_listener *l)
+{
+    struct net_addr peer;
+    int client;
+
+    peer.len = sizeof peer.sa;
+    client = accept4(l->fd, &peer.sa.any, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (client >= 0) {
+        l->accepted(l->arg, client, &peer);
+        return ACCEPT_TOOK;
+    }
+    if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+        return ACCEPT_FULL;
+    return errno == EAGAIN || errno == EWOULDBLOCK ? ACCEPT_NONE : ACCEPT_GONE;
+}
+
 static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 {
     struct net_listener *l = arg;
 
+    (void)fd;
     (void)what;
     net_loop_enter(l->loop);
     for (int i = 0; i < ACCEPTS_PER_TURN && !l->paused && l->fd >= 0; i++) {
-        struct net_addr peer;
-        int client;
+        enum accepted a = accept_one(l);
 
-        peer.len = sizeof peer.sa;
-        client = accept4(fd, &peer.sa.any, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (client >= 0) {
-            l->accepted(l->arg, client, &peer);
-            continue;
-        }
-        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+        if (a == ACCEPT_FULL) {
             weir_log(WEIR_LOG_WARN, "accept paused: %s", strerror(errno));
             pause_accept(l);
-            return;
         }
-        if (errno == EAGAIN || errno == EWOULDBLOCK)
+        if (a < ACCEPT_TOOK)
             return;
-        /* ECONNABORTED and the network errors of accept(2): that connection is gone, go on. */
     }
 }
 
@@ -223,6 +239,13 @@ void net_listener_stop(struct net_listener *l)
     net_timer_stop(l->loop, &l->resume);
     close(l->fd);
     l->fd = -1;
+}
+
+void net_listener_finish(struct net_listener *l)
+{
+    for (int i = 0; i < ACCEPTS_LAST && l->fd >= 0 && accept_one(l) >= ACCEPT_TOOK; i++)
+        continue;
+    net_listener_stop(l);
 }
 
 void net_listener_wake(struct net_listener *l)

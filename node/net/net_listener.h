@@ -39,6 +39,8 @@ struct net_listener {
 
 /* Takes fd. accepted, arg, metrics are set by the caller before. */
 void net_listener_start(struct net_listener *l, struct net_loop *loop, int fd);
+/* Accepts what waits already (closing would reset it), then as net_listener_stop(). */
+void net_listener_finish(struct net_listener *l);
 /* Stops accepting and closes the socket. Idempotent. */
 void net_listener_stop(struct net_listener *l);
 /* A descriptor came free: accept again if paused. */

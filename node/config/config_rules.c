@@ -438,7 +438,7 @@ void config_rule_balance(struct config_ctx *ctx, struct config_node *node)
         config_report(ctx, on, "needs hash_name, the name of the %s", on->text.ptr);
 }
 
-static uint64_t number_of(const struct config_node *map, const char *name, const char *path)
+uint64_t config_number_of(const struct config_node *map, const char *name, const char *path)
 {
     const struct config_node *node = config_node_get(map, name);
     const struct config_key *key = config_schema_find(path);
@@ -452,8 +452,8 @@ static uint64_t number_of(const struct config_node *map, const char *name, const
 
 void config_rule_eject(struct config_ctx *ctx, struct config_node *node)
 {
-    uint64_t base = number_of(node, "base", "upstreams.eject.base");
-    uint64_t max = number_of(node, "max", "upstreams.eject.max");
+    uint64_t base = config_number_of(node, "base", "upstreams.eject.base");
+    uint64_t max = config_number_of(node, "max", "upstreams.eject.max");
     char low[32], high[32];
 
     if (!node->bad && base > max)
@@ -600,7 +600,8 @@ static void name_routes(struct config_ctx *ctx, struct config_node *list)
 static void check_slice(struct config_ctx *ctx, struct config_node *root, struct config_node *slice,
                         const struct config_node *esi)
 {
-    uint64_t max = number_of(config_node_get(root, "cache"), "object_max", "cache.object_max");
+    uint64_t max =
+        config_number_of(config_node_get(root, "cache"), "object_max", "cache.object_max");
     char least[32], most[32], found[CONFIG_QUOTE_MAX];
 
     if (slice->bad || slice->number == 0)

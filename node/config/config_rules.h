@@ -24,6 +24,11 @@ config_rule config_rule_status_ttl; /* turns "404 10s" into its mapping */
 config_rule config_rule_balance;
 config_rule config_rule_eject;
 config_rule config_rule_origins; /* an upstream's: no two alike */
+config_rule config_rule_health_path;
+config_rule config_rule_health_field;
+config_rule config_rule_health_status;
+config_rule config_rule_health_body;
+config_rule config_rule_health; /* derives `type` */
 config_rule config_rule_respond;
 config_rule config_rule_redis_tls;
 config_rule config_rule_redis; /* its files, if it is used */
@@ -31,6 +36,9 @@ config_rule config_rule_farm;  /* a Redis needs a secret */
 config_rule config_rule_hooks; /* commands that can be run */
 config_rule config_rule_route; /* derives `action`, `split` and `name` */
 config_rule config_rule_all;   /* names that must be unique */
+
+/* The number `name` in map, or else the default of the row at `path`. */
+uint64_t config_number_of(const struct config_node *map, const char *name, const char *path);
 
 /* Collects the names of the upstreams; before the check, for routes may come first. */
 void config_rules_prepare(struct config_ctx *ctx);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "config_rules.h"
+#include "http_status.h"
 #include "settings.h"
 
 #define KiB    ((uint64_t)1 << 10)
@@ -318,6 +319,43 @@ static const struct config_key response_keys[] = {
 };
 DEFINE_SECTION(response, UPSTREAM);
 
+#define HEALTH struct health_settings
+static const cyaml_strval_t health_words[] = {
+    {"off", HEALTH_KIND_OFF},
+    {"tcp", HEALTH_KIND_TCP},
+    {"http", HEALTH_KIND_HTTP},
+};
+static const cyaml_strval_t health_method_words[] = {
+    {"GET", HTTP_M_GET},
+    {"HEAD", HTTP_M_HEAD},
+    {"OPTIONS", HTTP_M_OPTIONS},
+};
+static const struct config_key health_field_keys[] = {
+    TEXT("name", struct health_field_settings, name, NULL, .flags = CONFIG_REQUIRED,
+         .rule = config_rule_token),
+    TEXT("value", struct health_field_settings, value, NULL,
+         .flags = CONFIG_REQUIRED | CONFIG_MAY_BE_EMPTY),
+};
+DEFINE_SECTION(health_field, struct health_field_settings);
+
+static const struct config_key health_keys[] = {
+    WORD("type", HEALTH, kind, health_words, "off"),
+    COUNT("port", HEALTH, port, 0, 65535, "0"),
+    TEXT("path", HEALTH, path, "/", .rule = config_rule_health_path),
+    TEXT("host", HEALTH, host, NULL, .rule = config_rule_authority),
+    TEXT("method", HEALTH, method, "GET", .words = health_method_words,
+         .word_count = COUNT_OF(health_method_words)),
+    SECTIONS("fields", HEALTH, fields, field_count, health_field, config_rule_health_field),
+    TEXT("expect_status", HEALTH, expect_status, "200-299", .rule = config_rule_health_status),
+    TEXT("expect_body", HEALTH, expect_body, NULL, .rule = config_rule_health_body),
+    TIME("interval", HEALTH, interval_ms, 100, HOUR, "2s"),
+    TIME("fast_interval", HEALTH, fast_interval_ms, 100, HOUR, "500ms"),
+    TIME("timeout", HEALTH, timeout_ms, 10, HOUR, "1s"),
+    COUNT("rise", HEALTH, rise, 1, 100, "2"),
+    COUNT("fall", HEALTH, fall, 1, 100, "3"),
+};
+DEFINE_SECTION(health, HEALTH);
+
 static const struct config_key upstream_keys[] = {
     TEXT("name", UPSTREAM, name, NULL, .flags = CONFIG_REQUIRED, .rule = config_rule_name),
     SECTIONS("origins", UPSTREAM, origins, origin_count, origin, NULL, .flags = CONFIG_REQUIRED),
@@ -329,6 +367,7 @@ static const struct config_key upstream_keys[] = {
     TIME("resolve_interval", UPSTREAM, resolve_interval_ms, SECOND, DAY, "30s"),
     GROUP("retries", retries, NULL),
     GROUP("eject", eject, config_rule_eject),
+    SECTION("health", offsetof(UPSTREAM, health), health, config_rule_health),
     GROUP("response", response, NULL),
 };
 DEFINE_SECTION(upstream, UPSTREAM);

@@ -155,6 +155,49 @@ static void words_of_a_list_become_bits_and_statuses_become_ranges(void **state)
     settings_unref(s);
 }
 
+#define HEALTH(keys)                                                                               \
+    LISTEN ROUTES "upstreams: [{name: app, origins: ['http://a'], health: {" keys "}}]\n"
+
+static void nobody_asks_unless_something_is_said_of_health(void **state)
+{
+    struct settings *s = must_load(REST);
+    const struct health_settings *h = &s->upstreams[0].health;
+
+    (void)state;
+    assert_int_equal(h->kind, HEALTH_KIND_OFF);
+    assert_string_equal(h->path, "/");
+    assert_string_equal(h->method, "GET");
+    assert_string_equal(h->expect_status, "200-299");
+    assert_null(h->expect_body);
+    assert_int_equal(h->interval_ms, 2000);
+    settings_unref(s);
+    s = must_load(HEALTH(""));
+    assert_int_equal(s->upstreams[0].health.kind, HEALTH_KIND_OFF);
+    settings_unref(s);
+}
+
+static void a_check_is_http_unless_its_type_is_said(void **state)
+{
+    struct settings *s =
+        must_load(HEALTH("path: '/up?x=1', fields: [{name: A, value: b}], expect_status: 200"));
+    const struct health_settings *h = &s->upstreams[0].health;
+
+    (void)state;
+    assert_int_equal(h->kind, HEALTH_KIND_HTTP);
+    assert_string_equal(h->path, "/up?x=1");
+    assert_int_equal(h->field_count, 1);
+    assert_string_equal(h->fields[0].value, "b");
+    assert_string_equal(h->expect_status, "200");
+    settings_unref(s);
+    s = must_load(HEALTH("type: tcp, port: 81, interval: 1s, timeout: 1s"));
+    assert_int_equal(s->upstreams[0].health.kind, HEALTH_KIND_TCP);
+    assert_int_equal(s->upstreams[0].health.port, 81);
+    settings_unref(s);
+    s = must_load(HEALTH("type: off, path: /up"));
+    assert_int_equal(s->upstreams[0].health.kind, HEALTH_KIND_OFF);
+    settings_unref(s);
+}
+
 static void a_route_redirects_or_responds(void **state)
 {
     struct settings *s = must_load(LISTEN "routes:\n"
@@ -330,6 +373,32 @@ static void every_fault_has_its_words(void **state)
          "t:3:67: upstreams[0].balance.hash_on: needs hash_name, the name of the field\n"},
         {LISTEN ROUTES "upstreams: [{name: app, origins: ['http://a'], eject: {base: 10m}}]\n",
          "t:3:55: upstreams[0].eject: base, 10m, is longer than max, 5m\n"},
+        {HEALTH("type: ping"),
+         "t:3:63: upstreams[0].health.type: expected one of off, tcp, http; found \"ping\"\n"},
+        {HEALTH("path: up"),
+         "t:3:63: upstreams[0].health.path: expected a path such as /healthz or /up?full=1, of "
+         "visible ASCII characters (others as %XX) and at most 2048 of them, found \"up\"\n"},
+        {HEALTH("expect_status: 100-299"),
+         "t:3:72: upstreams[0].health.expect_status: expected statuses from 200 to 999 such as "
+         "\"200\", \"200-299,304\" or \"2xx\", found \"100-299\"\n"},
+        {HEALTH("expect_body: '(ok'"),
+         "t:3:70: upstreams[0].health.expect_body: is no regular expression: at offset 3: missing "
+         "closing parenthesis\n"},
+        {HEALTH("method: HEAD, expect_body: ok"),
+         "t:3:84: upstreams[0].health.expect_body: an answer to HEAD has no body; use method "
+         "GET\n"},
+        {HEALTH("fields: [{name: host, value: x}]"),
+         "t:3:73: upstreams[0].health.fields[0].name: Host has a key of its own: health.host\n"},
+        {HEALTH("fields: [{name: Connection, value: x}]"),
+         "t:3:73: upstreams[0].health.fields[0].name: \"Connection\" belongs to the connection: "
+         "weir alone sends it\n"},
+        {HEALTH("fields: [{name: A, value: \"x\\r\\nB: c\"}]"),
+         "t:3:83: upstreams[0].health.fields[0].value: must be one line of at most 1024 bytes "
+         "without control characters\n"},
+        {HEALTH("timeout: 3s"),
+         "t:3:56: upstreams[0].health: timeout, 3s, is longer than interval, 2s\n"},
+        {HEALTH("interval: 300ms, timeout: 200ms"),
+         "t:3:56: upstreams[0].health: fast_interval, 500ms, is longer than interval, 300ms\n"},
         {LISTEN APP "routes: [{upstream: ap}]\n",
          "t:3:21: routes[0].upstream: there is no upstream \"ap\"; did you mean \"app\"?\n"},
         {LISTEN APP "routes: [{split: [{upstream: media}]}]\n",
@@ -728,6 +797,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_smallest_file_gets_every_default),
         cmocka_unit_test(an_origin_is_read_with_its_options),
+        cmocka_unit_test(nobody_asks_unless_something_is_said_of_health),
+        cmocka_unit_test(a_check_is_http_unless_its_type_is_said),
         cmocka_unit_test(a_route_redirects_or_responds),
         cmocka_unit_test(aliases_stand_for_what_they_name),
         cmocka_unit_test(a_section_without_keys_is_all_default),

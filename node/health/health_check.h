@@ -16,21 +16,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "health_statuses.h"
 #include "http_status.h"
 #include "origin_settings.h"
 #include "weir/err.h"
 #include "weir/span.h"
 
 struct pattern;
-
-/* Status codes 100 to 999, one bit each. */
-struct health_statuses {
-    uint64_t bits[16];
-};
-
-/* "200-299,304", "2xx"; spaces after commas are fine. False: *err with what was expected. */
-bool health_statuses_parse(const char *text, struct health_statuses *out, struct weir_err *err);
-bool health_statuses_have(const struct health_statuses *s, int status);
 
 struct health_check {
     uint64_t id;
@@ -40,7 +32,8 @@ struct health_check {
     struct weir_span request; /* whole, with its empty line */
     enum http_method method;
     struct health_statuses statuses;
-    struct pattern *body; /* must be found in the answer's first 64 KiB; NULL: any body */
+    struct pattern
+        *body; /* must match the answer's content, of which HEALTH_BODY_BYTES are read; NULL: any */
 
     int64_t interval_ms;      /* between the begins of two probes */
     int64_t fast_interval_ms; /* while the origin changes */

@@ -320,7 +320,7 @@ static const struct config_key response_keys[] = {
 DEFINE_SECTION(response, UPSTREAM);
 
 #define HEALTH struct health_settings
-static const cyaml_strval_t health_words[] = {
+static const cyaml_strval_t health_kind_words[] = {
     {"off", HEALTH_KIND_OFF},
     {"tcp", HEALTH_KIND_TCP},
     {"http", HEALTH_KIND_HTTP},
@@ -339,7 +339,7 @@ static const struct config_key health_field_keys[] = {
 DEFINE_SECTION(health_field, struct health_field_settings);
 
 static const struct config_key health_keys[] = {
-    WORD("type", HEALTH, kind, health_words, "off"),
+    WORD("type", HEALTH, kind, health_kind_words, "off"),
     COUNT("port", HEALTH, port, 0, 65535, "0"),
     TEXT("path", HEALTH, path, "/", .rule = config_rule_health_path),
     TEXT("host", HEALTH, host, NULL, .rule = config_rule_authority),

@@ -109,8 +109,8 @@ void members_leave(struct members *m, void (*left)(void *arg), void *arg);
  * put off. false without memory (or too many votes): what was said before stands. */
 bool members_say(struct members *m, const struct member_brief *b, bool at_once);
 
-/* All live members, this one first, the others by id: valid until the loop's next turn. Always has
- * this node itself, whatever Redis says. */
+/* All live members, this one first, the others by id: valid until the loop's next turn or
+ * members_say(). Always has this node itself, whatever Redis says. */
 size_t members_list(struct members *m, const struct member **out);
 /* How many share the farm's work: the number of the list; while `lost`, as many as there were last.
  * >= 1. Any thread. */

@@ -37,6 +37,8 @@
  * Types are given out here, so that no two writers use one for different things:
  *   0x0001 - 0x00ff  the store of objects (shared_store.c)
  *   0x0100 - 0x01ff  stored responses (node/cache)
+ *   0x0200 - 0x02ff  briefs of members (member_brief.c)
+ *   0x0300 - 0x03ff  operators' words (word_codec.c)
  */
 
 /* ---- reading ---- */

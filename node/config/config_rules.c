@@ -9,11 +9,14 @@
 #include "weir/address.h"
 #include "weir/admin_place.h"
 #include "weir/farm_settings.h"
+#include "weir/members.h"
 #include "weir/secret.h"
 #include "config_tree.h"
 #include "net_addr.h"
 #include "netset.h"
 #include "origin_url.h"
+
+#define STATE_DIR_MAX 3072 /* leaves room for names of files */
 
 /* ---- single values ---- */
 
@@ -95,6 +98,30 @@ void config_rule_name(struct config_ctx *ctx, struct config_node *node)
     if (!only(node->text, "._-") || node->text.len > 64)
         config_report(ctx, node, "%s is no name: at most 64 letters, digits, '.', '_' and '-'",
                       config_found(node, found));
+}
+
+void config_rule_node_id(struct config_ctx *ctx, struct config_node *node)
+{
+    char found[CONFIG_QUOTE_MAX];
+
+    if (node->text.len > MEMBER_ID_MAX || !only(node->text, "._-:"))
+        config_report(ctx, node,
+                      "%s is no id of a node: auto, or 1 to %d letters, digits, '.', '_', '-' and "
+                      "':'",
+                      config_found(node, found), MEMBER_ID_MAX);
+}
+
+void config_rule_state_dir(struct config_ctx *ctx, struct config_node *node)
+{
+    char found[CONFIG_QUOTE_MAX];
+
+    if (node->text.len == 0 || strcmp(node->text.ptr, "auto") == 0)
+        return;
+    if (node->text.ptr[0] != '/' || node->text.len > STATE_DIR_MAX)
+        config_report(ctx, node,
+                      "expected auto, an absolute path of at most %d bytes, or \"\" for none, "
+                      "found %s",
+                      STATE_DIR_MAX, config_found(node, found));
 }
 
 void config_rule_authority(struct config_ctx *ctx, struct config_node *node)

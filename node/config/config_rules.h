@@ -9,6 +9,8 @@
 
 config_rule config_rule_listen_address;
 config_rule config_rule_admin_socket;
+config_rule config_rule_node_id;   /* letters, digits, '.', '-', '_', ':'; or "auto" */
+config_rule config_rule_state_dir; /* "auto", "" or an absolute path */
 config_rule config_rule_network;
 config_rule config_rule_redis_address;
 config_rule config_rule_token;          /* a field name, method or the like (RFC 9110 5.6.2) */

@@ -84,6 +84,9 @@
 /* ---- node, listen, client, head ---- */
 
 static const struct config_key node_keys[] = {
+    TEXT("id", struct settings, node_id, "auto", .rule = config_rule_node_id),
+    TEXT("state_dir", struct settings, state_dir, "auto", .flags = CONFIG_MAY_BE_EMPTY,
+         .rule = config_rule_state_dir),
     COUNT("workers", struct settings, workers, 0, 256, "0"),
     TIME("drain_grace", struct settings, drain_grace_ms, 0, DAY, "0"),
     TIME("drain_timeout", struct settings, drain_timeout_ms, 0, DAY, "30s"),

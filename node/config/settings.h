@@ -23,6 +23,8 @@ struct settings {
     atomic_uint refs;
     struct weir_arena arena; /* owns every string and array below */
 
+    const char *node_id;      /* "auto": the host's name (member_identity.h) */
+    const char *state_dir;    /* "auto": what systemd gives; "": none */
     unsigned workers;         /* 0 = one per core */
     int64_t drain_timeout_ms; /* 30 s */
     int64_t drain_grace_ms;   /* 0: from not ready to not accepting */

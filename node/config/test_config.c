@@ -68,6 +68,8 @@ static void the_smallest_file_gets_every_default(void **state)
     struct settings *s = must_load(REST);
 
     (void)state;
+    assert_string_equal(s->node_id, "auto");
+    assert_string_equal(s->state_dir, "auto");
     assert_int_equal(s->workers, 0);
     assert_int_equal(s->drain_timeout_ms, 30000);
     assert_int_equal(s->listen_count, 1);
@@ -493,6 +495,23 @@ static void all_errors_are_reported_in_the_order_of_the_file(void **state)
         "expected\n");
 }
 
+static void an_id_is_a_name_and_a_state_dir_a_whole_path_or_none(void **state)
+{
+    struct settings *s = must_load("node: {id: 'rack-7:a_2.example', state_dir: ''}\n" REST);
+
+    (void)state;
+    assert_string_equal(s->node_id, "rack-7:a_2.example");
+    assert_string_equal(s->state_dir, "");
+    settings_unref(s);
+    expect_errors(
+        "node: {id: 'a b', state_dir: var/lib}\n" REST,
+        "t:1:12: node.id: \"a b\" is no id of a node: auto, or 1 to 64 letters, digits, "
+        "'.', '_', '-' and ':'\n"
+        "t:1:30: node.state_dir: expected auto, an absolute path of at most 3072 bytes, or "
+        "\"\" for none, found \"var/lib\"\n");
+    expect_errors("node: {id: ''}\n" REST, "t:1:12: node.id: must not be empty\n");
+}
+
 /* The words are the router's; the place is ours. */
 static void what_the_router_refuses_has_a_place(void **state)
 {
@@ -807,6 +826,7 @@ int main(void)
         cmocka_unit_test(an_empty_file_is_told_the_smallest_one),
         cmocka_unit_test(a_nul_byte_is_refused),
         cmocka_unit_test(a_file_beyond_the_limit_is_refused),
+        cmocka_unit_test(an_id_is_a_name_and_a_state_dir_a_whole_path_or_none),
         cmocka_unit_test(all_errors_are_reported_in_the_order_of_the_file),
         cmocka_unit_test(what_the_router_refuses_has_a_place),
         cmocka_unit_test(a_bomb_of_aliases_ends_early),

@@ -115,6 +115,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
         weir_log_reopen();
         if (rt->access != NULL)
             weir_sink_reopen(rt->access);
+        admin_reopen_logs(rt->admin);
         weir_log(WEIR_LOG_INFO, "log files reopened");
         break;
     default:

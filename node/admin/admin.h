@@ -1,10 +1,11 @@
 /*
  * admin.h - the admin API: what operators and weirctl ask of a running node, as HTTP/1.1 and JSON
- * over a Unix socket (docs/operations.md has the endpoints).
+ * over a Unix socket and, if wanted, over TCP (docs/api.md).
  *
  * Everything runs on the control thread and only reads what workers use, or changes it by calls
- * that any thread may make; no worker ever waits for it. Who may connect is a matter of the
- * socket's permissions. Each change is logged with the uid and pid of who asked for it.
+ * that any thread may make; no worker ever waits for it. Whoever may connect to the socket may do
+ * everything; over TCP a token says what may be done. Each change, and each attempt that is
+ * refused, is recorded with who asked for it (admin_audit.h).
  */
 #ifndef ADMIN_H
 #define ADMIN_H
@@ -14,6 +15,7 @@
 
 #include "weir/err.h"
 #include "weir/metrics.h"
+#include "admin_door.h"
 #include "admin_settings.h"
 
 struct admin;
@@ -57,5 +59,15 @@ void admin_free(struct admin *a);
 bool admin_prepare(struct admin *a, const struct admin_settings *settings, struct weir_err *err);
 void admin_commit(struct admin *a);
 void admin_abandon(struct admin *a); /* NULL does nothing */
+/* SIGUSR1: opens the audit file anew. NULL does nothing. */
+void admin_reopen_logs(struct admin *a);
+
+/* What came of those who asked, since the start. */
+struct admin_counts {
+    uint64_t failures, throttled;  /* a token that is not known; too many of these before */
+    uint64_t anonymous, forbidden; /* no token; a role that does not reach */
+    struct admin_door_stats unix_door, tcp_door;
+};
+void admin_counts(const struct admin *a, struct admin_counts *out);
 
 #endif

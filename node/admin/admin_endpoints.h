@@ -12,5 +12,6 @@ void admin_cache_entry(struct admin_request *r); /* GET /v1/cache/entry?url=...&
 void admin_cache_purge(struct admin_request *r); /* POST /v1/cache/purge */
 void admin_redis(struct admin_request *r);       /* GET /v1/redis */
 void admin_metrics(struct admin_request *r);     /* GET /metrics: Prometheus's text format */
+void admin_live(struct admin_request *r);        /* GET /v1/live */
 
 #endif

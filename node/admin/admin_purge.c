@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -158,15 +159,15 @@ struct purging {
 
 static void audit(const struct purging *p)
 {
-    const char *mode = p->mode == PURGE_HARD ? "hard" : "soft";
-    const char *space = p->what != NULL ? " " : "", *what = p->what != NULL ? p->what : "";
+    char target[1024];
 
+    snprintf(target, sizeof target, "%s %s%s%s", p->mode == PURGE_HARD ? "hard" : "soft",
+             p->scope->name, p->what != NULL ? " " : "", p->what != NULL ? p->what : "");
     if (p->s->outcome == PURGE_PENDING)
-        admin_audit(&p->later.request, "purge %s, %s%s%s: pending", mode, p->scope->name, space,
-                    what);
+        admin_audit(&p->later.request, "purge", target, "pending");
     else
-        admin_audit(&p->later.request, "purge %s, %s%s%s: sequence %llu", mode, p->scope->name,
-                    space, what, (unsigned long long)p->s->sequence);
+        admin_audit(&p->later.request, "purge", target, "sequence %llu",
+                    (unsigned long long)p->s->sequence);
 }
 
 static void tell(struct purging *p)

@@ -1,5 +1,3 @@
-#include <event2/http.h>
-
 #include "weir/alloc.h"
 #include "weir/container.h"
 #include "weir/err.h"

@@ -1,6 +1,6 @@
 #include "admin_request.h"
 
-#include <event2/buffer.h>
+#include <event2/http.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +9,8 @@
 #include "weir/alloc.h"
 #include "weir/log.h"
 #include "admin.h"
+#include "admin_audit.h"
+#include "admin_door.h"
 
 #define DEPTH_SPACES 1
 
@@ -60,17 +62,11 @@ const char *admin_query(const struct admin_request *r, const char *name)
 
 json_t *admin_content(struct admin_request *r)
 {
-    struct evbuffer *in = evhttp_request_get_input_buffer(r->http);
-    size_t len = evbuffer_get_length(in);
-    const char *bytes = len > 0 ? (const char *)evbuffer_pullup(in, -1) : "";
+    const struct admin_message *m = r->call->message;
     json_error_t error;
-    json_t *json;
+    json_t *json = json_loadb(m->content_len > 0 ? m->content : "", m->content_len,
+                              JSON_REJECT_DUPLICATES, &error);
 
-    if (bytes == NULL) {
-        admin_refuse(r, 503, "out of memory");
-        return NULL;
-    }
-    json = json_loadb(bytes, len, JSON_REJECT_DUPLICATES, &error);
     if (json == NULL) {
         admin_refuse(r, 400, "the content is no JSON: %s, line %d", error.text, error.line);
         return NULL;
@@ -85,46 +81,16 @@ json_t *admin_content(struct admin_request *r)
 
 /* ---- answering ---- */
 
-static const char *reason_of(int status)
-{
-    switch (status) {
-    case 200:
-        return "OK";
-    case 202:
-        return "Accepted";
-    case 400:
-        return "Bad Request";
-    case 404:
-        return "Not Found";
-    case 405:
-        return "Method Not Allowed";
-    case 409:
-        return "Conflict";
-    default:
-        return "Service Unavailable";
-    }
-}
-
-static void send_buffer(struct admin_request *r, int status, const char *type,
-                        struct evbuffer *content)
-{
-    struct evkeyvalq *out = evhttp_request_get_output_headers(r->http);
-
-    r->answered = true;
-    evhttp_add_header(out, "Content-Type", type);
-    evhttp_add_header(out, "Cache-Control", "no-store");
-    evhttp_send_reply(r->http, status, reason_of(status), content);
-}
-
 static void out_of_memory(struct admin_request *r)
 {
     r->answered = true;
-    evhttp_send_reply(r->http, 503, reason_of(503), NULL);
+    admin_call_answer(r->call, 503, NULL, NULL);
 }
 
 void admin_answer_text(struct admin_request *r, const char *type, struct evbuffer *text)
 {
-    send_buffer(r, 200, type, text);
+    r->answered = true;
+    admin_call_answer(r->call, 200, type, text);
 }
 
 void admin_answer(struct admin_request *r, int status, json_t *body)
@@ -132,12 +98,14 @@ void admin_answer(struct admin_request *r, int status, json_t *body)
     char *text = NULL;
     struct evbuffer *content = NULL;
 
+    r->answered = true;
     if (!r->failed && body != NULL) {
         text = json_dumps(body, JSON_INDENT(DEPTH_SPACES) | JSON_PRESERVE_ORDER);
         content = evbuffer_new();
     }
-    if (text != NULL && content != NULL && evbuffer_add_printf(content, "%s\n", text) >= 0)
-        send_buffer(r, status, "application/json", content);
+    if (text != NULL && content != NULL && evbuffer_add(content, text, strlen(text)) == 0 &&
+        evbuffer_add(content, "\n", 1) == 0)
+        admin_call_answer(r->call, status, "application/json", content);
     else
         out_of_memory(r);
     if (content != NULL)
@@ -159,15 +127,21 @@ void admin_refuse(struct admin_request *r, int status, const char *fmt, ...)
     admin_answer(r, status, body);
 }
 
-void admin_audit(const struct admin_request *r, const char *fmt, ...)
+void admin_audit(const struct admin_request *r, const char *did, const char *target,
+                 const char *fmt, ...)
 {
-    char text[1024];
+    char outcome[512];
     va_list args;
 
     va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
+    vsnprintf(outcome, sizeof outcome, fmt, args);
     va_end(args);
-    weir_log(WEIR_LOG_INFO, "admin: uid=%ld pid=%ld: %s", (long)(int)r->uid, (long)r->pid, text);
+    admin_audit_write(*r->audit, r->call, did, target, outcome);
+}
+
+void admin_author(const struct admin_request *r, char out[ADMIN_WHO_MAX])
+{
+    admin_audit_who(r->call, out);
 }
 
 /* ---- building ---- */

@@ -7,7 +7,7 @@
 #ifndef ADMIN_REQUEST_H
 #define ADMIN_REQUEST_H
 
-#include <event2/http.h>
+#include <event2/buffer.h>
 #include <event2/keyvalq_struct.h>
 #include <jansson.h>
 #include <stdbool.h>
@@ -17,24 +17,26 @@
 #include "weir/span.h"
 #include "probe.h"
 
+struct admin;
+struct admin_call;
 struct admin_source;
 struct pattern_scratch;
 struct weir_metrics;
+struct weir_sink;
 
 struct admin_later;
 
 struct admin_request {
-    struct evhttp_request *http;
-    struct admin_later **laters; /* those that wait for their answer */
+    struct admin_call *call;
+    struct admin_later **laters;    /* those that wait for their answer */
+    struct weir_sink *const *audit; /* where changes are recorded beside the error log; to NULL */
     const struct admin_source *source;
     struct pattern_scratch *scratch; /* of the control thread, like the next */
     struct weir_metrics *metrics;
     int64_t started_ms;     /* of the node; monotonic */
     struct evkeyvalq query; /* parameters, decoded */
-    uid_t uid;              /* who asks; -1 unknown */
-    pid_t pid;
-    bool failed;   /* memory was short while the answer was built */
-    bool answered; /* once, and only once */
+    bool failed;            /* memory was short while the answer was built */
+    bool answered;          /* once, and only once */
 };
 
 /* ---- asking ---- */
@@ -51,13 +53,17 @@ json_t *admin_content(struct admin_request *r);
 
 /* Takes body, which may be NULL after a failure. */
 void admin_answer(struct admin_request *r, int status, json_t *body);
+/* Moves the text out of its buffer. */
 void admin_answer_text(struct admin_request *r, const char *type, struct evbuffer *text);
 /* {"error": "..."} */
 void admin_refuse(struct admin_request *r, int status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* One line in the error log: what was changed, and by whom. */
-void admin_audit(const struct admin_request *r, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
+/* Records a change, or an attempt at one: what was done (a word: "purge"), to what, with what
+ * outcome. The texts may hold any bytes. */
+void admin_audit(const struct admin_request *r, const char *did, const char *target,
+                 const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* Who asks: the token's name, or the user at the other end of the socket. out: 72 bytes. */
+void admin_author(const struct admin_request *r, char out[72]);
 
 /* ---- answering later ---- */
 

@@ -70,7 +70,7 @@ static void it_listens_with_its_mode_and_goes_with_its_file(void **state)
 
 static void off_is_none(void **state)
 {
-    struct admin_settings off = {"off", 0660};
+    struct admin_settings off = {.socket = "off", .mode = 0660};
     struct admin_socket s;
 
     (void)state;
@@ -130,7 +130,7 @@ static void something_else_at_the_path_stays(void **state)
 
 static void a_folder_that_is_not_there_is_an_error(void **state)
 {
-    struct admin_settings settings = {"/nonexistent-weir/admin.sock", 0660};
+    struct admin_settings settings = {.socket = "/nonexistent-weir/admin.sock"};
     struct admin_socket s;
     struct weir_err err = {0};
 
@@ -144,7 +144,7 @@ static void a_folder_that_is_not_there_is_an_error(void **state)
 static void the_same_path_again_is_the_same_socket(void **state)
 {
     struct admin_socket s = opened();
-    struct admin_settings same = named(), other = {"/tmp/other.sock", 0660};
+    struct admin_settings same = named(), other = {.socket = "/tmp/other.sock"};
 
     (void)state;
     assert_true(admin_socket_is(&s, &same));

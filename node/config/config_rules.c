@@ -11,6 +11,7 @@
 #include "weir/farm_settings.h"
 #include "weir/members.h"
 #include "weir/secret.h"
+#include "admin_settings.h"
 #include "config_tree.h"
 #include "net_addr.h"
 #include "netset.h"
@@ -368,6 +369,65 @@ void config_rule_farm(struct config_ctx *ctx, struct config_node *node)
                           "\"openssl rand -hex 32\"");
     else
         check_secret(ctx, node, "secret_file", FARM_SECRET_LEAST);
+}
+
+/* ---- admin ---- */
+
+void config_rule_admin_token(struct config_ctx *ctx, struct config_node *node)
+{
+    check_secret(ctx, node, "token_file", ADMIN_TOKEN_LEAST);
+}
+
+static bool is_loopback(const struct net_addr *a)
+{
+    if (a->sa.any.sa_family == AF_INET)
+        return ntohl(a->sa.in.sin_addr.s_addr) >> 24 == 127;
+    return a->sa.any.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&a->sa.in6.sin6_addr);
+}
+
+/* A token that goes over a network in the clear is everybody's. */
+static void check_admin_address(struct config_ctx *ctx, struct config_node *node, bool tls)
+{
+    struct net_addr addr;
+    struct weir_err err = {0};
+    char found[CONFIG_QUOTE_MAX];
+
+    if (!net_addr_parse(node->text.ptr, &addr, &err) || addr.sa.any.sa_family == AF_UNIX)
+        config_report(ctx, node,
+                      "expected an address such as 127.0.0.1:9443, [::1]:9443 or :9443, found %s",
+                      config_found(node, found));
+    else if (!tls && !is_loopback(&addr))
+        config_report(ctx, node,
+                      "needs tls.certificate_file and tls.key_file: only a loopback "
+                      "address may do without TLS");
+}
+
+static bool is_named(const struct config_node *map, const char *member)
+{
+    const struct config_node *node = config_node_get(map, member);
+
+    return node != NULL && node->text.len > 0;
+}
+
+void config_rule_admin_tcp(struct config_ctx *ctx, struct config_node *node)
+{
+    struct config_node *address = config_node_get(node, "address");
+    const struct config_node *tls = config_node_get(node, "tls");
+    bool has_tls = is_named(tls, "certificate_file") && is_named(tls, "key_file");
+
+    check_unique(ctx, config_node_get(node, "tokens"), "name", "a token called");
+    if (address == NULL || address->bad || address->text.len == 0)
+        return;
+    if (is_named(tls, "certificate_file") != is_named(tls, "key_file"))
+        config_report_key(ctx, config_node_get(node, "tls"),
+                          "needs both certificate_file and key_file");
+    else if (is_named(tls, "client_ca_file") && !has_tls)
+        config_report_key(ctx, config_node_get(node, "tls"),
+                          "client_ca_file needs certificate_file and key_file too");
+    check_admin_address(ctx, address, has_tls);
+    check_readable(ctx, tls, "certificate_file");
+    check_readable(ctx, tls, "key_file");
+    check_readable(ctx, tls, "client_ca_file");
 }
 
 /* ---- upstreams ---- */

@@ -216,9 +216,42 @@ static const struct config_key farm_keys[] = {
 };
 DEFINE_SECTION(farm, struct farm_settings);
 
+#define ADMIN_TCP struct admin_tcp_settings
+static const struct config_key admin_tls_keys[] = {
+    TEXT("certificate_file", ADMIN_TCP, certificate_file, "", .flags = CONFIG_MAY_BE_EMPTY),
+    TEXT("key_file", ADMIN_TCP, key_file, "", .flags = CONFIG_MAY_BE_EMPTY),
+    TEXT("client_ca_file", ADMIN_TCP, client_ca_file, "", .flags = CONFIG_MAY_BE_EMPTY),
+};
+DEFINE_SECTION(admin_tls, ADMIN_TCP);
+
+static const cyaml_strval_t role_words[] = {{"read", ADMIN_READ}, {"operate", ADMIN_OPERATE}};
+static const struct config_key admin_token_keys[] = {
+    TEXT("name", struct admin_token_settings, name, NULL, .flags = CONFIG_REQUIRED,
+         .rule = config_rule_name),
+    TEXT("token_file", struct admin_token_settings, token_file, NULL, .flags = CONFIG_REQUIRED),
+    WORD("role", struct admin_token_settings, role, role_words, "read"),
+};
+DEFINE_SECTION(admin_token, struct admin_token_settings);
+
+static const cyaml_strval_t admin_open_words[] = {{"metrics", ADMIN_OPEN_METRICS},
+                                                  {"ready", ADMIN_OPEN_READY},
+                                                  {"live", ADMIN_OPEN_LIVE}};
+static const struct config_key admin_tcp_keys[] = {
+    TEXT("address", ADMIN_TCP, address, "", .flags = CONFIG_MAY_BE_EMPTY),
+    GROUP("tls", admin_tls, NULL),
+    SECTIONS("tokens", ADMIN_TCP, tokens, token_count, admin_token, config_rule_admin_token),
+    FLAGS("without_token", ADMIN_TCP, without_token, admin_open_words),
+    COUNT("connections", ADMIN_TCP, connections, 1, 10000, "64"),
+    COUNT("connections_per_address", ADMIN_TCP, connections_per_address, 0, 10000, "16"),
+};
+DEFINE_SECTION(admin_tcp, ADMIN_TCP);
+
 static const struct config_key admin_keys[] = {
     TEXT("socket", struct admin_settings, socket, "auto", .rule = config_rule_admin_socket),
     NUMBER("mode", CONFIG_MODE, struct admin_settings, mode, 0, 0777, "0660"),
+    COUNT("connections", struct admin_settings, connections, 1, 10000, "64"),
+    TEXT("audit_file", struct admin_settings, audit_file, "", .flags = CONFIG_MAY_BE_EMPTY),
+    SECTION("tcp", offsetof(struct admin_settings, tcp), admin_tcp, config_rule_admin_tcp),
 };
 DEFINE_SECTION(admin, struct admin_settings);
 

@@ -1,5 +1,6 @@
 """The admin API: HTTP and JSON over a Unix socket on the control thread."""
 import os
+import pwd
 import re
 import stat
 import threading
@@ -407,8 +408,9 @@ class Audit(NodeCase):
         self.assertEqual(status, 200)
         self.assertEqual((answer["scope"], answer["mode"]), ("tag", "hard"))
         self.assertGreaterEqual(answer["took_us"], 0)
-        found = node.wait_log(r'admin: uid=(\d+) pid=(\d+): purge hard, tag \["a","news"\]: sequence (\d+)')
-        self.assertEqual(int(found.group(1)), os.getuid())
+        found = node.wait_log(r'audit: who=(\S+) from=unix:(\d+) did=purge target="hard tag \[\\"a\\",\\"news\\"\]" '
+                              r'outcome="sequence (\d+)"')
+        self.assertEqual(found.group(1), pwd.getpwuid(os.getuid()).pw_name)
         self.assertEqual(int(found.group(2)), os.getpid())
         self.assertEqual(int(found.group(3)), answer["sequence"])
 

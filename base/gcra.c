@@ -8,8 +8,8 @@ bool weir_gcra_take(int64_t *tat_us, const struct weir_gcra_rate *r, int64_t now
     int64_t tat = *tat_us < now_us ? now_us : *tat_us;
     int64_t room, there;
 
-    if (tat - now_us > all)
-        tat = now_us + all;
+    if (tat - now_us > all) /* the clock went back: remembered, or it would refuse until then */
+        *tat_us = tat = now_us + all;
     room = now_us + all - tat;
     there = room / interval;
     out->taken = there < (int64_t)want ? (uint32_t)there : want;

@@ -110,6 +110,21 @@ static void a_clock_that_goes_back_refuses_no_longer_than_a_burst_takes(void **s
     assert_int_equal(a.full_us, 500000);
 }
 
+static void a_clock_that_went_back_gives_again_from_then_on(void **state)
+{
+    struct weir_gcra_answer a;
+    int64_t tat = 0;
+
+    (void)state;
+    weir_gcra_take(&tat, &ten_a_second, NOW + 3600000000, 5, &a);
+    assert_false(weir_gcra_take(&tat, &ten_a_second, NOW, 1, &a));
+    assert_false(weir_gcra_take(&tat, &ten_a_second, NOW + 99999, 1, &a));
+    assert_true(weir_gcra_take(&tat, &ten_a_second, NOW + 100000, 9, &a));
+    assert_int_equal(a.taken, 1);
+    assert_true(weir_gcra_take(&tat, &ten_a_second, NOW + 600000, 9, &a));
+    assert_int_equal(a.taken, 5);
+}
+
 static void the_largest_rate_does_not_overflow(void **state)
 {
     const struct weir_gcra_rate r = {WEIR_GCRA_INTERVAL_MAX, WEIR_GCRA_BURST_MAX};
@@ -133,6 +148,7 @@ int main(void)
         cmocka_unit_test(a_look_takes_nothing),
         cmocka_unit_test(what_is_given_back_can_be_taken_again),
         cmocka_unit_test(a_clock_that_goes_back_refuses_no_longer_than_a_burst_takes),
+        cmocka_unit_test(a_clock_that_went_back_gives_again_from_then_on),
         cmocka_unit_test(the_largest_rate_does_not_overflow),
     };
 

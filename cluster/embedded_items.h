@@ -26,9 +26,17 @@
 #include "weir/span.h"
 
 #define EMBEDDED_SHARDS 16
-#define EMBEDDED_NEVER  INT64_MAX /* expires_ms of what stays until it is removed */
+#define EMBEDDED_NEVER  INT64_MAX       /* expires_ms of what stays until it is removed, for good */
+#define EMBEDDED_LONG   (INT64_MAX - 1) /* the same, but it may be given an end later */
 
-enum embedded_kind { EMBEDDED_VALUE, EMBEDDED_FENCE, EMBEDDED_LEASE, EMBEDDED_LOG };
+enum embedded_kind {
+    EMBEDDED_VALUE,
+    EMBEDDED_FENCE,
+    EMBEDDED_LEASE,
+    EMBEDDED_LOG,
+    EMBEDDED_BOARD,
+    EMBEDDED_RATE,
+};
 
 /* The beginning of whatever a key stands for. */
 struct embedded_item {

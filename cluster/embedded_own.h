@@ -53,6 +53,16 @@ void embedded_log_open(struct shared_port *p, struct shared_call *c, const struc
 void embedded_log_read(struct shared_port *p, struct shared_call *c, const struct shared_log *log,
                        uint64_t after, size_t max);
 
+void embedded_board_put(struct shared_port *p, struct shared_call *c, const struct shared_board *b,
+                        const struct shared_post *posts, size_t count, struct weir_span hint);
+void embedded_board_remove(struct shared_port *p, struct shared_call *c,
+                           const struct shared_board *b, const struct weir_span *ids, size_t count,
+                           struct weir_span hint);
+void embedded_board_read(struct shared_port *p, struct shared_call *c,
+                         const struct shared_board *b);
+void embedded_tokens_take(struct shared_port *p, struct shared_call *c, const struct shared_rate *r,
+                          uint32_t want);
+
 /* Is a newer fence than `fence` remembered under the key? BAD: something else is there. */
 enum shared_result embedded_fence_check(struct embedded_visit *v, struct weir_span key,
                                         uint64_t fence);

@@ -19,6 +19,16 @@ static void check(enum redis_op op, const struct redis_reply *reply, const struc
     assert(c->result == SHARED_OK || (c->number == 0 && c->entry_count == 0));
     for (size_t i = 0; i < c->entry_count; i++)
         assert(i == 0 || c->entries[i].id > c->entries[i - 1].id);
+    assert(c->result == SHARED_OK || c->note_count == 0);
+    for (size_t i = 0; i < c->note_count; i++) {
+        const struct shared_note *n = &c->notes[i];
+
+        assert(n->id.len > 0 && n->id.len <= SHARED_BOARD_ID_MAX && n->age_ms >= 0);
+        assert(n->bytes.len <= SHARED_BOARD_POST_MAX && (n->left_ms > 0 || n->left_ms == -1));
+        assert(i == 0 || !weir_span_eq(n->id, c->notes[i - 1].id));
+    }
+    if (op == REDIS_OP_TOKENS_TAKE && c->result != SHARED_BAD)
+        assert((c->number > 0) == (c->left_ms == 0) && c->rest <= SHARED_BURST_MAX);
     if ((op == REDIS_OP_LEASE_WAKE || op == REDIS_OP_LEASE_RELEASE) && c->result == SHARED_OK)
         for (size_t i = 0; i < c->number; i++)
             assert(redis_answer_waiter(reply, i).len > 0);

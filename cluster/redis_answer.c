@@ -1,6 +1,7 @@
 #include "redis_answer.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "redis_reply.h"
 #include "weir/alloc.h"
@@ -249,6 +250,170 @@ static enum shared_result answer_log_read(const struct redis_reply *r, struct sh
     return SHARED_OK;
 }
 
+/* ---- boards: {now, {id, "<put ms> <end ms or 0> <bytes>", ...}} ---- */
+
+#define SHARED_MS_MAX ((1ull << 53) - 1) /* what a script can count */
+
+static enum shared_result answer_board_put(const struct redis_reply *r, struct shared_call *c)
+{
+    int64_t now;
+
+    if (!redis_reply_int(r, &now) || now < 0 || (uint64_t)now > SHARED_MS_MAX)
+        return SHARED_BAD;
+    c->number = (uint64_t)now;
+    return now > 0 ? SHARED_OK : SHARED_FULL;
+}
+
+static enum shared_result answer_board_remove(const struct redis_reply *r, struct shared_call *c)
+{
+    return answer_board_put(r, c) == SHARED_OK ? SHARED_OK : SHARED_BAD;
+}
+
+/* Digits up to the next space, which is taken as well. */
+static bool take_ms(struct weir_span *from, uint64_t *ms)
+{
+    const char *space = from->len > 0 ? memchr(from->ptr, ' ', from->len) : NULL;
+    unsigned long long n;
+
+    if (space == NULL ||
+        !weir_span_u64(weir_span(from->ptr, (size_t)(space - from->ptr)), SHARED_MS_MAX, &n))
+        return false;
+    *ms = n;
+    *from = weir_span(space + 1, from->len - (size_t)(space + 1 - from->ptr));
+    return true;
+}
+
+/* One entry, its bytes still in the reply. *alive: it has not ended. */
+static bool read_note(const struct redis_reply *id, const struct redis_reply *value, uint64_t now,
+                      struct shared_note *note, bool *alive)
+{
+    uint64_t put, end;
+
+    if (id->kind != REDIS_KIND_BULK || value->kind != REDIS_KIND_BULK)
+        return false;
+    note->id = id->text;
+    note->bytes = value->text;
+    *alive = false;
+    if (note->id.len == 0)
+        return true; /* the sum */
+    if (note->id.len > SHARED_BOARD_ID_MAX || !take_ms(&note->bytes, &put) ||
+        !take_ms(&note->bytes, &end) || note->bytes.len > SHARED_BOARD_POST_MAX)
+        return false;
+    *alive = end == 0 || end > now;
+    note->age_ms = now > put ? (int64_t)(now - put) : 0;
+    note->left_ms = end == 0 ? -1 : (int64_t)(end - now);
+    /* The clock was set back, or a replica with another one took over: it does not live longer. */
+    if (end > put && put > now)
+        note->left_ms = (int64_t)(end - put);
+    return true;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const struct shared_note *x = a, *y = b;
+    size_t common = x->id.len < y->id.len ? x->id.len : y->id.len;
+    int order = memcmp(x->id.ptr, y->id.ptr, common);
+
+    return order != 0 ? order : (x->id.len > y->id.len) - (x->id.len < y->id.len);
+}
+
+/* The living ones, in order; *bytes: of all ids and entries. */
+static bool read_notes(const struct redis_reply *fields, uint64_t now, struct shared_note *notes,
+                       size_t *count, size_t *bytes)
+{
+    bool alive;
+
+    *count = *bytes = 0;
+    for (size_t i = 0; i + 1 < fields->count; i += 2) {
+        struct shared_note *note = &notes[*count];
+
+        if (!read_note(&fields->items[i], &fields->items[i + 1], now, note, &alive))
+            return false;
+        *count += alive ? 1 : 0;
+        *bytes += alive ? note->id.len + note->bytes.len : 0;
+    }
+    if (*count > 0)
+        qsort(notes, *count, sizeof *notes, by_id);
+    for (size_t i = 1; i < *count; i++)
+        if (by_id(&notes[i - 1], &notes[i]) == 0)
+            return false;
+    return true;
+}
+
+static struct weir_span copy_bytes(char **at, struct weir_span bytes)
+{
+    struct weir_span copy = weir_span(*at, bytes.len);
+
+    if (bytes.len > 0)
+        memcpy(*at, bytes.ptr, bytes.len);
+    *at += bytes.len;
+    return copy;
+}
+
+/* One block: the notes, and behind them their ids and bytes. */
+static bool copy_notes(struct shared_note *notes, size_t count, size_t bytes, struct shared_call *c)
+{
+    struct shared_note *copy = weir_malloc(count * sizeof *copy + bytes);
+
+    if (copy == NULL)
+        return false;
+    char *at = (char *)(copy + count);
+
+    for (size_t i = 0; i < count; i++) {
+        copy[i] = notes[i];
+        copy[i].id = copy_bytes(&at, notes[i].id);
+        copy[i].bytes = copy_bytes(&at, notes[i].bytes);
+    }
+    c->notes = copy;
+    c->note_count = count;
+    c->owned = copy;
+    return true;
+}
+
+static enum shared_result answer_board_read(const struct redis_reply *r, struct shared_call *c)
+{
+    const struct redis_reply *fields = redis_reply_at(r, 1);
+    enum shared_result result = SHARED_OK;
+    struct shared_note *notes = NULL;
+    size_t count = 0, bytes = 0;
+    int64_t now;
+
+    if (!redis_reply_int(redis_reply_at(r, 0), &now) || now <= 0 || (uint64_t)now > SHARED_MS_MAX ||
+        fields == NULL || r->count != 2 || fields->kind != REDIS_KIND_ARRAY ||
+        fields->count % 2 != 0)
+        return SHARED_BAD;
+    if (fields->count > 0) {
+        notes = weir_malloc(fields->count / 2 * sizeof *notes);
+        if (notes == NULL)
+            return SHARED_FULL;
+        if (!read_notes(fields, (uint64_t)now, notes, &count, &bytes))
+            result = SHARED_BAD;
+        else if (count > 0 && !copy_notes(notes, count, bytes, c))
+            result = SHARED_FULL;
+        weir_free(notes);
+    }
+    if (result == SHARED_OK)
+        c->number = (uint64_t)now;
+    return result;
+}
+
+/* {taken, rest, wait_ms}: some and nothing to wait for, or none and a while. */
+static enum shared_result answer_tokens(const struct redis_reply *r, struct shared_call *c)
+{
+    int64_t taken, rest, wait_ms;
+
+    if (!redis_reply_int(redis_reply_at(r, 0), &taken) ||
+        !redis_reply_int(redis_reply_at(r, 1), &rest) ||
+        !redis_reply_int(redis_reply_at(r, 2), &wait_ms) || r->count != 3 || taken < 0 ||
+        taken > SHARED_BURST_MAX || rest < 0 || rest > SHARED_BURST_MAX || wait_ms < 0 ||
+        wait_ms > UINT32_MAX || (taken > 0) != (wait_ms == 0) || (taken == 0 && rest > 0))
+        return SHARED_BAD;
+    c->number = (uint64_t)taken;
+    c->rest = (uint32_t)rest;
+    c->left_ms = (uint32_t)wait_ms;
+    return taken > 0 ? SHARED_OK : SHARED_REFUSED;
+}
+
 /* ---- the table ---- */
 
 static const struct {
@@ -269,6 +434,10 @@ static const struct {
     [REDIS_OP_LOG_APPEND] = {"log_append", answer_log_id},
     [REDIS_OP_LOG_OPEN] = {"log_open", answer_log_id},
     [REDIS_OP_LOG_READ] = {"log_read", answer_log_read},
+    [REDIS_OP_BOARD_PUT] = {"board_put", answer_board_put},
+    [REDIS_OP_BOARD_REMOVE] = {"board_remove", answer_board_remove},
+    [REDIS_OP_BOARD_READ] = {"board_read", answer_board_read},
+    [REDIS_OP_TOKENS_TAKE] = {"tokens_take", answer_tokens},
     [REDIS_OP_HINT] = {"hint", answer_hint},
 };
 

@@ -31,6 +31,10 @@ enum redis_op {
     REDIS_OP_LOG_APPEND,
     REDIS_OP_LOG_OPEN,
     REDIS_OP_LOG_READ,
+    REDIS_OP_BOARD_PUT,
+    REDIS_OP_BOARD_REMOVE,
+    REDIS_OP_BOARD_READ,
+    REDIS_OP_TOKENS_TAKE,
     REDIS_OP_HINT,
     REDIS_OPS
 };
@@ -39,7 +43,7 @@ enum redis_op {
 const char *redis_op_name(enum redis_op op);
 
 /* Fills the answer members of c, which are clear. Borrows the reply: a value is kept by a reference
- * to its blob, entries are copied. SHARED_FULL also without memory of our own. */
+ * to its blob, entries and notes are copied. SHARED_FULL also without memory of our own. */
 void redis_answer(enum redis_op op, const struct redis_reply *reply, struct shared_call *c);
 
 /* What an error reply means; SHARED_BAD for one that is not known. */

@@ -135,6 +135,136 @@ static const char log_read[] =
     "end\n"
     "return answer\n";
 
+/* ---- boards ---- */
+
+#define BOARD_NOW                                                                                  \
+    "local board, ends = KEYS[1], KEYS[2]\n"                                                       \
+    "local time = redis.call('TIME')\n"                                                            \
+    "local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)\n"                \
+    "local sum = redis.call('HGET', board, '')\n"                                                  \
+    "if not sum and redis.call('EXISTS', board) == 1 then\n"                                       \
+    "  return redis.error_reply('ERR not a board')\n"                                              \
+    "end\n"
+
+/* The board lives as long as the entry that ends last. A channel that may not be published to is no
+ * reason to call it a failure (as for log_append). */
+#define BOARD_END                                                                                  \
+    "local last = redis.call('ZRANGE', ends, -1, -1, 'WITHSCORES')[2]\n"                           \
+    "for _, key in ipairs(KEYS) do\n"                                                              \
+    "  if not last then redis.call('DEL', key)\n"                                                  \
+    "  elseif last == 'inf' then redis.call('PERSIST', key)\n"                                     \
+    "  else redis.call('PEXPIREAT', key, string.format('%.0f', tonumber(last))) end\n"             \
+    "end\n"                                                                                        \
+    "if ARGV[2] ~= '' then redis.pcall('SPUBLISH', ARGV[1], ARGV[2]) end\n"                        \
+    "return now\n"
+
+/*
+ * All or nothing: what there will be is known before anything is written, and the first command
+ * that writes is one that a Redis without room refuses (OOM). The sum of bytes may have come to be
+ * too high (see board_remove); before a board is called full by it, it is counted. Where one of the
+ * two keys was evicted the board begins anew.
+ */
+static const char board_put[] = BOARD_NOW
+    "local ended, count = {}, 0\n"
+    "if sum and redis.call('ZCARD', ends) > 0 then\n"
+    "  ended = redis.call('ZRANGEBYSCORE', ends, '-inf', now)\n"
+    "  count = redis.call('ZCARD', ends) - #ended\n"
+    "else\n"
+    "  redis.call('DEL', board, ends)\n"
+    "end\n"
+    "local gone, posts, more = {}, {}, 0\n"
+    "for _, id in ipairs(ended) do\n"
+    "  gone[id] = true\n"
+    "  more = more - redis.call('HSTRLEN', board, id)\n"
+    "end\n"
+    "for i = 5, #ARGV, 4 do\n"
+    "  local id, ttl = ARGV[i], tonumber(ARGV[i + 2])\n"
+    "  local old = redis.call('HSTRLEN', board, id)\n"
+    "  local absent = old == 0 or gone[id]\n"
+    "  if absent or ARGV[i + 3] == '0' then\n"
+    "    local stop = ttl > 0 and now + ttl or 0\n"
+    "    local bytes = string.format('%.0f %.0f ', now, stop) .. ARGV[i + 1]\n"
+    "    more = more + #bytes - (gone[id] and 0 or old)\n"
+    "    count = count + (absent and 1 or 0)\n"
+    "    posts[#posts + 1] = {id, bytes, ttl > 0 and string.format('%.0f', stop) or '+inf'}\n"
+    "  end\n"
+    "end\n"
+    "local most = tonumber(ARGV[4])\n"
+    "sum = tonumber(redis.call('HGET', board, '') or 0)\n"
+    "if sum + more > most then\n"
+    "  sum = 0\n"
+    "  for _, id in ipairs(redis.call('ZRANGE', ends, 0, -1)) do\n"
+    "    sum = sum + redis.call('HSTRLEN', board, id)\n"
+    "  end\n"
+    "end\n"
+    "if count > tonumber(ARGV[3]) or sum + more > most then return 0 end\n"
+    "redis.call('HSET', board, '', string.format('%.0f', sum + more))\n"
+    "for _, id in ipairs(ended) do\n"
+    "  redis.call('HDEL', board, id)\n"
+    "  redis.call('ZREM', ends, id)\n"
+    "end\n"
+    "for _, post in ipairs(posts) do\n"
+    "  redis.call('HSET', board, post[1], post[2])\n"
+    "  redis.call('ZADD', ends, post[3], post[1])\n"
+    "end\n" BOARD_END;
+
+/* A Redis without room takes no new sum, and that must not keep anybody from leaving. */
+static const char board_remove[] = BOARD_NOW
+    "redis.call('ZCARD', ends)\n" /* an error, if it is of another type: before the first write */
+    "for i = 3, #ARGV do\n"
+    "  sum = (sum or 0) - redis.call('HSTRLEN', board, ARGV[i])\n"
+    "  redis.call('HDEL', board, ARGV[i])\n"
+    "  redis.call('ZREM', ends, ARGV[i])\n"
+    "end\n"
+    "redis.pcall('HSET', board, '', string.format('%.0f', sum))\n" BOARD_END;
+
+static const char board_read[] =
+    "local time = redis.call('TIME')\n"
+    "local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)\n"
+    "if redis.call('EXISTS', KEYS[1]) == 0 then return {now, {}} end\n"
+    "if not redis.call('HGET', KEYS[1], '') then return redis.error_reply('ERR not a board') end\n"
+    "return {now, redis.call('HGETALL', KEYS[1])}\n";
+
+/*
+ * base/gcra.c in whole numbers below 2^53, which doubles count exactly: the theoretical arrival
+ * time is `at` and a debt of `owed` intervals and a `part` of one (what is left over of another
+ * interval counts as a whole one).
+ */
+static const char tokens_take[] =
+    "local interval, burst = tonumber(ARGV[1]), tonumber(ARGV[2])\n"
+    "local time = redis.call('TIME')\n"
+    "local now = tonumber(time[1]) * 1000000 + tonumber(time[2])\n"
+    "local at, owed, part = now, 0, 0\n"
+    "local state = redis.call('GET', KEYS[1])\n"
+    "if state then\n"
+    "  at, owed, part = string.match(state, '^(%d+) (%d+) (%d+)$')\n"
+    "  if not at or #state > 48 then return redis.error_reply('ERR not a rate') end\n"
+    "  at, owed, part = tonumber(at), tonumber(owed), tonumber(part)\n"
+    "end\n"
+    "if part >= interval then owed, part = owed + 1, 0 end\n"
+    "local gone = math.abs(now - at)\n"
+    "local tokens = math.floor(gone / interval)\n"
+    "local rest = gone - tokens * interval\n"
+    "if now < at then\n" /* the clock went back: more is owed, but see below */
+    "  owed, part = owed + tokens, part + rest\n"
+    "  if part >= interval then owed, part = owed + 1, part - interval end\n"
+    "else\n"
+    "  if part < rest then tokens, part = tokens + 1, part + interval end\n"
+    "  if tokens > owed then owed, part = 0, 0 else owed, part = owed - tokens, part - rest end\n"
+    "end\n"
+    "if owed >= burst then owed, part = burst, 0 end\n"
+    "local free = burst - owed - (part > 0 and 1 or 0)\n"
+    "local taken = math.min(tonumber(ARGV[3]), free)\n"
+    "local wait = 0\n"
+    "if free == 0 then wait = math.ceil((part > 0 and part or interval) / 1000) end\n"
+    "owed = owed + taken\n"
+    "if taken > 0 or now < at then\n"
+    "  local life = math.floor((owed * interval + part) / 1000) + 1\n"
+    "  redis.call('SET', KEYS[1], string.format('%.0f %.0f %.0f', now, owed, part),\n"
+    "             'PX', string.format('%.0f', life))\n"
+    "end\n"
+    "return {taken, free - taken, wait}\n";
+
 void redis_scripts_init(struct redis_scripts *s)
 {
     redis_script_init(&s->put_fenced, put_fenced);
@@ -146,4 +276,8 @@ void redis_scripts_init(struct redis_scripts *s)
     redis_script_init(&s->log_append, log_append);
     redis_script_init(&s->log_open, log_open);
     redis_script_init(&s->log_read, log_read);
+    redis_script_init(&s->board_put, board_put);
+    redis_script_init(&s->board_remove, board_remove);
+    redis_script_init(&s->board_read, board_read);
+    redis_script_init(&s->tokens_take, tokens_take);
 }

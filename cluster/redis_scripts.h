@@ -65,6 +65,27 @@ struct redis_scripts {
      * id still there or "0-0" if none was ever dropped, id, bytes, id, bytes, ...}
      */
     struct redis_script log_read;
+
+    /*
+     * A board is a hash, id -> "<ms it was put> <ms it ends, or 0> <bytes>", with the sum of its
+     * values' bytes under the empty id; and a sorted set, id -> ms it ends, or +inf, that says what
+     * has ended. Both live until the last entry ends. KEYS board, ends; ARGV channel (same slot),
+     * hint or "", most entries, most bytes, then for each post: id, bytes, ttl_ms or 0, "1" to
+     * leave what is there. -> milliseconds since the epoch, or 0: it would be too much
+     */
+    struct redis_script board_put;
+
+    /* KEYS board, ends; ARGV channel, hint or "", ids ... -> milliseconds since the epoch */
+    struct redis_script board_remove;
+
+    /* KEYS board. -> {milliseconds since the epoch, {id, value, id, value ...}}, the empty id and
+     * what has ended among them */
+    struct redis_script board_read;
+
+    /* A rate (weir/gcra.h) is "<us> <owed> <part_us>": what was owed at a time, in whole intervals
+     * and a part of one. KEYS rate; ARGV interval_us, burst, want.
+     * -> {taken, how many more could have been, milliseconds until one can be} */
+    struct redis_script tokens_take;
 };
 
 void redis_scripts_init(struct redis_scripts *s);

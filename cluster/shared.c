@@ -136,6 +136,9 @@ void shared_call_clear(struct shared_call *c)
     c->left_ms = 0;
     c->unconfirmed = false;
     c->log_first = c->log_last = 0;
+    c->notes = NULL;
+    c->note_count = 0;
+    c->rest = 0;
 }
 
 void shared_cancel(struct shared_port *p, struct shared_call *c)
@@ -225,6 +228,57 @@ static bool lease_ok(const struct shared_lease *l, struct weir_span hint)
 static bool log_ok(const struct shared_log *log)
 {
     return pair_ok(log->key, log->channel) && log->max > 0;
+}
+
+/* The part in braces must be there: an engine may keep the board under two keys. */
+static bool board_ok(const struct shared_board *b, struct weir_span hint)
+{
+    return key_ok(b->key) && shared_tag(b->key).ptr != b->key.ptr &&
+           (b->channel.len == 0 || pair_ok(b->key, b->channel)) && hint.len <= SHARED_HINT_MAX;
+}
+
+static bool id_ok(struct weir_span id)
+{
+    return id.len > 0 && id.len <= SHARED_BOARD_ID_MAX;
+}
+
+static bool is_among(struct weir_span id, const struct shared_post *posts, size_t count)
+{
+    size_t i;
+
+    for (i = 0; i < count; i++)
+        if (weir_span_eq(posts[i].id, id))
+            return true;
+    return false;
+}
+
+static bool posts_ok(const struct shared_post *posts, size_t count)
+{
+    size_t i;
+
+    if (count == 0 || count > SHARED_BOARD_POSTS)
+        return false;
+    for (i = 0; i < count; i++)
+        if (!id_ok(posts[i].id) || posts[i].bytes.len > SHARED_BOARD_POST_MAX ||
+            posts[i].ttl_ms < 0 || is_among(posts[i].id, posts, i))
+            return false;
+    return true;
+}
+
+static bool ids_ok(const struct weir_span *ids, size_t count)
+{
+    size_t i;
+
+    for (i = 0; i < count && count <= SHARED_BOARD_POSTS; i++)
+        if (!id_ok(ids[i]))
+            return false;
+    return count > 0 && count <= SHARED_BOARD_POSTS;
+}
+
+static bool rate_ok(const struct shared_rate *r)
+{
+    return key_ok(r->key) && r->interval_us > 0 && r->interval_us <= SHARED_INTERVAL_US_MAX &&
+           r->burst > 0 && r->burst <= SHARED_BURST_MAX;
 }
 
 /* ---- the door ---- */
@@ -414,6 +468,41 @@ void shared_log_read(struct shared_port *p, struct shared_call *c, const struct 
 {
     if (begin(p, c, log_ok(log) && max > 0))
         p->shared->ops->log_read(p, c, log, after, max);
+}
+
+void shared_board_put(struct shared_port *p, struct shared_call *c, const struct shared_board *b,
+                      const struct shared_post *posts, size_t count, struct weir_span hint)
+{
+    struct shared_post bounded[SHARED_BOARD_POSTS];
+    size_t i;
+
+    if (!begin(p, c, board_ok(b, hint) && posts_ok(posts, count)))
+        return;
+    for (i = 0; i < count; i++) {
+        bounded[i] = posts[i];
+        bounded[i].ttl_ms = bounded_ttl(posts[i].ttl_ms);
+    }
+    p->shared->ops->board_put(p, c, b, bounded, count, hint);
+}
+
+void shared_board_remove(struct shared_port *p, struct shared_call *c, const struct shared_board *b,
+                         const struct weir_span *ids, size_t count, struct weir_span hint)
+{
+    if (begin(p, c, board_ok(b, hint) && ids_ok(ids, count)))
+        p->shared->ops->board_remove(p, c, b, ids, count, hint);
+}
+
+void shared_board_read(struct shared_port *p, struct shared_call *c, const struct shared_board *b)
+{
+    if (begin(p, c, board_ok(b, WEIR_SPAN_NONE)))
+        p->shared->ops->board_read(p, c, b);
+}
+
+void shared_tokens_take(struct shared_port *p, struct shared_call *c, const struct shared_rate *r,
+                        uint32_t want)
+{
+    if (begin(p, c, rate_ok(r) && want > 0))
+        p->shared->ops->tokens_take(p, c, r, want);
 }
 
 bool shared_listen(struct shared_port *p, struct shared_listener *l, enum shared_area area,

@@ -78,6 +78,13 @@ struct shared_engine_ops {
     void (*log_open)(struct shared_port *p, struct shared_call *c, const struct shared_log *log);
     void (*log_read)(struct shared_port *p, struct shared_call *c, const struct shared_log *log,
                      uint64_t after, size_t max);
+    void (*board_put)(struct shared_port *p, struct shared_call *c, const struct shared_board *b,
+                      const struct shared_post *posts, size_t count, struct weir_span hint);
+    void (*board_remove)(struct shared_port *p, struct shared_call *c, const struct shared_board *b,
+                         const struct weir_span *ids, size_t count, struct weir_span hint);
+    void (*board_read)(struct shared_port *p, struct shared_call *c, const struct shared_board *b);
+    void (*tokens_take)(struct shared_port *p, struct shared_call *c, const struct shared_rate *r,
+                        uint32_t want);
     void (*hint)(struct shared_port *p, struct shared_call *c, struct weir_span channel,
                  struct weir_span bytes);
     /* l->subscription == NULL on entry, and not NULL as long as it listens. */

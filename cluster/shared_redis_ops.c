@@ -1,5 +1,6 @@
 /* Each operation of the door as one command or one script. */
 #include <stdio.h>
+#include <string.h>
 
 #include "shared_redis_own.h"
 #include "weir/alloc.h"
@@ -292,6 +293,104 @@ void redis_ops_log_read(struct shared_port *p, struct shared_call *c, const stru
 
     if (t != NULL)
         SCRIPT(t, &scripts(p)->log_read, 1, argv);
+}
+
+/* ---- boards ---- */
+
+/* The board's second key, beside it by its part in braces: the front has seen to that. */
+struct ends_key {
+    char text[SHARED_KEY_MAX + 2];
+};
+
+static struct redis_arg ends_key(struct ends_key *k, struct weir_span board)
+{
+    memcpy(k->text, board.ptr, board.len);
+    memcpy(k->text + board.len, ":e", 2);
+    return redis_arg(weir_span(k->text, board.len + 2));
+}
+
+static struct weir_span hint_of(const struct shared_board *b, struct weir_span hint)
+{
+    return b->channel.len > 0 ? hint : WEIR_SPAN_NONE;
+}
+
+#define POST_ARGS      4
+#define BOARD_PUT_ARGS (6 + POST_ARGS * SHARED_BOARD_POSTS)
+
+void redis_ops_board_put(struct shared_port *p, struct shared_call *c, const struct shared_board *b,
+                         const struct shared_post *posts, size_t count, struct weir_span hint)
+{
+    struct redis_task *t = begin(p, c, REDIS_OP_BOARD_PUT, REDIS_STORE);
+    struct number most, most_bytes, ttls[SHARED_BOARD_POSTS];
+    struct redis_arg argv[BOARD_PUT_ARGS];
+    struct ends_key ends;
+    size_t n = 0;
+
+    if (t == NULL)
+        return;
+    argv[n++] = redis_arg(b->key);
+    argv[n++] = ends_key(&ends, b->key);
+    argv[n++] = redis_arg(b->channel);
+    argv[n++] = redis_arg(hint_of(b, hint));
+    argv[n++] = number(&most, SHARED_BOARD_MAX);
+    argv[n++] = number(&most_bytes, SHARED_BOARD_BYTES);
+    for (size_t i = 0; i < count; i++) {
+        argv[n++] = redis_arg(posts[i].id);
+        argv[n++] = redis_arg(posts[i].bytes);
+        argv[n++] = number(&ttls[i], posts[i].ttl_ms);
+        argv[n++] = redis_arg_str(posts[i].if_absent ? "1" : "0");
+    }
+    script(t, &scripts(p)->board_put, 2, argv, n);
+}
+
+void redis_ops_board_remove(struct shared_port *p, struct shared_call *c,
+                            const struct shared_board *b, const struct weir_span *ids, size_t count,
+                            struct weir_span hint)
+{
+    struct redis_task *t = begin(p, c, REDIS_OP_BOARD_REMOVE, REDIS_WRITE);
+    struct redis_arg argv[4 + SHARED_BOARD_POSTS];
+    struct ends_key ends;
+    size_t n = 0;
+
+    if (t == NULL)
+        return;
+    argv[n++] = redis_arg(b->key);
+    argv[n++] = ends_key(&ends, b->key);
+    argv[n++] = redis_arg(b->channel);
+    argv[n++] = redis_arg(hint_of(b, hint));
+    for (size_t i = 0; i < count; i++)
+        argv[n++] = redis_arg(ids[i]);
+    script(t, &scripts(p)->board_remove, 2, argv, n);
+}
+
+void redis_ops_board_read(struct shared_port *p, struct shared_call *c,
+                          const struct shared_board *b)
+{
+    struct redis_task *t = begin(p, c, REDIS_OP_BOARD_READ, REDIS_READ_MASTER);
+    struct redis_arg argv[] = {redis_arg(b->key)};
+
+    if (t != NULL)
+        SCRIPT(t, &scripts(p)->board_read, 1, argv);
+}
+
+/* ---- tokens ---- */
+
+void redis_ops_tokens_take(struct shared_port *p, struct shared_call *c,
+                           const struct shared_rate *r, uint32_t want)
+{
+    struct redis_task *t = begin(p, c, REDIS_OP_TOKENS_TAKE, REDIS_STORE);
+    struct number interval, burst, most;
+    struct redis_arg argv[] = {
+        redis_arg(r->key),
+        number(&interval, (int64_t)r->interval_us),
+        number(&burst, r->burst),
+        number(&most, want),
+    };
+
+    if (t == NULL)
+        return;
+    t->want = want;
+    SCRIPT(t, &scripts(p)->tokens_take, 1, argv);
 }
 
 /* ---- hints ---- */

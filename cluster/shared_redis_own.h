@@ -41,7 +41,8 @@ struct redis_task {
     struct shared_call *c;
     enum redis_op op;
     enum shared_area area;
-    char *hint; /* LEASE_WAKE, LEASE_RELEASE: owned */
+    uint32_t want; /* TOKENS_TAKE: more than that are not given */
+    char *hint;    /* LEASE_WAKE, LEASE_RELEASE: owned */
     size_t hint_len;
     struct redis_task *next_idle;
     struct redis_task *next; /* of all that the port ever made */
@@ -115,6 +116,15 @@ void redis_ops_log_append(struct shared_port *p, struct shared_call *c,
 void redis_ops_log_open(struct shared_port *p, struct shared_call *c, const struct shared_log *log);
 void redis_ops_log_read(struct shared_port *p, struct shared_call *c, const struct shared_log *log,
                         uint64_t after, size_t max);
+void redis_ops_board_put(struct shared_port *p, struct shared_call *c, const struct shared_board *b,
+                         const struct shared_post *posts, size_t count, struct weir_span hint);
+void redis_ops_board_remove(struct shared_port *p, struct shared_call *c,
+                            const struct shared_board *b, const struct weir_span *ids, size_t count,
+                            struct weir_span hint);
+void redis_ops_board_read(struct shared_port *p, struct shared_call *c,
+                          const struct shared_board *b);
+void redis_ops_tokens_take(struct shared_port *p, struct shared_call *c,
+                           const struct shared_rate *r, uint32_t want);
 void redis_ops_hint(struct shared_port *p, struct shared_call *c, struct weir_span channel,
                     struct weir_span bytes);
 void redis_ops_cancel(struct shared_port *p, struct shared_call *c);

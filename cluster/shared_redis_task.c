@@ -132,6 +132,10 @@ static void on_done(struct redis_call *call)
     if (call->result == REDIS_OK) {
         redis_answer(t->op, call->reply, c);
         result = c->result;
+        if (t->op == REDIS_OP_TOKENS_TAKE && c->number > t->want) {
+            c->number = c->rest = 0; /* tokens that nobody asked for are none */
+            result = SHARED_BAD;
+        }
         if (result == SHARED_OK && t->hint != NULL)
             tell_waiters(t, call->reply, c->number);
         c->unconfirmed = result == SHARED_OK && unconfirmed(t);

@@ -177,6 +177,60 @@ static void leases_logs_and_waiters_need_room_too(void **state)
     assert_int_equal(a.call.number, 0);
 }
 
+static enum shared_result post(struct world *w, const struct shared_board *b, const char *id,
+                               struct weir_span bytes, int64_t ttl_ms)
+{
+    struct shared_post one = {.id = weir_span_str(id), .bytes = bytes, .ttl_ms = ttl_ms};
+    struct asked a;
+
+    asked_init(&a, w, SHARED_STATE);
+    shared_board_put(w->ports[PORT_A], &a.call, b, &one, 1, V(""));
+    asked_await(&a);
+    assert_in_range(bytes_in(w, SHARED_STATE), 0, LIMIT_BYTES);
+    return a.call.result;
+}
+
+static void assert_notes(struct world *w, const struct shared_board *b, size_t count)
+{
+    struct asked a;
+
+    asked_init(&a, w, SHARED_STATE);
+    shared_board_read(w->ports[PORT_B], &a.call, b);
+    asked_await(&a);
+    assert_int_equal(a.call.result, SHARED_OK);
+    assert_int_equal(a.call.note_count, count);
+    asked_clear(&a);
+}
+
+static void boards_and_rates_need_room_too(void **state)
+{
+    struct world *w = world_of(state);
+    struct shared_board b = {.key = V("{b}board")}, other = {.key = V("{b}other")};
+    char bytes[VALUE_BYTES] = {0}; /* and a key longer than what small values leave over */
+    struct shared_rate rate = {.key = weir_span(bytes, 400), .interval_us = 1000, .burst = 1};
+    struct asked a;
+
+    assert_int_equal(post(w, &b, "a", weir_span(bytes, sizeof(bytes)), 0), SHARED_OK);
+    fill_state(w, CONTRACT_LONG_MS);
+    while (put_sized(w, SHARED_STATE, numbered(w, (int)bytes_in(w, SHARED_STATE)), 1,
+                     CONTRACT_LONG_MS) == SHARED_OK)
+        ;
+    assert_int_equal(post(w, &b, "a", weir_span(bytes, sizeof(bytes)), 0), SHARED_OK);
+    assert_int_equal(post(w, &b, "b", weir_span(bytes, sizeof(bytes)), 0), SHARED_FULL);
+    assert_notes(w, &b, 1);
+    assert_int_equal(post(w, &other, "a", V("x"), 0), SHARED_FULL);
+    assert_notes(w, &other, 0);
+    asked_init(&a, w, SHARED_STATE);
+    shared_tokens_take(w->ports[PORT_A], &a.call, &rate, 1);
+    asked_await(&a);
+    assert_int_equal(a.call.result, SHARED_FULL);
+    assert_int_equal(post(w, &b, "a", V("short"), 0), SHARED_OK); /* gives room */
+    assert_int_equal(post(w, &b, "b", V("x"), 0), SHARED_OK);
+    shared_tokens_take(w->ports[PORT_A], &a.call, &rate, 1);
+    asked_await(&a);
+    assert_int_equal(a.call.result, SHARED_OK);
+}
+
 static void all_room_is_given_back(void **state)
 {
     struct world *w = world_of(state);
@@ -188,6 +242,8 @@ static void all_room_is_given_back(void **state)
                                 .lease_ms = CONTRACT_LONG_MS,
                                 .fence_ttl_ms = CONTRACT_LONG_MS};
     struct shared_lease yours = mine;
+    struct shared_board board = {.key = key(w, "board")};
+    struct shared_rate rate = {.key = key(w, "rate"), .interval_us = 1000000, .burst = 9};
     struct asked a;
     int i;
 
@@ -205,6 +261,11 @@ static void all_room_is_given_back(void **state)
     asked_await(&a);
     assert_int_equal(a.call.number, 1);
     put_sized(w, SHARED_STATE, key(w, "k"), 100, CONTRACT_BRIEF_MS);
+    assert_int_equal(post(w, &board, "a", V("entry"), CONTRACT_BRIEF_MS), SHARED_OK);
+    assert_int_equal(post(w, &board, "a", V("longer entry"), CONTRACT_LONG_MS), SHARED_OK);
+    assert_int_equal(post(w, &board, "b", V("gone"), 1), SHARED_OK);
+    shared_tokens_take(w->ports[PORT_A], &a.call, &rate, 1);
+    asked_await(&a);
     assert_true(bytes_in(w, SHARED_STATE) > 0);
     assert_int_equal(remove_key(w, log.key), 1);
     pass(w, CONTRACT_LONG_MS + 1);
@@ -265,6 +326,7 @@ int main(void)
         CONTRACT_TEST(a_value_replaced_needs_no_room_of_its_own),
         CONTRACT_TEST(what_can_never_fit_throws_nothing_out),
         CONTRACT_TEST(leases_logs_and_waiters_need_room_too),
+        CONTRACT_TEST(boards_and_rates_need_room_too),
         CONTRACT_TEST(all_room_is_given_back),
         CONTRACT_TEST(too_many_hints_become_a_gap),
     };

@@ -78,6 +78,14 @@ static const struct {
     {REDIS_OP_LOG_OPEN, NEWEST, SHARED_OK, 1795439252094u << 20 | 9},
     {REDIS_OP_LOG_READ, "*2\r\n" NEWEST NEVER, SHARED_OK, 0},
     {REDIS_OP_LOG_READ, "$-1\r\n", SHARED_NONE, 0},
+    {REDIS_OP_BOARD_PUT, ":1795439252094\r\n", SHARED_OK, 1795439252094},
+    {REDIS_OP_BOARD_PUT, ":0\r\n", SHARED_FULL, 0},
+    {REDIS_OP_BOARD_REMOVE, ":1795439252094\r\n", SHARED_OK, 1795439252094},
+    {REDIS_OP_BOARD_READ, "*2\r\n:9\r\n*0\r\n", SHARED_OK, 9},
+    {REDIS_OP_BOARD_READ, "*2\r\n:9\r\n*2\r\n$0\r\n\r\n$1\r\n0\r\n", SHARED_OK, 9},
+    {REDIS_OP_BOARD_READ, "*2\r\n:9\r\n*2\r\n$1\r\na\r\n$5\r\n7 0 x\r\n", SHARED_OK, 9},
+    {REDIS_OP_TOKENS_TAKE, "*3\r\n:5\r\n:7\r\n:0\r\n", SHARED_OK, 5},
+    {REDIS_OP_TOKENS_TAKE, "*3\r\n:0\r\n:0\r\n:100\r\n", SHARED_REFUSED, 0},
     {REDIS_OP_HINT, ":0\r\n", SHARED_OK, 0},
     {REDIS_OP_HINT, ":100\r\n", SHARED_OK, 0},
 };
@@ -132,6 +140,25 @@ static void any_other_reply_to_any_operation_is_bad(void **state)
         "*4\r\n" NEWEST NEVER NEWEST ":1\r\n",
         "*4\r\n" NEWEST NEVER "$-1\r\n$1\r\nx\r\n",
         "*4\r\n" NEWEST NEVER "$3\r\n0-0\r\n$1\r\nx\r\n",
+        "*2\r\n:9\r\n*1\r\n$1\r\na\r\n",
+        "*2\r\n:0\r\n*0\r\n",
+        "*3\r\n:9\r\n*0\r\n:9\r\n",
+        "*2\r\n:9\r\n$1\r\na\r\n",
+        "*2\r\n:9\r\n*2\r\n$1\r\na\r\n:7\r\n",
+        "*2\r\n:9\r\n*2\r\n$1\r\na\r\n$-1\r\n",
+        "*2\r\n:9\r\n*2\r\n:1\r\n$4\r\n7 0 \r\n",
+        "*2\r\n:9\r\n*2\r\n$1\r\na\r\n$3\r\n7 0\r\n",
+        "*2\r\n:9\r\n*2\r\n$1\r\na\r\n$4\r\n-7 0\r\n",
+        "*2\r\n:9\r\n*2\r\n$1\r\na\r\n$4\r\n x 0\r\n",
+        "*2\r\n:9\r\n*2\r\n$1\r\na\r\n$20\r\n7 9007199254740992 x\r\n",
+        "*2\r\n:9\r\n*4\r\n$1\r\na\r\n$4\r\n7 0 \r\n$1\r\na\r\n$4\r\n7 0 \r\n",
+        "*3\r\n:0\r\n:1\r\n:100\r\n",
+        "*3\r\n:0\r\n:0\r\n:0\r\n",
+        "*3\r\n:1\r\n:0\r\n:1\r\n",
+        "*3\r\n:1000001\r\n:0\r\n:0\r\n",
+        "*3\r\n:1\r\n:1000001\r\n:0\r\n",
+        "*3\r\n:0\r\n:0\r\n:4294967296\r\n",
+        "*4\r\n:5\r\n:7\r\n:0\r\n:0\r\n",
         "*6\r\n" NEWEST NEVER "$3\r\n2-0\r\n$1\r\nx\r\n$3\r\n1-9\r\n$1\r\nx\r\n",
     };
     const char *all[SOUND + sizeof odd / sizeof odd[0]];
@@ -152,6 +179,9 @@ static void any_other_reply_to_any_operation_is_bad(void **state)
                 (op == REDIS_OP_GET && wire[0] == '$') ||           /* any bytes are a value */
                 (strcmp(wire, "*-1\r\n") == 0 && r != SHARED_OK) || /* a null like any other */
                 (op == REDIS_OP_HINT && wire[0] == ':' && wire[1] != '-') ||
+                /* any time of the shared clock */
+                ((op == REDIS_OP_BOARD_PUT || op == REDIS_OP_BOARD_REMOVE) && r == SHARED_OK &&
+                 wire[0] == ':' && wire[1] >= '1' && strlen(wire) < 19) ||
                 (op == REDIS_OP_LEASE_WAKE && is_sound(REDIS_OP_LEASE_RELEASE, wire)) ||
                 (op == REDIS_OP_LEASE_RELEASE && is_sound(REDIS_OP_LEASE_WAKE, wire)) ||
                 /* two texts: waiters' channels */
@@ -165,6 +195,7 @@ static void any_other_reply_to_any_operation_is_bad(void **state)
                 assert_int_equal(c.number, 0);
                 assert_null(c.owned);
                 assert_null(c.value.blob);
+                assert_int_equal(c.note_count, 0);
             }
             clear(&c);
         }
@@ -269,6 +300,49 @@ static void records_are_copied_in_order(void **state)
     clear(&c);
 }
 
+static void notes_are_copied_in_the_order_of_their_ids_if_they_live(void **state)
+{
+    struct shared_call c;
+
+    (void)state;
+    ask(&c, REDIS_OP_BOARD_READ,
+        "*2\r\n:1000\r\n*12\r\n$0\r\n\r\n$2\r\n99\r\n"
+        "$2\r\nbb\r\n$13\r\n400 1005 late\r\n"
+        "$1\r\nc\r\n$13\r\n400 1000 gone\r\n"
+        "$1\r\nb\r\n$6\r\n900 0 \r\n"
+        "$1\r\na\r\n$12\r\n5000 5007 7 \r\n"
+        "$1\r\nd\r\n$7\r\n400 1 x\r\n");
+    assert_int_equal(c.result, SHARED_OK);
+    assert_int_equal(c.number, 1000);
+    assert_int_equal(c.note_count, 3);
+    assert_memory_equal(c.notes[0].id.ptr, "a", 1);
+    assert_memory_equal(c.notes[0].bytes.ptr, "7 ", 2);
+    assert_int_equal(c.notes[0].age_ms, 0);  /* the clock was set back: */
+    assert_int_equal(c.notes[0].left_ms, 7); /* no longer than it was given */
+    assert_int_equal(c.notes[1].id.len, 1);
+    assert_int_equal(c.notes[1].bytes.len, 0);
+    assert_int_equal(c.notes[1].age_ms, 100);
+    assert_int_equal(c.notes[1].left_ms, -1);
+    assert_int_equal(c.notes[2].id.len, 2);
+    assert_memory_equal(c.notes[2].bytes.ptr, "late", 4);
+    assert_int_equal(c.notes[2].age_ms, 600);
+    assert_int_equal(c.notes[2].left_ms, 5);
+    clear(&c);
+}
+
+static void tokens_say_what_is_left_and_how_long(void **state)
+{
+    struct shared_call c;
+
+    (void)state;
+    ask(&c, REDIS_OP_TOKENS_TAKE, "*3\r\n:5\r\n:7\r\n:0\r\n");
+    assert_int_equal(c.rest, 7);
+    assert_int_equal(c.left_ms, 0);
+    ask(&c, REDIS_OP_TOKENS_TAKE, "*3\r\n:0\r\n:0\r\n:100\r\n");
+    assert_int_equal(c.rest, 0);
+    assert_int_equal(c.left_ms, 100);
+}
+
 static void ids_beyond_their_bits_are_no_ids(void **state)
 {
     static const char *const wrong[] = {
@@ -291,10 +365,19 @@ static void without_memory_there_is_no_room(void **state)
 {
     static const char wire[] = "*4\r\n$3\r\n5-1\r\n$3\r\n0-0\r\n$3\r\n5-1\r\n$5\r\npurge\r\n";
     struct redis_reply *value = reply_of("$1\r\nx\r\n", 7);
+    static const char board[] = "*2\r\n:9\r\n*2\r\n$1\r\na\r\n$5\r\n7 0 x\r\n";
     struct redis_reply *records = reply_of(wire, sizeof wire - 1);
+    struct redis_reply *notes = reply_of(board, sizeof board - 1);
     struct shared_call c = {.done = NULL};
 
     (void)state;
+    for (unsigned long n = 1; n <= 2; n++) {
+        weir_alloc_fail_at(n);
+        redis_answer(REDIS_OP_BOARD_READ, notes, &c);
+        assert_int_equal(c.result, SHARED_FULL);
+        assert_int_equal(c.number, 0);
+        assert_null(c.notes);
+    }
     weir_alloc_fail_at(1);
     redis_answer(REDIS_OP_GET, value, &c);
     assert_int_equal(c.result, SHARED_FULL);
@@ -305,6 +388,7 @@ static void without_memory_there_is_no_room(void **state)
     weir_alloc_fail_at(0);
     redis_reply_unref(value);
     redis_reply_unref(records);
+    redis_reply_unref(notes);
 }
 #endif
 
@@ -318,6 +402,8 @@ int main(void)
         cmocka_unit_test(a_value_beyond_the_limit_is_bad),
         cmocka_unit_test(a_refused_lease_says_how_long),
         cmocka_unit_test(records_are_copied_in_order),
+        cmocka_unit_test(notes_are_copied_in_the_order_of_their_ids_if_they_live),
+        cmocka_unit_test(tokens_say_what_is_left_and_how_long),
         cmocka_unit_test(ids_beyond_their_bits_are_no_ids),
 #ifdef WEIR_FAULTS
         cmocka_unit_test(without_memory_there_is_no_room),

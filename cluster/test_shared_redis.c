@@ -16,6 +16,7 @@
 #include "shared_redis_stats.h"
 #include "test_redis_servers.h"
 #include "test_shared_loop.h"
+#include "weir/gcra.h"
 
 #define MASTERS 3
 
@@ -258,6 +259,237 @@ static void a_count_of_fences_that_was_evicted_comes_back_with_the_next_renewal(
     tell(r, "DEL {o}:l {o}:f");
 }
 
+/* format: one %s, any text. */
+static void tell_with(const struct rig *r, const char *format, const char *text)
+{
+    redisContext *c = redisConnectUnix(r->server->socket);
+    redisReply *reply = redisCommand(c, format, text);
+
+    assert_non_null(reply);
+    assert_int_not_equal(reply->type, REDIS_REPLY_ERROR);
+    freeReplyObject(reply);
+    redisFree(c);
+}
+
+static long long number_of(const struct rig *r, const char *command)
+{
+    redisReply *reply = test_server_ask(r->server, command);
+    long long n = reply->integer;
+
+    freeReplyObject(reply);
+    return n;
+}
+
+/* ---- boards ---- */
+
+static const struct shared_board board = {.key = WEIR_SPAN_LIT("{o}:b")};
+
+static enum shared_result post(struct rig *r, const char *id, const char *bytes, int64_t ttl_ms)
+{
+    struct shared_post it = {.id = weir_span_str(id),
+                             .bytes = weir_span_str(bytes),
+                             .ttl_ms = ttl_ms};
+    struct test_wait w;
+
+    shared_board_put(r->port, test_call(&w, &r->loop), &board, &it, 1, WEIR_SPAN_NONE);
+    return test_answer(&w);
+}
+
+static size_t posted(struct rig *r)
+{
+    struct test_wait w;
+    size_t count;
+
+    shared_board_read(r->port, test_call(&w, &r->loop), &board);
+    assert_int_equal(test_answer(&w), SHARED_OK);
+    count = w.call.note_count;
+    shared_call_clear(&w.call);
+    return count;
+}
+
+static void a_board_leaves_nothing_behind_in_redis(void **state)
+{
+    struct rig *r = *state;
+    struct weir_span ids[] = {WEIR_SPAN_LIT("a"), WEIR_SPAN_LIT("b")};
+    struct test_wait w;
+
+    tell(r, "FLUSHALL");
+    assert_int_equal(post(r, "a", "x", 60000), SHARED_OK);
+    assert_int_equal(post(r, "b", "x", 1), SHARED_OK);
+    shared_board_remove(r->port, test_call(&w, &r->loop), &board, ids, 2, WEIR_SPAN_NONE);
+    assert_int_equal(test_answer(&w), SHARED_OK);
+    assert_int_equal(number_of(r, "DBSIZE"), 0);
+    assert_int_equal(post(r, "a", "x", 1), SHARED_OK);
+    for (int i = 0; i < 100 && number_of(r, "DBSIZE") > 0; i++)
+        usleep(20000); /* both keys had an end */
+    assert_int_equal(number_of(r, "DBSIZE"), 0);
+}
+
+static void a_board_that_lost_one_of_its_keys_begins_anew(void **state)
+{
+    struct rig *r = *state;
+
+    tell(r, "DEL {o}:b {o}:b:e");
+    assert_int_equal(post(r, "a", "x", 0), SHARED_OK);
+    tell(r, "DEL {o}:b:e");
+    assert_int_equal(post(r, "b", "x", 0), SHARED_OK);
+    assert_int_equal(posted(r), 1);
+    tell(r, "DEL {o}:b");
+    assert_int_equal(posted(r), 0);
+    assert_int_equal(post(r, "c", "x", 60000), SHARED_OK);
+    assert_int_equal(posted(r), 1);
+    assert_int_equal(number_of(r, "ZCARD {o}:b:e"), 1);
+    tell(r, "DEL {o}:b {o}:b:e");
+}
+
+/* What a full Redis did not let it write must not make the board look full for ever. */
+static void a_member_leaves_a_full_redis(void **state)
+{
+    struct rig *r = *state;
+    struct weir_span id = WEIR_SPAN_LIT("a");
+    struct test_wait w;
+
+    tell(r, "DEL {o}:b {o}:b:e");
+    assert_int_equal(post(r, "a", "some bytes", 0), SHARED_OK);
+    assert_int_equal(post(r, "b", "others", 60000), SHARED_OK);
+    tell(r, "CONFIG SET maxmemory-policy noeviction");
+    tell(r, "CONFIG SET maxmemory 1");
+    assert_int_equal(post(r, "b", "another", 60000), SHARED_FULL);
+    shared_board_remove(r->port, test_call(&w, &r->loop), &board, &id, 1, WEIR_SPAN_NONE);
+    assert_int_equal(test_answer(&w), SHARED_OK);
+    assert_int_equal(posted(r), 1);
+    tell(r, "CONFIG SET maxmemory 0");
+    tell_with(r, "HSET {o}:b %s 99999999999", ""); /* as if that had happened often */
+    for (int i = 0; i < 40 && post(r, "a", "x", 0) != SHARED_OK; i++)
+        usleep(100000); /* for a while after OOM nothing is asked */
+    assert_int_equal(posted(r), 2);
+    tell(r, "DEL {o}:b {o}:b:e");
+}
+
+static void what_is_no_board_is_bad(void **state)
+{
+    struct rig *r = *state;
+    struct test_wait w;
+
+    tell(r, "DEL {o}:b {o}:b:e");
+    tell_with(r, "HSET {o}:b %s 7 a nonsense", "");
+    shared_board_read(r->port, test_call(&w, &r->loop), &board);
+    assert_int_equal(test_answer(&w), SHARED_BAD);
+    tell_with(r, "HSET {o}:b %s nonsense", "");
+    tell(r, "ZADD {o}:b:e inf a");
+    assert_int_equal(post(r, "a", "x", 0), SHARED_BAD);
+    tell(r, "DEL {o}:b:e");
+    tell(r, "SET {o}:b:e text");
+    assert_int_equal(post(r, "a", "x", 0), SHARED_BAD);
+    tell(r, "DEL {o}:b {o}:b:e");
+}
+
+/* ---- tokens ---- */
+
+static uint64_t drawn(uint64_t below)
+{
+    uint64_t a = (uint64_t)random(), b = (uint64_t)random();
+
+    return (a << 31 ^ b) % below;
+}
+
+/* What Redis remembers of a rate. */
+struct owing {
+    long long at_us;
+    unsigned long long owed, part_us;
+};
+
+static void read_owing(const struct rig *r, struct owing *o)
+{
+    redisReply *reply = test_server_ask(r->server, "GET {o}:r");
+
+    assert_int_equal(reply->type, REDIS_REPLY_STRING);
+    assert_int_equal(sscanf(reply->str, "%lld %llu %llu", &o->at_us, &o->owed, &o->part_us), 3);
+    freeReplyObject(reply);
+}
+
+static void write_owing(const struct rig *r, const struct owing *o)
+{
+    char text[80];
+
+    snprintf(text, sizeof text, "%lld %llu %llu", o->at_us, o->owed, o->part_us);
+    tell_with(r, "SET {o}:r %s", text);
+}
+
+static int64_t tat_of(const struct owing *o, const struct shared_rate *rate)
+{
+    return o->at_us + (int64_t)(o->owed * rate->interval_us + o->part_us);
+}
+
+/* Any debt, of up to two minutes ago or of five seconds to come: the clock was set back. */
+static struct owing draw_owing(const struct shared_rate *rate)
+{
+    struct weir_clock now;
+
+    weir_clock_update(&now);
+    return (struct owing){.at_us = now.wall_ms * 1000 + 5000000 - (long long)drawn(125000000),
+                          .owed = drawn(rate->burst + 2),
+                          .part_us = drawn(rate->interval_us)};
+}
+
+/* True if Redis says at what time it counted. */
+static bool compare_once(struct rig *r, const struct shared_rate *rate, uint32_t want)
+{
+    const struct weir_gcra_rate same = {rate->interval_us, rate->burst};
+    struct owing before = draw_owing(rate), after;
+    int64_t tat_us = tat_of(&before, rate);
+    struct weir_gcra_answer a;
+    struct test_wait w;
+
+    write_owing(r, &before);
+    shared_tokens_take(r->port, test_call(&w, &r->loop), rate, want);
+    test_answer(&w);
+    read_owing(r, &after);
+    if (w.call.result == SHARED_REFUSED && after.at_us == before.at_us)
+        return false; /* nothing was written */
+    assert_int_equal(w.call.result, weir_gcra_take(&tat_us, &same, after.at_us, want, &a)
+                                        ? SHARED_OK
+                                        : SHARED_REFUSED);
+    assert_int_equal(w.call.number, a.taken);
+    assert_int_equal(w.call.rest, a.rest);
+    assert_int_equal(w.call.left_ms, a.next_us / 1000 + (a.next_us % 1000 > 0));
+    assert_true(after.part_us < rate->interval_us);
+    assert_true(tat_of(&after, rate) == (tat_us > after.at_us ? tat_us : after.at_us));
+    return true;
+}
+
+static void the_script_counts_as_the_node_does(void **state)
+{
+    static const uint64_t scales[] = {3, 1000, 1000000, 1000000000, 1000000000000};
+    struct rig *r = *state;
+    int compared = 0;
+
+    srandom(7);
+    for (int i = 0; i < 600; i++) {
+        struct shared_rate rate = {WEIR_SPAN_LIT("{o}:r"), 1 + drawn(scales[i % 5]),
+                                   (uint32_t)(1 + drawn(scales[i % 3]))};
+
+        compared += compare_once(r, &rate, (uint32_t)(1 + drawn(i % 2 ? 3 : 2 * rate.burst)));
+    }
+    assert_in_range(compared, 300, 600);
+    tell(r, "DEL {o}:r");
+}
+
+static void what_is_no_rate_is_bad(void **state)
+{
+    static const char *const wrong[] = {"x", "1", "1 2", "99999999999999999999999999999999999999"};
+    struct shared_rate rate = {WEIR_SPAN_LIT("{o}:r"), 1000, 1};
+    struct rig *r = *state;
+    struct test_wait w;
+
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        tell_with(r, "SET {o}:r %s", wrong[i]);
+        shared_tokens_take(r->port, test_call(&w, &r->loop), &rate, 1);
+        assert_int_equal(test_answer(&w), SHARED_BAD);
+    }
+    tell(r, "DEL {o}:r");
+}
+
 static void scripts_that_were_flushed_are_sent_again(void **state)
 {
     struct rig *r = *state;
@@ -441,6 +673,12 @@ static const struct CMUnitTest tests[] = {
     ONE(an_emptied_log_has_lost_all_before_its_newest_id),
     ONE(a_lease_without_an_end_is_taken_over),
     ONE(a_count_of_fences_that_was_evicted_comes_back_with_the_next_renewal),
+    ONE(a_board_leaves_nothing_behind_in_redis),
+    ONE(a_board_that_lost_one_of_its_keys_begins_anew),
+    ONE(a_member_leaves_a_full_redis),
+    ONE(what_is_no_board_is_bad),
+    ONE(the_script_counts_as_the_node_does),
+    ONE(what_is_no_rate_is_bad),
     ONE(scripts_that_were_flushed_are_sent_again),
     ONE(a_write_is_confirmed_where_there_is_nobody_to_confirm_it),
     CLUSTER(a_write_is_confirmed_where_there_is_nobody_to_confirm_it),

@@ -200,6 +200,10 @@ static void ask(struct shared_port *p, struct shared_call *c, enum redis_op op)
     const struct shared_log log = {.key = WEIR_SPAN_LIT("w1:{L}:log"),
                                    .channel = WEIR_SPAN_LIT("w1:{L}:ch"),
                                    .max = 100};
+    const struct shared_board board = {.key = WEIR_SPAN_LIT("w1:{B}:b"),
+                                       .channel = WEIR_SPAN_LIT("w1:{B}:ch")};
+    const struct shared_post post = {.id = WEIR_SPAN_LIT("id"), .bytes = bytes};
+    const struct shared_rate rate = {.key = key, .interval_us = 1000, .burst = 10};
 
     switch (op) {
     case REDIS_OP_GET:
@@ -244,6 +248,18 @@ static void ask(struct shared_port *p, struct shared_call *c, enum redis_op op)
     case REDIS_OP_LOG_READ:
         shared_log_read(p, c, &log, 0, 100);
         break;
+    case REDIS_OP_BOARD_PUT:
+        shared_board_put(p, c, &board, &post, 1, bytes);
+        break;
+    case REDIS_OP_BOARD_REMOVE:
+        shared_board_remove(p, c, &board, &post.id, 1, bytes);
+        break;
+    case REDIS_OP_BOARD_READ:
+        shared_board_read(p, c, &board);
+        break;
+    case REDIS_OP_TOKENS_TAKE:
+        shared_tokens_take(p, c, &rate, 5);
+        break;
     default:
         shared_hint(p, c, key, bytes);
     }
@@ -264,6 +280,10 @@ static const char *const sound[REDIS_OPS] = {
     [REDIS_OP_LOG_APPEND] = "$15\r\n1795439252094-9\r\n",
     [REDIS_OP_LOG_OPEN] = "$15\r\n1795439252094-9\r\n",
     [REDIS_OP_LOG_READ] = "*2\r\n$15\r\n1795439252094-9\r\n$3\r\n0-0\r\n",
+    [REDIS_OP_BOARD_PUT] = ":1795439252094\r\n",
+    [REDIS_OP_BOARD_REMOVE] = ":1795439252094\r\n",
+    [REDIS_OP_BOARD_READ] = "*2\r\n:1795439252094\r\n*2\r\n$2\r\nid\r\n$9\r\n5 0 bytes\r\n",
+    [REDIS_OP_TOKENS_TAKE] = "*3\r\n:5\r\n:5\r\n:0\r\n",
     [REDIS_OP_HINT] = ":3\r\n",
 };
 
@@ -349,6 +369,14 @@ static void no_odd_answer_to_any_operation_is_taken_for_a_good_one(void **state)
                 if (n == AGAIN)
                     fail_msg("%s after %s", redis_op_name((enum redis_op)op), odd[i].wire);
         }
+}
+
+static void more_tokens_than_were_wanted_are_none(void **state)
+{
+    struct rig *r = *state;
+
+    assert_int_equal(answer(r, REDIS_OP_TOKENS_TAKE, "*3\r\n:6\r\n:4\r\n:0\r\n", GOES_ON, 2000),
+                     SHARED_BAD);
 }
 
 static void nobody_is_told_after_cancelling(void **state)
@@ -459,6 +487,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RIG(sound_answers_are_understood),
         RIG(no_odd_answer_to_any_operation_is_taken_for_a_good_one),
+        RIG(more_tokens_than_were_wanted_are_none),
         RIG(nobody_is_told_after_cancelling),
         RIG(waiters_hear_of_a_release_whose_asker_has_left),
         RIG(a_port_may_go_with_everything_under_way),

@@ -10,12 +10,13 @@
 #ifdef WEIR_FAULTS
 
 #define ALLOCATIONS_MAX 200
+#define SCENE_KEYS      6
 #define V(s)            WEIR_SPAN_LIT(s)
 
 /* What the calls of one attempt are about. */
 struct scene {
     struct world *w;
-    struct weir_span k;
+    struct weir_span k, board;
     struct shared_lease lease, waiter;
     struct shared_log log;
     struct weir_slice slices[2];
@@ -133,6 +134,33 @@ static void ask_hint(struct scene *s, struct shared_call *c)
     shared_hint(port_of(s), c, s->log.channel, V("hint"));
 }
 
+static void ask_board_put(struct scene *s, struct shared_call *c)
+{
+    const struct shared_board b = {.key = s->board, .channel = s->log.channel};
+    const struct shared_post posts[] = {{.id = V("a"), .bytes = V("first")},
+                                        {.id = V("b"), .bytes = V("second"), .ttl_ms = 1000}};
+
+    shared_board_put(port_of(s), c, &b, posts, 2, V("hint"));
+}
+
+static void ask_board_remove(struct scene *s, struct shared_call *c)
+{
+    const struct shared_board b = {.key = s->board, .channel = s->log.channel};
+    const struct weir_span id = V("a");
+
+    shared_board_remove(port_of(s), c, &b, &id, 1, V("hint"));
+}
+
+static void ask_board_read(struct scene *s, struct shared_call *c)
+{
+    shared_board_read(port_of(s), c, &(struct shared_board){.key = s->board});
+}
+
+static void ask_tokens(struct scene *s, struct shared_call *c)
+{
+    shared_tokens_take(port_of(s), c, &(struct shared_rate){s->k, 1000000000, 7}, 9);
+}
+
 static void with_value(struct scene *s)
 {
     ask_and_await(s, ask_put, SHARED_OK);
@@ -158,6 +186,11 @@ static void with_log(struct scene *s)
         ask_and_await(s, ask_append, SHARED_OK);
 }
 
+static void with_board(struct scene *s)
+{
+    ask_and_await(s, ask_board_put, SHARED_OK);
+}
+
 static const struct operation operations[] = {
     {"get", with_value, ask_get, SHARED_OK, 0},
     {"get nothing", NULL, ask_get, SHARED_NONE, 0},
@@ -177,25 +210,32 @@ static const struct operation operations[] = {
     {"append", with_log, ask_append, SHARED_OK, 0},
     {"open", NULL, ask_open, SHARED_OK, 0},
     {"read", with_log, ask_read, SHARED_OK, 0},
+    {"board put first", NULL, ask_board_put, SHARED_OK, 0},
+    {"board put", with_board, ask_board_put, SHARED_OK, 0},
+    {"board remove", with_board, ask_board_remove, SHARED_OK, 0},
+    {"board read", with_board, ask_board_read, SHARED_OK, 0},
+    {"board read nothing", NULL, ask_board_read, SHARED_OK, 0},
+    {"tokens", NULL, ask_tokens, SHARED_OK, 7},
     {"hint", NULL, ask_hint, SHARED_OK, 0},
 };
 
 /* ---- failing the n-th ---- */
 
-static void scene_init(struct scene *s, struct world *w, char names[5][64], size_t op, int n)
+static void scene_init(struct scene *s, struct world *w, char names[SCENE_KEYS][64], size_t op,
+                       int n)
 {
-    static const char *const suffixes[5] = {"k", "l", "f", "log", "ch"};
-    struct weir_span keys[5];
+    static const char *const suffixes[SCENE_KEYS] = {"k", "l", "f", "log", "ch", "b"};
+    struct weir_span keys[SCENE_KEYS];
     int i;
 
-    for (i = 0; i < 5; i++) {
+    for (i = 0; i < SCENE_KEYS; i++) {
         struct weir_span prefix = key(w, "");
 
         keys[i].ptr = names[i];
         keys[i].len = (size_t)snprintf(names[i], 64, "%.*s%zu-%d-%s", (int)prefix.len, prefix.ptr,
                                        op, n, suffixes[i]);
     }
-    *s = (struct scene){.w = w, .k = keys[0]};
+    *s = (struct scene){.w = w, .k = keys[0], .board = keys[5]};
     s->lease = (struct shared_lease){.key = keys[1],
                                      .fence_key = keys[2],
                                      .owner = V("me"),
@@ -243,7 +283,7 @@ static void check_answer(const struct operation *op, const struct asked *a)
 /* True if the n-th allocation was reached. */
 static bool attempt(struct world *w, const struct operation *op, size_t index, int n)
 {
-    char names[5][64];
+    char names[SCENE_KEYS][64];
     struct scene s;
     struct asked a;
     bool failed;

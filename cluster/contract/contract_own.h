@@ -109,7 +109,7 @@ struct contract_table {
 int contract_run_table(const struct contract_engine *engine, const char *what,
                        const struct contract_table *table);
 
-extern const struct contract_table contract_calls, contract_faults, contract_hints, contract_leases,
-    contract_logs, contract_values;
+extern const struct contract_table contract_boards, contract_calls, contract_faults, contract_hints,
+    contract_leases, contract_logs, contract_tokens, contract_values;
 
 #endif

@@ -41,6 +41,7 @@ static void start_clock(struct world *w)
     if (w->engine->simulated) {
         w->clock.wall_ms = START_WALL_MS;
         w->clock.mono_ms = 1000000;
+        w->clock.mono_us = w->clock.mono_ms * 1000;
     } else {
         weir_clock_update(&w->clock);
     }
@@ -110,6 +111,7 @@ void pass(struct world *w, uint32_t ms)
 
     if (w->engine->simulated) {
         w->clock.mono_ms += ms;
+        w->clock.mono_us += (int64_t)ms * 1000;
         w->clock.wall_ms += ms;
         return;
     }
@@ -365,6 +367,8 @@ int shared_contract_run(const struct contract_engine *engine)
            contract_run_table(engine, "values", &contract_values) +
            contract_run_table(engine, "leases", &contract_leases) +
            contract_run_table(engine, "logs", &contract_logs) +
+           contract_run_table(engine, "boards", &contract_boards) +
+           contract_run_table(engine, "tokens", &contract_tokens) +
            contract_run_table(engine, "hints", &contract_hints) +
            contract_run_table(engine, "faults", &contract_faults);
 }

@@ -19,9 +19,10 @@
  *     shared_get(port, c, key);                            ... later: c->result, c->value
  *
  * Keys are bytes. Their part in braces, "w1:{...}:m", says what must lie together: operations that
- * take two keys demand that it is the same in both. Every key but a log's and a board's lives for a limited time.
- * A key is used for one kind of thing: where a call finds another (a log, say, where a value should
- * be) it ends BAD; shared_remove() removes, and shared_put() replaces, whatever is there.
+ * take two keys demand that it is the same in both. Every key but a log's and a board's lives for a
+ * limited time. A key is used for one kind of thing: where a call finds another (a log, say, where
+ * a value should be) it ends BAD; shared_remove() removes, and shared_put() replaces, whatever is
+ * there.
  *
  * A call that breaks a limit stated here (a key that is empty or too long, other parts in braces, a
  * value too large, no time to live) ends BAD, and nothing was asked.
@@ -97,7 +98,7 @@ struct shared_call {
     bool unconfirmed;        /* it is done, but only in one place */
     const struct shared_entry *entries; /* log_read, oldest first; owned by the call */
     size_t entry_count;
-    uint64_t log_first, log_last; /* log_read: see there */
+    uint64_t log_first, log_last;    /* log_read: see there */
     const struct shared_note *notes; /* board_read; owned by the call */
     size_t note_count;
     uint32_t rest; /* tokens_take */
@@ -242,11 +243,13 @@ void shared_log_read(struct shared_port *p, struct shared_call *c, const struct 
  */
 #define SHARED_BOARD_ID_MAX   256         /* bytes of an entry's id, at least 1 */
 #define SHARED_BOARD_POST_MAX (64 * 1024) /* bytes of an entry; 0 is an entry as well */
-#define SHARED_BOARD_POSTS    64          /* entries of one call, at least 1 */
+#define SHARED_BOARD_POSTS    64          /* entries of one call, at least 1; of different ids */
 #define SHARED_BOARD_MAX      10000       /* entries of a board; beyond: FULL */
+#define SHARED_BOARD_BYTES    (16 << 20)  /* of all entries of a board, about; beyond: FULL */
 
 struct shared_board {
-    struct weir_span key, channel; /* the same part in braces; channel empty: nobody is told */
+    struct weir_span key, channel; /* the same part in braces, which must be there; channel empty:
+                                      nobody is told */
 };
 
 struct shared_post { /* to be put; borrowed for the call */
@@ -261,8 +264,8 @@ struct shared_note { /* as it was read; owned by the call */
     int64_t left_ms; /* until it ends; -1: it stays */
 };
 
-/* Each post replaces the entry of its id. c->number: the shared clock, in milliseconds since the
- * epoch. What has ended is cleared away. hint: empty for none. */
+/* Each post replaces the entry of its id; all of them, or none (FULL). c->number: the shared clock,
+ * in milliseconds since the epoch. What has ended is cleared away. hint: empty for none. */
 void shared_board_put(struct shared_port *p, struct shared_call *c, const struct shared_board *b,
                       const struct shared_post *posts, size_t count, struct weir_span hint);
 /* Those that are there; c->number: the shared clock. */
@@ -278,10 +281,13 @@ void shared_board_read(struct shared_port *p, struct shared_call *c, const struc
  * A rate that all share: GCRA (the leaky bucket as a meter) by the shared clock. `burst` tokens may
  * go at once, and one comes back every interval_us.
  */
+#define SHARED_INTERVAL_US_MAX 1000000000000 /* about eleven days */
+#define SHARED_BURST_MAX       1000000
+
 struct shared_rate {
     struct weir_span key;
-    uint64_t interval_us; /* 1 ... 10^12 (about eleven days) */
-    uint32_t burst;       /* 1 ... 10^6 */
+    uint64_t interval_us; /* at least 1 */
+    uint32_t burst;       /* at least 1 */
 };
 
 /*

@@ -267,6 +267,43 @@ static void connections_are_accepted_until_it_is_stopped(void **state)
     close_door(&d);
 }
 
+static void whoever_waits_already_is_accepted_before_it_closes(void **state)
+{
+    struct door d;
+    struct net_addr a = open_door(&d);
+    int clients[5];
+
+    (void)state;
+    for (int i = 0; i < 5; i++)
+        clients[i] = connect_to(&a);
+    net_listener_finish(&d.listener);
+    assert_int_equal(d.count, 5);
+    assert_int_equal(connect_to(&a), -1);
+    net_listener_finish(&d.listener); /* idempotent */
+    for (int i = 0; i < 5; i++)
+        close(clients[i]);
+    close_door(&d);
+}
+
+static void without_descriptors_it_closes_without_those_who_wait(void **state)
+{
+    struct door d;
+    struct net_addr a = open_door(&d);
+    struct rlimit old, none;
+    int client = connect_to(&a);
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    none = old;
+    none.rlim_cur = 3;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    net_listener_finish(&d.listener);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    assert_int_equal(d.count, 0);
+    close(client);
+    close_door(&d);
+}
+
 static void without_descriptors_it_pauses_and_recovers_when_told(void **state)
 {
     struct door d;
@@ -306,6 +343,8 @@ int main(void)
         cmocka_unit_test(a_socket_left_by_a_crash_is_replaced_a_live_one_is_not),
         cmocka_unit_test(what_is_not_a_socket_of_ours_is_never_removed),
         cmocka_unit_test(connections_are_accepted_until_it_is_stopped),
+        cmocka_unit_test(whoever_waits_already_is_accepted_before_it_closes),
+        cmocka_unit_test(without_descriptors_it_closes_without_those_who_wait),
         cmocka_unit_test(without_descriptors_it_pauses_and_recovers_when_told),
     };
 

@@ -35,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         MUST(votes_find(bytes, id_at(p), &v));
         MUST(v.check == id_at(p) && v.vote != HEALTH_NONE && v.reason < HEALTH_REASONS);
-        votes_write(&v, 1, again);
+        votes_put(&v, 0, again);
         if (p[9] < HEALTH_REASONS)
             MUST(memcmp(again + VOTES_HEAD_BYTES, p, VOTES_ONE_BYTES) == 0);
     }

@@ -83,7 +83,7 @@ struct health_options {
     struct net_loop *loop;
     struct members *members;
     struct words *words;                /* NULL: nobody says any */
-    struct health_transport *transport; /* how probes are made (health_probe.h); borrowed */
+    struct health_transport *transport; /* how probes are made; borrowed. NULL: by sockets */
     /* This node has begun or ceased to suspect itself, or something else that a brief or readiness
      * says has changed. Never from inside a call. */
     void (*changed)(void *arg);

@@ -19,16 +19,16 @@ static uint64_t take_u64(const char *p)
     return v;
 }
 
-void votes_write(const struct vote *votes, size_t count, char *out)
+void votes_put(const struct vote *v, size_t i, char *out)
 {
-    *out++ = FORMAT;
-    for (size_t i = 0; i < count; i++, out += VOTES_ONE_BYTES) {
-        put_u64(out, votes[i].check);
-        out[8] = (char)votes[i].vote;
-        out[9] = (char)votes[i].reason;
-        out[10] = (char)(votes[i].run >> 8);
-        out[11] = (char)votes[i].run;
-    }
+    char *p = out + VOTES_HEAD_BYTES + i * VOTES_ONE_BYTES;
+
+    out[0] = FORMAT;
+    put_u64(p, v->check);
+    p[8] = (char)v->vote;
+    p[9] = (char)v->reason;
+    p[10] = (char)(v->run >> 8);
+    p[11] = (char)v->run;
 }
 
 static const char *nth(struct weir_span bytes, size_t i)

@@ -39,8 +39,9 @@ static inline size_t votes_bytes(size_t count)
     return VOTES_HEAD_BYTES + count * VOTES_ONE_BYTES;
 }
 
-/* Writes votes_bytes(count) bytes. The ids ascend, and no two are the same. */
-void votes_write(const struct vote *votes, size_t count, char *out);
+/* Makes *v the i-th, counted from 0, of votes that are written to `out` one after the other:
+ * together votes_bytes(i + 1) bytes. The ids ascend, and no two are the same. */
+void votes_put(const struct vote *v, size_t i, char *out);
 /* Do these bytes make sense, all of them? Nothing at all does, and is no vote. */
 bool votes_valid(struct weir_span bytes);
 /* What valid bytes say of a check; false: nothing. */

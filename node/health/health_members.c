@@ -1,6 +1,7 @@
 #include "health_own.h"
 
 #include "weir/alloc.h"
+#include "weir/log.h"
 
 /* ---- who is there ---- */
 
@@ -79,6 +80,21 @@ static void assign_all(struct health *h)
     }
 }
 
+static void note_lost(struct health *h, bool lost)
+{
+    if (h->autonomous == lost)
+        return;
+    h->autonomous = lost;
+    h->said_changed = true;
+    if (lost)
+        weir_log(WEIR_LOG_WARN,
+                 "health: the others cannot be heard: origins are asked from here alone, seldom "
+                 "enough for %zu nodes that all do so",
+                 h->last_live);
+    else
+        weir_log(WEIR_LOG_INFO, "health: the others are heard again");
+}
+
 bool health_members_read(struct health *h)
 {
     struct members_state state;
@@ -89,10 +105,8 @@ bool health_members_read(struct health *h)
     count = members_list(h->options.members, &h->members);
     if (!make_room(h, count))
         return false;
-    if (h->autonomous != state.lost)
-        h->said_changed = true;
-    h->autonomous = state.lost;
     h->last_live = state.last_live;
+    note_lost(h, state.lost);
     if (!state.current && !state.lost)
         count = 0; /* the start: whose turn it is, is not known yet */
     for (size_t i = 0; i < count; i++) {

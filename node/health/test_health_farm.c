@@ -356,6 +356,7 @@ static void a_node_that_restarts_knows_at_once_what_is_down(void **state)
     run(f, 8000);
     f->dead[1] = true;
     assert_true(until_all(f, 1, ORIGIN_DOWN, 5000) >= 0);
+    run(f, 3000); /* so that all three say so */
     node_kill(&f->nodes[0]);
     node_start(f, 0, NULL);
     run(f, 300);

@@ -21,6 +21,7 @@
 #define FARM_ORIGINS 200
 #define FARM_VOTES   2600 /* bytes: FARM_ORIGINS of them */
 #define STEP_MS      50
+#define FIRST_MS     INT64_C(1000000)
 
 struct said { /* by a member, as the board has it, or as a node has read it */
     bool there;
@@ -67,7 +68,7 @@ struct farm_node {
 
 struct farm {
     struct net_loop loop;
-    int64_t now_ms, start_ms;
+    int64_t now_ms;
     struct said board[FARM_NODES];
     struct farm_node nodes[FARM_NODES];
     int node_count;
@@ -329,7 +330,7 @@ static struct farm *farm_open(int nodes, size_t origins)
 
     if (f == NULL || !net_loop_init(&f->loop, NULL))
         abort();
-    f->now_ms = f->start_ms = f->loop.clock.mono_ms;
+    f->now_ms = f->loop.clock.mono_ms = f->loop.wheel_ms = FIRST_MS; /* so that it repeats */
     f->settings = (struct upstream_settings){
         .name = "app",
         .origins = f->origins,

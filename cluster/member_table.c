@@ -6,6 +6,7 @@
 #include "weir/alloc.h"
 
 #define FIRST_CAP 16
+#define GRAVE_MS  600000 /* how long who is gone is remembered, since it was on the board */
 
 static void known_free(struct member_known *k)
 {
@@ -98,10 +99,13 @@ static struct member_known *insert(struct member_table *t, size_t at, struct wei
     return k;
 }
 
+static bool live(const struct member_known *k)
+{
+    return !k->left && !k->silent;
+}
+
 static void drop_at(struct member_table *t, size_t at)
 {
-    if (!t->known[at]->left)
-        t->changed = true;
     known_free(t->known[at]);
     t->count--;
     memmove(&t->known[at], &t->known[at + 1], (t->count - at) * sizeof(struct member_known *));
@@ -140,7 +144,7 @@ static enum member_news take(struct member_table *t, struct member_known *k,
     k->m.brief = said->brief;
     if (said->brief.votes.len > 0)
         k->m.brief.votes.ptr = k->bytes + (said->brief.votes.ptr - bytes.ptr);
-    if (!same && !(left && k->left))
+    if (!same && !k->silent && !(left && k->left))
         t->changed = true;
     k->left = left;
     return same ? MEMBER_NO_NEWS : MEMBER_NEWS;
@@ -162,6 +166,7 @@ enum member_news table_saw(struct member_table *t, struct weir_span id, uint64_t
     k = found ? t->known[at] : insert(t, at, id, incarnation, now_ms);
     if (k == NULL)
         return MEMBER_NO_MEMORY;
+    k->seen_ms = now_ms;
     if (said->sequence < k->board_sequence)
         return MEMBER_STALE;
     if (said->sequence > k->m.sequence)
@@ -179,9 +184,13 @@ enum member_news table_saw(struct member_table *t, struct weir_span id, uint64_t
     return news;
 }
 
-static bool silent(const struct member_known *k, int64_t now_ms)
+static void judge_silence(struct member_table *t, struct member_known *k, int64_t now_ms)
 {
-    return now_ms - k->m.beat_ms >= MEMBER_LIVE_MS;
+    bool was_live = live(k);
+
+    k->silent = now_ms - k->m.beat_ms >= MEMBER_LIVE_MS;
+    if (live(k) != was_live)
+        t->changed = true;
 }
 
 static int64_t later(int64_t a, int64_t b)
@@ -197,47 +206,54 @@ static bool are_twins(const struct member *a, const struct member *b)
     return a->beat_ms > both && b->beat_ms > both;
 }
 
-static void pair(struct member *a, struct member *b, bool *twin_a, bool *twin_b)
+static bool same_id(const struct member_table *t, size_t a, size_t b)
 {
-    if (are_twins(a, b))
-        *twin_a = *twin_b = true;
+    return strcmp(t->known[a]->id, t->known[b]->id) == 0;
 }
 
 /* Those with one id stand side by side. */
+static bool has_twin(struct member_table *t, size_t i)
+{
+    const struct member *m = &t->known[i]->m;
+
+    for (size_t j = i; j-- > 0 && same_id(t, i, j);)
+        if (live(t->known[j]) && are_twins(m, &t->known[j]->m))
+            return true;
+    for (size_t j = i + 1; j < t->count && same_id(t, i, j); j++)
+        if (live(t->known[j]) && are_twins(m, &t->known[j]->m))
+            return true;
+    return false;
+}
+
 static void find_twins(struct member_table *t, struct member *own)
 {
     bool own_twin = false;
 
     for (size_t i = 0; i < t->count; i++) {
         struct member_known *k = t->known[i];
-        bool twin = false, other = false;
+        bool twin = live(k) && has_twin(t, i);
 
-        if (!k->left && own != NULL && strcmp(k->id, own->id) == 0)
-            pair(&k->m, own, &twin, &own_twin);
-        for (size_t j = i; !k->left && j-- > 0 && strcmp(t->known[j]->id, k->id) == 0;)
-            if (!t->known[j]->left)
-                pair(&k->m, &t->known[j]->m, &twin, &other);
-        for (size_t j = i + 1; !k->left && j < t->count && strcmp(t->known[j]->id, k->id) == 0; j++)
-            if (!t->known[j]->left)
-                pair(&k->m, &t->known[j]->m, &twin, &other);
+        if (live(k) && own != NULL && strcmp(k->id, own->id) == 0 && are_twins(&k->m, own))
+            twin = own_twin = true;
         t->changed = t->changed || twin != k->m.twin;
         k->m.twin = twin;
     }
-    if (own != NULL) {
-        t->changed = t->changed || own_twin != own->twin;
-        own->twin = own_twin;
-    }
+    if (own == NULL)
+        return;
+    t->changed = t->changed || own_twin != own->twin;
+    own->twin = own_twin;
 }
 
 void table_end(struct member_table *t, struct member *own, int64_t now_ms)
 {
-    for (size_t i = t->count; i-- > 0;)
-        if (silent(t->known[i], now_ms))
-            drop_at(t, i);
-    find_twins(t, own);
     t->live = 0;
-    for (size_t i = 0; i < t->count; i++)
-        t->live += !t->known[i]->left;
+    for (size_t i = t->count; i-- > 0;) {
+        judge_silence(t, t->known[i], now_ms);
+        t->live += live(t->known[i]);
+        if (!live(t->known[i]) && now_ms - t->known[i]->seen_ms >= GRAVE_MS)
+            drop_at(t, i);
+    }
+    find_twins(t, own);
 }
 
 /* ---- hints ---- */
@@ -255,6 +271,8 @@ enum member_news table_heard(struct member_table *t, struct weir_span id, uint64
     k = t->known[at];
     if (said->sequence <= k->m.sequence)
         return said->sequence < k->m.sequence ? MEMBER_STALE : MEMBER_NO_NEWS;
+    if (k->silent)
+        return MEMBER_UNKNOWN;
     was_left = k->left;
     news = take(t, k, said, bytes);
     if (k->left != was_left)
@@ -276,7 +294,7 @@ size_t table_list(struct member_table *t, const struct member *own, const struct
     if (own != NULL)
         t->list[n++] = *own;
     for (size_t i = 0; i < t->count; i++)
-        if (!t->known[i]->left)
+        if (live(t->known[i]))
             t->list[n++] = t->known[i]->m;
     assert(n <= t->cap + 1);
     return n;

@@ -7,9 +7,10 @@
  *
  *     table_saw() for each entry, then table_end()
  *
- * What is not seen any more, or only with a brief that is known already, is dropped when its last
- * beat is MEMBER_LIVE_MS old, but only by a read: without one nobody knows. An allocation that
- * fails leaves a member as it was (or unknown): the next read tries again.
+ * Whose last beat is MEMBER_LIVE_MS old is silent, but only by a read: without one nobody knows.
+ * Who is silent or has left is remembered for a while, so that showing its old briefs again does
+ * not bring it back. An allocation that fails leaves a member as it was (or unknown): the next read
+ * tries again.
  */
 #ifndef MEMBER_TABLE_H
 #define MEMBER_TABLE_H
@@ -22,14 +23,15 @@ struct member_known {
     uint64_t board_sequence; /* of the brief that was on the board last */
     char *bytes;             /* the brief as it came */
     size_t cap;
-    bool left; /* until it cannot come back any more */
+    int64_t seen_ms;   /* on the board */
+    bool left, silent; /* in no list */
 };
 
 struct member_table {
     struct member_known **known; /* by id, then incarnation */
     size_t count, cap;
     struct member *list; /* room for all of `known` and one more */
-    size_t live;         /* those who have not left */
+    size_t live;         /* those who are neither silent nor have left */
     bool changed;        /* what the list says differs since table_take_changed() */
 };
 
@@ -45,7 +47,7 @@ enum member_news table_saw(struct member_table *t, struct weir_span id, uint64_t
 /* The read was whole: drops who is silent. own: this node's own member, or NULL; its `twin` is set
  * as well. */
 void table_end(struct member_table *t, struct member *own, int64_t now_ms);
-/* From a hint. UNKNOWN: the board has not shown this member yet. */
+/* From a hint. UNKNOWN: the board does not show this member to be alive. */
 enum member_news table_heard(struct member_table *t, struct weir_span id, uint64_t incarnation,
                              const struct member_said *said, struct weir_span bytes);
 

@@ -412,6 +412,7 @@ static struct members *make(const struct members_options *o, bool watcher, struc
         return NULL;
     }
     members_reader_start(m);
+    m->tell = true; /* that it is there */
     m->beat_due_ms = members_now(m);
     m->beat_sent_ms = m->beat_due_ms - MEMBER_BEAT_MS;
     members_arm(m); /* in the next turn, with what is said meanwhile */

@@ -105,6 +105,11 @@ bool farm_hash_secret(const struct farm *f, struct weir_hash_secret *out, struct
                         err);
 }
 
+bool farm_seal_key(const struct farm *f, struct weir_seal_key *out, struct weir_err *err)
+{
+    return weir_seal_key_derive(out, secret_of(f), weir_span_str(f->settings->name), err);
+}
+
 /* ---- ports ---- */
 
 static void enter(void *arg)

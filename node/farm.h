@@ -13,6 +13,7 @@
 #include "weir/err.h"
 #include "weir/farm_settings.h"
 #include "weir/hash.h"
+#include "weir/seal.h"
 #include "weir/shared.h"
 
 struct cache_settings;
@@ -37,6 +38,8 @@ bool farm_is_shared(const struct farm *f);
 struct weir_shared *farm_shared(const struct farm *f);
 /* The key of the node's hashes: the same in all nodes of a farm, or else drawn. */
 bool farm_hash_secret(const struct farm *f, struct weir_hash_secret *out, struct weir_err *err);
+/* What this farm's nodes mark their words with. */
+bool farm_seal_key(const struct farm *f, struct weir_seal_key *out, struct weir_err *err);
 
 /* One thread's. */
 struct farm_port {

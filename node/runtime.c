@@ -12,8 +12,10 @@
 #include "weir/log.h"
 #include "weir/work.h"
 #include "admin.h"
+#include "fleet.h"
 #include "hooks.h"
 #include "inflight.h"
+#include "member_identity.h"
 #include "memory_watch.h"
 #include "net_peers.h"
 #include "origin_state.h"
@@ -66,7 +68,8 @@ struct site *runtime_make_site(struct runtime *rt, struct settings *s, struct we
 static bool settled(struct runtime *rt, struct site *site)
 {
     return site_settled(site) &&
-           (rt->shared.purge_feed == NULL || purge_feed_settled(rt->shared.purge_feed));
+           (rt->shared.purge_feed == NULL || purge_feed_settled(rt->shared.purge_feed)) &&
+           fleet_settled(rt->fleet);
 }
 
 /* At the start there are no requests yet: the control loop may be turned from here. */
@@ -201,13 +204,13 @@ static bool make_purge_feed(struct runtime *rt, struct weir_err *err)
 
 static bool make_lifecycle(struct runtime *rt, struct weir_err *err)
 {
-    char name[256] = "";
+    char name[MEMBER_ID_MAX + 1];
     const struct hooks_options o = {.loop = &rt->control,
                                     .node = name,
                                     .idle = runtime_hooks_idle,
                                     .arg = rt};
 
-    gethostname(name, sizeof name - 1);
+    member_identity(rt->settings->node_id, name);
     rt->readiness = readiness_new(&rt->control, &rt->settings->readiness, err);
     rt->hooks = rt->readiness != NULL ? hooks_new(&o, err) : NULL;
     if (rt->hooks == NULL)
@@ -253,6 +256,69 @@ static bool make_shared(struct runtime *rt, struct weir_err *err)
     rt->shared.arg = rt;
     rt->site = runtime_make_site(rt, rt->settings, err);
     return rt->site != NULL;
+}
+
+/* ---- what makes the node one of many ---- */
+
+static size_t on_record(void *arg, char *out, size_t cap)
+{
+    struct runtime *rt = arg;
+
+    (void)rt;
+    (void)out;
+    (void)cap;
+    return 0;
+}
+
+static void on_drain_order(void *arg)
+{
+    struct runtime *rt = arg;
+
+    if (rt->running && !rt->draining)
+        runtime_drain(rt);
+}
+
+static void on_reload_order(void *arg, uint64_t order)
+{
+    struct runtime *rt = arg;
+
+    if (rt->running)
+        runtime_reload(rt, order);
+}
+
+static void on_reloaded(struct reload_watcher *w, const struct reload_report *report)
+{
+    struct runtime *rt = WEIR_CONTAINER(w, struct runtime, fleet_watcher);
+    struct weir_err err = {0};
+
+    fleet_reloaded(rt->fleet, report);
+    if (!fleet_watch(rt->fleet, rt->site, &err))
+        weir_log_err(WEIR_LOG_ERROR, "health checks stay as they were", &err);
+}
+
+static bool make_fleet(struct runtime *rt, struct weir_err *err)
+{
+    const struct fleet_options o = {
+        .loop = &rt->control,
+        .shared_loop = &rt->port.loop,
+        .port = rt->port.shared,
+        .farm = rt->farm,
+        .first = rt->first,
+        .pool = rt->pool,
+        .readiness = rt->readiness,
+        .purge_feed = rt->shared.purge_feed,
+        .drain = on_drain_order,
+        .reload = on_reload_order,
+        .record = on_record,
+        .arg = rt,
+    };
+
+    rt->fleet = fleet_new(&o, err);
+    if (rt->fleet == NULL)
+        return false;
+    rt->fleet_watcher.ended = on_reloaded;
+    runtime_watch_reloads(rt, &rt->fleet_watcher);
+    return fleet_watch(rt->fleet, rt->site, err);
 }
 
 static bool make_workers(struct runtime *rt, struct weir_err *err)
@@ -341,7 +407,7 @@ static bool start(struct runtime *rt, struct weir_err *err)
     if (!net_loop_init(&rt->control, err))
         return false;
     watch_signals(rt);
-    if (!make_lifecycle(rt, err) || !make_shared(rt, err))
+    if (!make_lifecycle(rt, err) || !make_shared(rt, err) || !make_fleet(rt, err))
         return false;
     wait_until_settled(rt, rt->site);
     if (rt->draining)
@@ -353,6 +419,7 @@ static bool start(struct runtime *rt, struct weir_err *err)
             return false;
     rt->running = true;
     runtime_reload_init(rt);
+    fleet_reloaded(rt->fleet, &rt->report);
     runtime_drain_init(rt);
     rt->turn.fire = on_turn;
     net_timer_start(&rt->control, &rt->turn, rt->control.clock.mono_ms + TURN_MS);
@@ -380,6 +447,7 @@ static void tear_down(struct runtime *rt)
     recoder_stop(rt->shared.recoder); /* its threads wake workers */
     if (rt->control.base != NULL)
         weir_mailbox_drain(&rt->control.box); /* purges that came last; it answers workers */
+    fleet_free(rt->fleet); /* what it still writes goes through the pool */
     purge_feed_free(rt->shared.purge_feed);
     for (unsigned i = 0; rt->workers != NULL && i < rt->worker_count; i++)
         worker_free(rt->workers[i]);

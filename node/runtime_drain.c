@@ -2,6 +2,7 @@
 
 #include "weir/container.h"
 #include "weir/log.h"
+#include "fleet.h"
 #include "hooks.h"
 #include "readiness.h"
 
@@ -12,7 +13,7 @@
  *   WITHDRAWING --the hook has ended (on_hooks_idle), or again---------> GRACE
  *   GRACE       --node.drain_grace is over (on_timer), or again--------> FINISHING
  *   FINISHING   --no connection is left (runtime_worker_drained)-------> LEAVING
- *   LEAVING     --nothing is under way any more (stop_if_done), again--> the loop stops
+ *   LEAVING     --the farm is told, no hook runs (stop_if_done), again--> the loop stops
  *
  * SERVING, WITHDRAWING, GRACE  it accepts and serves; from WITHDRAWING on it is not ready
  * FINISHING                    nothing is accepted; what is left after drain_timeout is reset
@@ -88,14 +89,14 @@ static void finish(struct runtime *rt)
 
 static void stop_if_done(struct runtime *rt)
 {
-    if (rt->drain.phase == DRAIN_LEAVING && !hooks_busy(rt->hooks))
+    if (rt->drain.phase == DRAIN_LEAVING && !hooks_busy(rt->hooks) && fleet_left(rt->fleet))
         net_loop_stop(&rt->control);
 }
 
 static void leave(struct runtime *rt)
 {
     wait_at_most(rt, hook_bound_ms(rt));
-    stop_if_done(rt);
+    fleet_leave(rt->fleet, runtime_left, rt);
 }
 
 static void go_on(struct runtime *rt)
@@ -182,6 +183,11 @@ void runtime_worker_drained(void *arg)
 
     if (++rt->drain.drained == rt->worker_count)
         go_on(rt);
+}
+
+void runtime_left(void *arg)
+{
+    stop_if_done(arg);
 }
 
 void runtime_hooks_idle(void *arg)

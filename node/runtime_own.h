@@ -22,6 +22,7 @@
 #include "worker.h"
 
 struct admin;
+struct fleet;
 struct hooks;
 struct origin_registry;
 struct site;
@@ -61,6 +62,8 @@ struct runtime {
     struct farm_port port; /* the control thread's */
     struct weir_work_pool *pool;
     struct origin_registry *registry;
+    struct fleet *fleet;
+    struct reload_watcher fleet_watcher;
     struct weir_sink *access;
     struct admin *admin;
     struct worker_shared shared;
@@ -131,6 +134,8 @@ void runtime_reload_abandon(struct runtime *rt);
 void runtime_drain_init(struct runtime *rt);
 /* Ends in order; asked for again: faster. */
 void runtime_drain(struct runtime *rt);
+/* The farm has been told that this node goes. */
+void runtime_left(void *arg);
 /* struct worker_shared.drained; arg: the runtime. */
 void runtime_worker_drained(void *arg);
 /* struct hooks_options.idle; arg: the runtime. */

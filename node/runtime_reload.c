@@ -149,9 +149,9 @@ static void finish_reload(struct runtime *rt)
         weir_sink_close(rt->old_access);
         rt->old_access = NULL;
     }
-    origin_registry_prune(rt->registry);
     weir_log(WEIR_LOG_INFO, "reloaded");
     report(rt, rt->pending_order, NULL);
+    origin_registry_prune(rt->registry); /* after those who were told have let go */
     if (rt->again && !rt->draining) {
         uint64_t order = rt->again_order;
 

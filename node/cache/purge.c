@@ -33,7 +33,8 @@ struct purge_table {
     /* Of the log; written under the lock. */
     bool has_log; /* before there are other threads */
     atomic_uint_fast64_t logged, begin;
-    atomic_uint_fast64_t believed; /* newer stamps of other nodes count as this one */
+    atomic_int_fast64_t current_until_ms; /* monotonic; INT64_MIN: the log is not known */
+    atomic_uint_fast64_t believed;        /* newer stamps of other nodes count as this one */
     struct {
         uint64_t logged; /* when it began */
         uint64_t count;  /* records applied ahead in it, not landed */
@@ -452,20 +453,33 @@ uint64_t purge_logged(const struct purge_table *t)
     return t->has_log ? atomic_load_explicit(&t->logged, memory_order_acquire) : purge_stamp(t);
 }
 
-bool purge_log_known(const struct purge_table *t)
+bool purge_log_current(const struct purge_table *t, int64_t now_ms)
 {
-    return !t->has_log || purge_logged(t) != 0;
+    return !t->has_log || now_ms < atomic_load_explicit(&t->current_until_ms, memory_order_acquire);
 }
 
-bool purge_admit(const struct purge_table *t, uint64_t logged, uint64_t *stamp)
+void purge_log_current_at(struct purge_table *t, int64_t asked_ms)
 {
+    /* After all that was read: whoever sees this sees the purges. */
+    atomic_store_explicit(&t->current_until_ms, asked_ms + PURGE_CURRENT_MS, memory_order_release);
+}
+
+void purge_log_doubt(struct purge_table *t)
+{
+    atomic_store_explicit(&t->current_until_ms, INT64_MIN, memory_order_release);
+}
+
+bool purge_admit(const struct purge_table *t, uint64_t logged, int64_t now_ms, uint64_t *stamp)
+{
+    /* First: what was applied before it is then seen in all that is looked at later. */
+    bool current = purge_log_current(t, now_ms);
     uint64_t believed = atomic_load_explicit(&t->believed, memory_order_acquire);
 
     *stamp = logged;
     if (!t->has_log)
         return true;
     *stamp = logged < believed ? logged : believed;
-    return logged != 0 && believed != 0 && logged >= seen(&t->begin);
+    return current && logged != 0 && believed != 0 && logged >= seen(&t->begin);
 }
 
 /*
@@ -511,6 +525,7 @@ void purge_log_start(struct purge_table *t, int64_t wall_ms)
 {
     pthread_rwlock_wrlock(&t->lock);
     t->has_log = true;
+    purge_log_doubt(t);
     if (wall_ms > CLOCKS_APART_MS)
         raise_to(&t->newest, (uint64_t)(wall_ms - CLOCKS_APART_MS) << 20);
     pthread_rwlock_unlock(&t->lock);

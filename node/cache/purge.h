@@ -162,14 +162,15 @@ void purge_unwatch(struct purge_table *t, uint64_t url);
  * So until it has landed there, stamps newer than the log was at the time are not believed.
  */
 
-/* Is the log known? Until then nothing may be shared with the farm. Without purge_log_start() there
- * is no log: true, and this table's numbers take the place of ids. */
-bool purge_log_known(const struct purge_table *t);
+/* Is all of the log known that there was a little while ago? Only then may anything be shared with
+ * the farm. now_ms: monotonic, of any thread. Without purge_log_start() there is no log: true, and
+ * this table's numbers take the place of ids. */
+bool purge_log_current(const struct purge_table *t, int64_t now_ms);
 /* Up to which id all of the log has been applied. */
 uint64_t purge_logged(const struct purge_table *t);
 /* The stamp here of what was fetched by a node that had applied the log up to `logged`; false: it
- * must not be used, or the log is not known. */
-bool purge_admit(const struct purge_table *t, uint64_t logged, uint64_t *stamp);
+ * must not be used, or the log is not current. */
+bool purge_admit(const struct purge_table *t, uint64_t logged, int64_t now_ms, uint64_t *stamp);
 
 /* This node starts, and has a log: what the log got until then is no purge of what the node fetches
  * from now on. Its own clock is believed within an hour. */
@@ -183,6 +184,17 @@ void purge_log_apply(struct purge_table *t, const struct purge_record *r, size_t
 void purge_log_missed(struct purge_table *t, uint64_t id);
 /* All up to `id` has been applied. May go back: the log has lost its end. */
 void purge_log_reached(struct purge_table *t, uint64_t id);
+
+/*
+ * All that was in the log at asked_ms (monotonic) has been applied. That holds for
+ * PURGE_CURRENT_MS, and whoever looks compares with its own clock: a process that stood still, or
+ * whose control thread does, uses nothing of the shared store either.
+ */
+#define PURGE_CURRENT_MS 3000
+void purge_log_current_at(struct purge_table *t, int64_t asked_ms);
+/* Contact with the log was lost, or something in it was missed: until the next call of the above.
+ */
+void purge_log_doubt(struct purge_table *t);
 
 /* Applies what the log does not have yet. Returns a token for purge_landed(). Any thread. */
 unsigned purge_ahead(struct purge_table *t, const struct purge_record *r, size_t count);

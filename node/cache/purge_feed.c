@@ -357,6 +357,11 @@ static void flush(struct purge_feed *f)
 
 /* ---- what the reader says ---- */
 
+void purge_feed_retry(struct purge_feed *f)
+{
+    schedule(f, SOON_MS);
+}
+
 static void settle(struct purge_feed *f, struct purge_submission *s)
 {
     land(f, s->ahead);
@@ -478,6 +483,8 @@ static void on_soon(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     f->loop.enter(f->loop.arg);
+    if (!f->reachable)
+        purge_reader_look(f);
     flush(f);
 }
 
@@ -486,7 +493,8 @@ static bool set_up(struct purge_feed *f, const struct purge_feed_options *o, str
     static const struct timeval second = {POLL_MS / 1000, 0};
     struct purge_target all = {.scope = PURGE_ALL, .mode = PURGE_HARD};
 
-    if (snprintf(f->key, sizeof f->key, "w1:{P%s}:log", o->name) >= (int)sizeof f->key)
+    if (snprintf(f->key, sizeof f->key, "w1:{P%s}:log", o->name) >= (int)sizeof f->key ||
+        !purge_ack_start(f, o->name))
         return weir_fail(err, WEIR_E_INTERNAL, "purge log: name", 0);
     snprintf(f->channel, sizeof f->channel, "w1:{P%s}:ch", o->name);
     f->log = (struct shared_log){.key = weir_span_str(f->key),
@@ -548,6 +556,7 @@ void purge_feed_free(struct purge_feed *f)
         drop(f, s);
     }
     purge_reader_stop(f);
+    purge_ack_stop(f);
     if (f->poll != NULL)
         event_free(f->poll);
     if (f->soon != NULL)

@@ -17,8 +17,12 @@
  *   | the log                    | this node                                                      |
  *   |----------------------------|----------------------------------------------------------------|
  *   | not read since its start   | serves, but uses nothing of the shared store (purge_admit())   |
- *   | read, then unreachable     | goes on with what it knows; its own purges are in force here,  |
- *   |                            | kept in memory (purge_journal.h) and appended later            |
+ *   | read, then unreachable     | the same, and goes on with what it knows; its own purges are   |
+ *   |                            | in force here, kept in memory (purge_journal.h) and appended   |
+ *   |                            | later                                                          |
+ *   | not read to its end for    | uses nothing of the shared store: purges may have been missed. |
+ *   | 3 s, or since hints may    | Where the log is another cluster than the store, it could be   |
+ *   | have been missed           | reached and old otherwise. Back with the next read             |
  *   | answers too late           | the same; what did arrive is then there twice, which is no harm|
  *   | has dropped what it needs  | all that was fetched by now is purged for good                 |
  *   | lost its end (failover)    | what others do not have is appended again, above all old ids   |
@@ -42,6 +46,7 @@
 
 #include "weir/err.h"
 #include "weir/mailbox.h"
+#include "weir/seal.h"
 #include "weir/shared.h"
 #include "purge.h"
 
@@ -61,6 +66,12 @@ struct purge_feed_options {
 
 /* NULL: memory. The log need not be reachable. */
 struct purge_feed *purge_feed_new(const struct purge_feed_options *o, struct weir_err *err);
+/*
+ * This node answers who wants to know when it has applied a purge, and may want to know itself
+ * (purge_ack.h). node: "id/incarnation", less than PURGE_NODE_MAX bytes; both copied. Until then,
+ * it only reads the log.
+ */
+void purge_feed_introduce(struct purge_feed *f, const struct weir_seal_key *key, const char *node);
 /* Nobody is told any more: what was submitted is freed. Nothing may be submitted from here on, and
  * the mailbox must have been drained. NULL does nothing. */
 void purge_feed_free(struct purge_feed *f);

@@ -17,12 +17,13 @@ static void set_reachable(struct purge_feed *f, bool reachable)
     f->reachable = reachable;
 }
 
-/* The next attempt is made by the poll, or when there is a hint. */
 static void give_up(struct purge_feed *f)
 {
     f->reader.busy = f->reader.wanted = false;
     set_reachable(f, false);
+    purge_log_doubt(f->table);
     purge_feed_doubt(f);
+    purge_feed_retry(f);
 }
 
 void purge_reader_heard(struct purge_reader *r, uint64_t id)
@@ -230,6 +231,9 @@ static void finish(struct purge_feed *f)
     f->known = true;
     f->contact_ms = feed_now_ms(f);
     purge_log_reached(f->table, r->position);
+    if (r->reads >= r->least_current)
+        purge_log_current_at(f->table, r->asked_ms);
+    purge_ack_reached(f);
     purge_feed_reached(f, r->reads);
     if (r->wanted && !r->busy)
         ask(f);
@@ -318,6 +322,7 @@ static void ask(struct purge_feed *f)
     r->busy = true;
     r->wanted = false;
     r->reads++;
+    r->asked_ms = feed_now_ms(f);
     shared_call_clear(&r->call);
     r->call.done = r->must_open ? on_open : on_read;
     r->call.area = SHARED_STATE;
@@ -334,9 +339,9 @@ static void on_hint(struct shared_listener *l, struct weir_span bytes)
 {
     struct purge_feed *f = WEIR_CONTAINER(l, struct purge_feed, reader.listener);
 
-    (void)bytes; /* the id: the log itself is asked for it */
     f->loop.enter(f->loop.arg);
-    purge_reader_look(f);
+    if (!purge_ack_is_asked(f, bytes)) /* else an id: the log itself is asked for it */
+        purge_reader_look(f);
 }
 
 static void on_gap(struct shared_listener *l)
@@ -344,6 +349,9 @@ static void on_gap(struct shared_listener *l)
     struct purge_feed *f = WEIR_CONTAINER(l, struct purge_feed, reader.listener);
 
     f->loop.enter(f->loop.arg);
+    f->reader.least_current =
+        f->reader.reads + 1; /* one that is under way may have been too early */
+    purge_log_doubt(f->table);
     purge_reader_look(f);
 }
 

@@ -231,6 +231,17 @@ void shared_unlisten(struct shared_port *p, struct shared_listener *l)
     p->listener = NULL;
 }
 
+/* Nodes that were not introduced say nothing. */
+void shared_hint(struct shared_port *p, struct shared_call *c, struct weir_span channel,
+                 struct weir_span bytes)
+{
+    (void)p;
+    (void)c;
+    (void)channel;
+    (void)bytes;
+    fail();
+}
+
 /* ---- what the log does ---- */
 
 static inline void farm_read(struct farm *w, struct shared_call *c, const struct farm_op *op)
@@ -543,7 +554,8 @@ static inline bool usable_shared(struct farm_node *n, const struct purge_subject
                                  .host = s->host,
                                  .path = s->path};
 
-    return s->logged != 0 && purge_admit(n->table, s->logged, &here.stamp) && usable(n, &here);
+    return s->logged != 0 && purge_admit(n->table, s->logged, n->clock.mono_ms, &here.stamp) &&
+           usable(n, &here);
 }
 
 #endif

@@ -588,6 +588,99 @@ static void if_nobody_knows_whether_it_is_shared_it_is_asked_again(void **state)
     farm_end(w);
 }
 
+/* ---- contact ---- */
+
+static void out_of_contact_nothing_shared_is_used(void **state)
+{
+    struct farm *w = farm_new_nodes(2);
+    struct farm_node *a = &w->node[0], *b = &w->node[1];
+    struct purge_subject there, own;
+
+    (void)state;
+    farm_run(w);
+    there = fetched(a, "/x");
+    own = fetched(b, "/x");
+    assert_true(usable_shared(b, &there));
+    farm_pass(w, PURGE_CURRENT_MS - 1); /* its loop stands still: nobody looks, nobody fails */
+    assert_true(usable_shared(b, &there));
+    farm_pass(w, 1);
+    assert_false(usable_shared(b, &there));
+    assert_false(purge_log_current(b->table, b->clock.mono_ms));
+    assert_true(usable(b, &own));
+    farm_second(w);
+    assert_true(usable_shared(b, &there));
+    farm_end(w);
+}
+
+static void a_node_that_was_cut_off_learns_what_it_missed_before_it_uses_the_store(void **state)
+{
+    struct farm *w = farm_new_nodes(2);
+    struct farm_node *a = &w->node[0], *b = &w->node[1];
+    struct purge_subject there, own, kept;
+
+    (void)state;
+    farm_run(w);
+    there = fetched(a, "/x");
+    own = fetched(b, "/x");
+    kept = fetched(a, "/y");
+    b->port.gone = true;
+    purge_path(a, "/x");
+    farm_second(w); /* its look failed: it knows */
+    assert_int_equal(a->answered->outcome, PURGE_APPLIED);
+    assert_false(usable_shared(b, &kept));
+    b->port.gone = false;
+    assert_false(usable_shared(b, &there));
+    assert_true(usable(b, &own)); /* it cannot know yet */
+    event_active(b->feed->poll, EV_TIMEOUT, 1);
+    event_base_loop(w->base, EVLOOP_NONBLOCK);
+    do { /* at no moment on the way */
+        assert_false(usable_shared(b, &there));
+        assert_true(!usable_shared(b, &kept) || !usable(b, &own));
+    } while (farm_step(w));
+    assert_false(usable(b, &own));
+    assert_true(usable_shared(b, &kept));
+    farm_end(w);
+}
+
+static void where_hints_were_missed_nothing_shared_is_used_until_it_was_looked(void **state)
+{
+    struct farm *w = farm_new_nodes(2);
+    struct farm_node *a = &w->node[0], *b = &w->node[1];
+    struct purge_subject there;
+
+    (void)state;
+    farm_run(w);
+    there = fetched(a, "/x");
+    purge_reader_look(b->feed); /* asked before the gap: this one knows nothing of it */
+    b->port.listener->on_gap(b->port.listener);
+    assert_false(usable_shared(b, &there));
+    farm_step(w);
+    assert_false(usable_shared(b, &there));
+    farm_run(w);
+    assert_true(usable_shared(b, &there));
+    farm_end(w);
+}
+
+static void a_log_that_failed_is_tried_again_soon(void **state)
+{
+    struct farm *w = farm_new_nodes(2);
+    struct farm_node *a = &w->node[0], *b = &w->node[1];
+    struct purge_subject there;
+
+    (void)state;
+    farm_run(w);
+    there = fetched(a, "/x");
+    b->port.late = true;
+    purge_reader_look(b->feed);
+    farm_run(w);
+    assert_false(usable_shared(b, &there));
+    b->port.late = false;
+    assert_true(event_pending(b->feed->soon, EV_TIMEOUT, NULL));
+    farm_timers(w, false);
+    assert_true(usable_shared(b, &there));
+    farm_end(w);
+}
+
 /* ---- without memory ---- */
 
 #ifdef WEIR_FAULTS
@@ -867,6 +960,10 @@ int main(void)
         cmocka_unit_test(what_nobody_shares_is_not_put_into_the_log),
         cmocka_unit_test(a_mark_of_any_length_and_of_any_query_counts),
         cmocka_unit_test(if_nobody_knows_whether_it_is_shared_it_is_asked_again),
+        cmocka_unit_test(out_of_contact_nothing_shared_is_used),
+        cmocka_unit_test(a_node_that_was_cut_off_learns_what_it_missed_before_it_uses_the_store),
+        cmocka_unit_test(where_hints_were_missed_nothing_shared_is_used_until_it_was_looked),
+        cmocka_unit_test(a_log_that_failed_is_tried_again_soon),
 #ifdef WEIR_FAULTS
         cmocka_unit_test(without_memory_a_purge_is_late_but_never_lost),
 #endif

@@ -126,7 +126,7 @@ static bool is_ours(struct fetch_shared *s, struct weir_span meta)
 
     return stored_record_read(r, meta, &f->arena) && weir_span_eq(r->key, f->fill->key) &&
            (r->variant.len == 0 || vary_matches(r->variant, &f->req)) &&
-           (f->w->purges == NULL || purge_admit(f->w->purges, r->logged, &r->stamp));
+           (f->w->purges == NULL || purge_admit(f->w->purges, r->logged, now_ms(s), &r->stamp));
 }
 
 /* Nobody waits for what cannot be shared: everyone finds the marker, and goes alone. */
@@ -389,7 +389,7 @@ static bool wanted(const struct fetch *f)
     return f->w->share != NULL && !f->pass && !f->fill->alone &&
            f->site->site->source.cache->shared.enabled && f->route->settings->cache.shared &&
            (f->req.method_id == HTTP_M_GET || f->req.method_id == HTTP_M_HEAD) &&
-           (f->w->purges == NULL || purge_log_known(f->w->purges)) &&
+           (f->w->purges == NULL || purge_log_current(f->w->purges, net_now_ms(f->w->loop))) &&
            shared_ready(f->w->shared, SHARED_CACHE);
 }
 

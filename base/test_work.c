@@ -118,6 +118,39 @@ static void closing_waits_for_what_runs_and_drops_the_rest(void **state)
     weir_work_pool_free(NULL);
 }
 
+static void what_has_not_begun_can_be_withdrawn(void **state)
+{
+    struct weir_work_pool *p = weir_work_pool_new(1, NULL);
+    struct task busy = {.value = 1}, one = {.value = 1}, two = {.value = 1};
+    struct weir_mailbox m;
+    sem_t started, go_on;
+    int count = 0;
+
+    (void)state;
+    assert_true(weir_mailbox_init(&m, NULL));
+    sem_init(&started, 0, 0);
+    sem_init(&go_on, 0, 0);
+    busy.work = one.work = two.work = (struct weir_work){.reply = &m, .run = run, .done = done};
+    busy.done_count = one.done_count = two.done_count = &count;
+    busy.started = &started;
+    busy.go_on = &go_on;
+    weir_work_submit(p, &busy.work);
+    sem_wait(&started);
+    weir_work_submit(p, &one.work);
+    assert_true(weir_work_withdraw(p, &one.work));
+    assert_false(weir_work_withdraw(p, &one.work));
+    assert_false(weir_work_withdraw(p, &busy.work));
+    weir_work_submit(p, &two.work); /* behind what is not there any more */
+    sem_post(&go_on);
+    wait_for(&m, &count, 2);
+    assert_int_equal(one.value, 1);
+    assert_int_equal(two.value, 2);
+    weir_work_pool_free(p);
+    sem_destroy(&started);
+    sem_destroy(&go_on);
+    weir_mailbox_close(&m);
+}
+
 #ifdef WEIR_FAULTS
 static void no_memory_is_an_error(void **state)
 {
@@ -136,6 +169,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(work_runs_elsewhere_and_comes_back_here),
         cmocka_unit_test(closing_waits_for_what_runs_and_drops_the_rest),
+        cmocka_unit_test(what_has_not_begun_can_be_withdrawn),
 #ifdef WEIR_FAULTS
         cmocka_unit_test(no_memory_is_an_error),
 #endif

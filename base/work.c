@@ -95,6 +95,23 @@ void weir_work_submit(struct weir_work_pool *p, struct weir_work *w)
     pthread_mutex_unlock(&p->lock);
 }
 
+bool weir_work_withdraw(struct weir_work_pool *p, struct weir_work *w)
+{
+    struct weir_work **at = &p->first;
+    bool found;
+
+    pthread_mutex_lock(&p->lock);
+    while (*at != NULL && *at != w)
+        at = &(*at)->next;
+    found = *at != NULL;
+    if (found)
+        *at = w->next;
+    if (found && *at == NULL)
+        p->last = at;
+    pthread_mutex_unlock(&p->lock);
+    return found;
+}
+
 void weir_work_pool_free(struct weir_work_pool *p)
 {
     unsigned i;

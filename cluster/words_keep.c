@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <semaphore.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,16 +14,13 @@
 #define CONTACT_MS                                                                                 \
     ((int64_t)6 * 3600000) /* the file says at least so exactly when it was seen last */
 
-enum save_state { SAVE_QUEUED, SAVE_RUNNING, SAVE_DROPPED };
-
 /*
- * One writing of the file. Its mail comes back in any case while the process lives; when the words
- * are gone before, `words` is NULL and it only frees itself.
+ * One writing of the file. If it has begun when the words are freed, `words` becomes NULL, and its
+ * mail only frees it.
  */
 struct words_save {
     struct weir_work work; /* first */
     struct words *words;
-    atomic_int state;
     sem_t finished;
     char *path, *text;
     int64_t contact;
@@ -161,10 +157,8 @@ static void save_free(struct words_save *s)
 static void run(struct weir_work *work)
 {
     struct words_save *s = (struct words_save *)(void *)work;
-    int queued = SAVE_QUEUED;
 
-    if (atomic_compare_exchange_strong(&s->state, &queued, SAVE_RUNNING))
-        s->ok = words_file_write(s->path, weir_span_str(s->text), &s->err);
+    s->ok = words_file_write(s->path, weir_span_str(s->text), &s->err);
     sem_post(&s->finished);
 }
 
@@ -237,17 +231,17 @@ void words_keep(struct words *w)
 void words_keep_last(struct words *w)
 {
     struct weir_err err = {0};
-    int queued = SAVE_QUEUED;
     char *text;
 
-    if (w->save != NULL) {
+    if (w->save != NULL && weir_work_withdraw(w->pool, &w->save->work)) {
+        save_free(w->save);
+        w->dirty = true;
+    } else if (w->save != NULL) {
+        sem_wait(&w->save->finished); /* two must not write at once */
+        w->dirty = w->dirty || !w->save->ok;
         w->save->words = NULL;
-        if (atomic_compare_exchange_strong(&w->save->state, &queued, SAVE_DROPPED))
-            w->dirty = true;
-        else
-            sem_wait(&w->save->finished); /* two must not write at once */
-        w->save = NULL;
     }
+    w->save = NULL;
     if (w->file == NULL || !w->dirty)
         return;
     text = text_of(w);

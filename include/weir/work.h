@@ -22,6 +22,8 @@ struct weir_work {
 struct weir_work_pool *weir_work_pool_new(unsigned threads, struct weir_err *err);
 /* Any thread; never blocks. */
 void weir_work_submit(struct weir_work_pool *p, struct weir_work *w);
+/* Any thread. true: it had not begun and is the caller's again, done is not called. */
+bool weir_work_withdraw(struct weir_work_pool *p, struct weir_work *w);
 /* Waits for what runs, drops what has not begun (their done is not called). NULL does nothing. */
 void weir_work_pool_free(struct weir_work_pool *p);
 

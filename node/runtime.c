@@ -15,6 +15,7 @@
 #include "fleet.h"
 #include "hooks.h"
 #include "inflight.h"
+#include "limit.h"
 #include "member_identity.h"
 #include "memory_watch.h"
 #include "net_peers.h"
@@ -51,10 +52,13 @@ struct site *runtime_make_site(struct runtime *rt, struct settings *s, struct we
         .upstream_count = s->upstream_count,
         .routes = s->routes,
         .route_count = s->route_count,
+        .limits = s->limits,
+        .limit_count = s->limit_count,
         .release = release_settings,
         .owner = s,
     };
-    struct site_tools tools = {rt->registry, rt->pool, &rt->control.box, &rt->secret};
+    struct site_tools tools = {rt->registry, rt->pool, &rt->control.box, &rt->secret,
+                               rt->shared.limits};
     struct site *site = site_new(&source, &tools, err);
 
     if (site != NULL) {
@@ -219,6 +223,23 @@ static bool make_lifecycle(struct runtime *rt, struct weir_err *err)
     return true;
 }
 
+/* Rates are the farm's. */
+static bool make_limits(struct runtime *rt, struct weir_err *err)
+{
+    struct weir_seal_key seal;
+    struct limit_options o = {.secret = &rt->secret,
+                              .timeout_ms = LIMIT_TIMEOUT_MS,
+                              .cells_max = LIMIT_CELLS_MAX};
+
+    if (farm_is_shared(rt->farm)) {
+        if (!farm_seal_key(rt->farm, &seal, err))
+            return false;
+        o.seal = &seal;
+    }
+    rt->shared.limits = limit_node_new(&o, err);
+    return rt->shared.limits != NULL;
+}
+
 static bool make_shared(struct runtime *rt, struct weir_err *err)
 {
     const struct settings *s = rt->settings;
@@ -233,7 +254,7 @@ static bool make_shared(struct runtime *rt, struct weir_err *err)
         !farm_hash_secret(rt->farm, &rt->secret, err) ||
         !farm_port_open(&rt->port, rt->farm, &rt->control, &s->cache, err) ||
         (rt->pool = weir_work_pool_new(POOL_THREADS, err)) == NULL ||
-        (rt->registry = origin_registry_new(err)) == NULL ||
+        (rt->registry = origin_registry_new(err)) == NULL || !make_limits(rt, err) ||
         (rt->shared.peers = net_peers_new(&rt->secret, err)) == NULL ||
         (rt->shared.inflight = inflight_new(err)) == NULL)
         return false;
@@ -473,6 +494,7 @@ static void tear_down(struct runtime *rt)
     inflight_free(rt->shared.inflight);
     purge_free(rt->shared.purges); /* after all that may watch it */
     net_peers_free(rt->shared.peers);
+    limit_node_free(rt->shared.limits);
     origin_registry_free(rt->registry);
     farm_port_close(&rt->port);
     farm_free(rt->farm);

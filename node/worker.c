@@ -219,6 +219,8 @@ static bool set_up(struct worker *w, struct site *site, struct weir_err *err)
     w->x.secret = w->shared->secret;
     w->x.pressure = &w->shared->pressure;
     w->x.ready = w->shared->ready;
+    w->x.limits = (struct limit_worker){w->shared->limits, w->port.shared, &w->loop.box,
+                                        &w->loop.clock,    &w->metrics,    NULL};
     seed[1] = weir_hash64(w->shared->secret, seed, sizeof seed);
     w->x.request_ids = seed[1];
     w->x.scratch = pattern_scratch_new(err);
@@ -356,6 +358,7 @@ void worker_free(struct worker *w)
     if (w->x.origins.scratch != NULL)
         origin_client_close(&w->x.origins);
     share_close(&w->x);
+    limit_worker_close(&w->x.limits);
     farm_port_close(&w->port);
     net_loop_close(&w->loop); /* runs what was put off: fetches that ended last */
     fetch_free_kept(&w->x);

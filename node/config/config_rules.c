@@ -12,6 +12,7 @@
 #include "weir/members.h"
 #include "weir/secret.h"
 #include "admin_settings.h"
+#include "config_rules_limits.h"
 #include "config_tree.h"
 #include "net_addr.h"
 #include "netset.h"
@@ -222,18 +223,21 @@ void config_rules_prepare(struct config_ctx *ctx)
 {
     ctx->upstreams =
         collect(ctx, config_node_get(ctx->root, "upstreams"), "name", &ctx->upstream_count);
+    ctx->limits = collect(ctx, config_node_get(ctx->root, "limits"), "name", &ctx->limit_count);
 }
 
-void config_rule_upstream(struct config_ctx *ctx, struct config_node *node)
+/* The text must be one of the names, which are sorted. */
+static void check_named(struct config_ctx *ctx, struct config_node *node,
+                        struct config_node *const *names, size_t count, const char *what)
 {
     char name[CONFIG_QUOTE_MAX];
     const struct config_node *nearest = NULL;
-    size_t low = 0, high = ctx->upstream_count;
+    size_t low = 0, high = count;
     unsigned distance, best = 0;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = by_text(node, ctx->upstreams[middle]);
+        int order = by_text(node, names[middle]);
 
         if (order == 0)
             return;
@@ -242,19 +246,29 @@ void config_rule_upstream(struct config_ctx *ctx, struct config_node *node)
         else
             low = middle + 1;
     }
-    for (size_t i = 0; i < ctx->upstream_count; i++) {
-        if (config_is_near(node->text, ctx->upstreams[i]->text, &distance) &&
+    for (size_t i = 0; i < count; i++) {
+        if (config_is_near(node->text, names[i]->text, &distance) &&
             (nearest == NULL || distance < best)) {
-            nearest = ctx->upstreams[i];
+            nearest = names[i];
             best = distance;
         }
     }
     config_quote(node->text, name);
     if (nearest != NULL)
-        config_report(ctx, node, "there is no upstream %s; did you mean \"%s\"?", name,
+        config_report(ctx, node, "there is no %s %s; did you mean \"%s\"?", what, name,
                       nearest->text.ptr);
     else
-        config_report(ctx, node, "there is no upstream %s", name);
+        config_report(ctx, node, "there is no %s %s", what, name);
+}
+
+void config_rule_upstream(struct config_ctx *ctx, struct config_node *node)
+{
+    check_named(ctx, node, ctx->upstreams, ctx->upstream_count, "upstream");
+}
+
+void config_rule_rate_name(struct config_ctx *ctx, struct config_node *node)
+{
+    check_named(ctx, node, ctx->limits, ctx->limit_count, "limit");
 }
 
 /* ---- farm ---- */
@@ -725,5 +739,7 @@ void config_rule_all(struct config_ctx *ctx, struct config_node *root)
     check_unique(ctx, config_node_get(root, "listen"), "address", "address");
     check_unique(ctx, config_node_get(root, "upstreams"), "name", "upstream");
     check_unique(ctx, routes, "name", "route");
+    check_unique(ctx, config_node_get(root, "limits"), "name", "limit");
+    config_check_rates(ctx, root);
     check_slices(ctx, root, routes);
 }

@@ -18,6 +18,9 @@ config_rule config_rule_optional_token; /* or nothing at all */
 config_rule config_rule_name;       /* letters, digits, '.', '_', '-': fit for logs and metrics */
 config_rule config_rule_upstream;   /* the name of one */
 config_rule config_rule_authority;  /* a value of Host */
+config_rule config_rule_rate;       /* "100/s" */
+config_rule config_rule_rate_name;  /* the name of a rate limit */
+config_rule config_rule_limit_part; /* "client", "field NAME", ... */
 config_rule config_rule_media_type; /* "text/html", "text/" and a star */
 
 /* Of sections. */
@@ -32,6 +35,7 @@ config_rule config_rule_health_status;
 config_rule config_rule_health_body;
 config_rule config_rule_health; /* derives `type` */
 config_rule config_rule_respond;
+config_rule config_rule_limit; /* not too many parts in its key */
 config_rule config_rule_redis_tls;
 config_rule config_rule_redis;       /* its files, if it is used */
 config_rule config_rule_farm;        /* a Redis needs a secret */

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "weir/gcra.h"
 #include "config_rules.h"
 #include "http_status.h"
 #include "settings.h"
@@ -592,6 +593,7 @@ DEFINE_SECTION(route_compression, ROUTE_COMPRESSION);
 
 static const struct config_key limits_keys[] = {
     SIZE("body", ROUTE, body_max_bytes, 0, 64 * TiB, "16MiB"),
+    TEXTS("rates", ROUTE, rates, rate_count, config_rule_rate_name),
     TIME("total_timeout", ROUTE, total_timeout_ms, 0, 30 * DAY, "0"),
 };
 DEFINE_SECTION(limits, ROUTE);
@@ -648,6 +650,27 @@ static const struct config_key hooks_keys[] = {
 };
 DEFINE_SECTION(hooks, HOOKS);
 
+/* ---- rate limits ---- */
+
+#define LIMIT struct limit_settings
+static const cyaml_strval_t missing_words[] = {{"share", LIMIT_MISSING_SHARE},
+                                               {"exempt", LIMIT_MISSING_EXEMPT}};
+static const struct config_key rate_limit_keys[] = {
+    TEXT("name", LIMIT, name, NULL, .flags = CONFIG_REQUIRED, .rule = config_rule_name),
+    TEXT("rate", LIMIT, rate, NULL, .flags = CONFIG_REQUIRED, .rule = config_rule_rate),
+    COUNT("burst", LIMIT, burst, 0, WEIR_GCRA_BURST_MAX, "0"),
+    TEXTS_OR("key", LIMIT, key, key_count, "client", config_rule_limit_part),
+    COUNT("ipv4_prefix", LIMIT, ipv4_prefix, 0, 32, "32"),
+    COUNT("ipv6_prefix", LIMIT, ipv6_prefix, 0, 128, "64"),
+    WORD("missing", LIMIT, missing, missing_words, "share"),
+    TEXTS("exempt", LIMIT, exempt, exempt_count, config_rule_network),
+    COUNT("status", LIMIT, status, 400, 599, "429"),
+    BOOL("fields", LIMIT, fields, "true"),
+    BOOL("dry_run", LIMIT, dry_run, "false"),
+    BOOL("all_routes", LIMIT, all_routes, "false"),
+};
+DEFINE_SECTION(rate_limit, LIMIT);
+
 /* ---- the file ---- */
 
 #define ALL struct settings
@@ -663,6 +686,7 @@ static const struct config_key all_keys[] = {
     SECTIONS("upstreams", ALL, upstreams, upstream_count, upstream, config_rule_origins),
     SECTIONS("routes", ALL, routes, route_count, route, config_rule_route,
              .flags = CONFIG_REQUIRED),
+    SECTIONS("limits", ALL, limits, limit_count, rate_limit, config_rule_limit),
     SECTION("log", offsetof(ALL, log), log, NULL),
     SECTION("admin", offsetof(ALL, admin), admin, NULL),
     SECTION("farm", offsetof(ALL, farm), farm, config_rule_farm),

@@ -62,6 +62,8 @@ struct config_ctx {
     struct config_node *root;
     struct config_node **upstreams; /* `name` nodes sorted by name: set before the check */
     size_t upstream_count;
+    struct config_node **limits; /* likewise */
+    size_t limit_count;
 };
 
 /* Reads a file and all it includes into ctx->root. False when ctx->root cannot be used. */

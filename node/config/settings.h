@@ -15,6 +15,7 @@
 #include "cache_settings.h"
 #include "exchange_settings.h"
 #include "lifecycle_settings.h"
+#include "limit_settings.h"
 #include "net_settings.h"
 #include "origin_settings.h"
 #include "route_settings.h"
@@ -42,6 +43,8 @@ struct settings {
     size_t upstream_count;
     struct route_settings *routes;
     size_t route_count;
+    struct limit_settings *limits;
+    size_t limit_count;
     struct log_settings log;
     struct admin_settings admin;
     struct farm_settings farm;

@@ -8,6 +8,7 @@
 #include "civil.h"
 #include "exchange.h"
 #include "http_text.h"
+#include "limit_stage.h"
 #include "trace.h"
 
 #define LINE_MAX 4096 /* what does not fit is cut field by field, never in the middle of a line */
@@ -181,6 +182,12 @@ static void put_error(struct http_text *t, struct weir_exchange *x, bool complet
         http_text_add(t, weir_span_str(weir_code_name(x->err.code)));
 }
 
+static void put_limit(struct http_text *t, struct weir_exchange *x, bool complete)
+{
+    (void)complete;
+    http_text_add(t, weir_span_str(limit_stage_refused(x)));
+}
+
 static void put_referer(struct http_text *t, struct weir_exchange *x, bool complete)
 {
     (void)complete;
@@ -223,6 +230,7 @@ static const struct field fields[] = {
     {"origin", true, true, put_origin},
     {"origin_status", false, true, put_origin_status},
     {"error", true, true, put_error},
+    {"limit", true, false, put_limit},
     {"referer", true, true, put_referer},
     {"user_agent", true, true, put_user_agent},
     {"trace_id", true, true, put_traceparent},

@@ -10,6 +10,7 @@
 #include "edits.h"
 #include "http_coding_tag.h"
 #include "http_text.h"
+#include "limit_stage.h"
 #include "negotiate.h"
 #include "recoder.h"
 #include "response_in.h"
@@ -76,11 +77,12 @@ static void put_sticky(struct http_text *t, const struct weir_exchange *x)
     http_text_lit(t, "\r\n");
 }
 
-/* A key takes more room than is put by for the others. */
+/* A key takes more room than is put by for the others, and so do limits. */
 static void begin_extra(struct weir_exchange *x, struct http_text *t)
 {
-    size_t room = sizeof x->extra + CACHE_REPORT_MAX_KEY;
-    char *buf = cache_report_tells_key(x) ? weir_arena_alloc(&x->arena, room) : NULL;
+    size_t room = sizeof x->extra + CACHE_REPORT_MAX_KEY + LIMIT_STAGE_FIELDS_MAX;
+    bool more = x->limited != NULL || cache_report_tells_key(x);
+    char *buf = more ? weir_arena_alloc(&x->arena, room) : NULL;
 
     if (buf != NULL)
         http_text_init(t, buf, room);
@@ -118,6 +120,8 @@ static void put_extra(struct weir_exchange *x, const struct source *s, bool has_
         cache_report_put(&t, x, stored, has_ttl);
     if (s->announce)
         http_text_lit(&t, "Accept-Ranges: bytes\r\n");
+    if (x->limited != NULL)
+        limit_stage_put(&t, x);
     put_sticky(&t, x);
     if (!x->hit && site->source.forward->request_id_field[0] != '\0')
         http_text_field(&t, weir_span_str(site->source.forward->request_id_field),

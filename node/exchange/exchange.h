@@ -35,6 +35,7 @@
 #include "http_framing.h"
 #include "http_head.h"
 #include "http_target.h"
+#include "limit.h"
 #include "net_addr.h"
 #include "net_loop.h"
 #include "net_pipe.h"
@@ -48,6 +49,7 @@
 
 struct compose;
 struct content_gather;
+struct exchange_limited;
 struct fetch;
 struct inflight;
 struct purge_feed;
@@ -92,6 +94,7 @@ struct exchange_worker {
     struct store *store;               /* stored responses of the farm; NULL: they are not shared */
     struct store_names *names;         /* NULL where store is */
     struct share *share;               /* what is done with it; likewise */
+    struct limit_worker limits;
     const struct weir_hash_secret *secret;
     struct weir_sink *access;   /* shared; NULL: none */
     const atomic_int *pressure; /* shared: enum exchange_pressure; NULL: never any */
@@ -192,6 +195,9 @@ struct weir_exchange {
     const struct route *route;
     struct route_match match;
     char request_id[EXCHANGE_ID_MAX + 1];
+
+    /* LIMIT */
+    struct exchange_limited *limited; /* what limits said; NULL: the route has none */
 
     /* CONTENT: of a QUERY */
     struct content_gather *gathering; /* NULL: no longer, or not at all */

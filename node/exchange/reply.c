@@ -7,12 +7,25 @@
 #include "edits.h"
 #include "http_list.h"
 #include "http_text.h"
+#include "limit_stage.h"
 #include "trace.h"
 
 #define HEAD_MAX (512 + CACHE_REPORT_MAX_KEY)
 #define BODY_MAX 640
 
 /* ---- heads ---- */
+
+/* For what limits have to say, beside all else. */
+static size_t limits_room(const struct weir_exchange *x)
+{
+    return x->limited != NULL ? LIMIT_STAGE_FIELDS_MAX : 0;
+}
+
+static void put_limits(struct http_text *t, const struct weir_exchange *x)
+{
+    if (x->limited != NULL)
+        limit_stage_put(t, x);
+}
 
 static void put_common(struct http_text *t, const struct weir_exchange *x, int status)
 {
@@ -142,7 +155,8 @@ static void put_error_fields(struct http_text *t, const struct weir_exchange *x,
     }
     if (x->site->site->source.cache->status_field)
         cache_report_put_error(t, x);
-    if (status == 503)
+    put_limits(t, x);
+    if (status == 503 && x->err.code != WEIR_E_RATE_LIMIT)
         http_text_lit(t, "Retry-After: 5\r\n");
     if (x->err.code == WEIR_E_METHOD_NOT_ALLOWED)
         http_text_lit(t, "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n");
@@ -161,10 +175,12 @@ static void log_error(const struct weir_exchange *x, int status)
 
 void reply_with_error(struct weir_exchange *x)
 {
-    int status = weir_code_status(x->err.code);
+    int status =
+        x->err.code == WEIR_E_RATE_LIMIT ? limit_stage_status(x) : weir_code_status(x->err.code);
     struct weir_span reason = http_status_reason(status);
     struct weir_span id = trace_request_id(x);
-    char *head = weir_arena_alloc(&x->arena, HEAD_MAX);
+    size_t room = HEAD_MAX + limits_room(x);
+    char *head = weir_arena_alloc(&x->arena, room);
     char *body = weir_arena_alloc(&x->arena, BODY_MAX);
     bool json = wants_json(&x->req);
     struct http_text t, b;
@@ -179,7 +195,7 @@ void reply_with_error(struct weir_exchange *x)
     }
     http_text_init(&b, body, BODY_MAX);
     (json ? put_json : put_html)(&b, status, reason, id);
-    http_text_init(&t, head, HEAD_MAX);
+    http_text_init(&t, head, room);
     put_error_fields(&t, x, status, json);
     set_response(x, status, &t, http_text_span(&b));
     x->response.close = must_close(x->err.code);
@@ -203,13 +219,14 @@ static bool finish(struct weir_exchange *x, int status, struct http_head *h,
         if (!edits_apply(x->route->response_edits, &v, h, &x->arena, &x->err))
             return false;
     }
-    room = http_fields_bytes(h) + 128;
+    room = http_fields_bytes(h) + 128 + limits_room(x);
     buf = weir_arena_alloc(&x->arena, room);
     if (buf == NULL)
         return weir_fail(&x->err, WEIR_E_MEMORY, "reply: head", 0);
     http_text_init(&t, buf, room);
     put_common(&t, x, status);
     http_text_fields(&t, h);
+    put_limits(&t, x);
     set_response(x, status, &t, content);
     return true;
 }

@@ -6,6 +6,7 @@
 #include "weir/alloc.h"
 #include "access_log.h"
 #include "exchange.h"
+#include "limit.h"
 #include "netset.h"
 #include "origin_names.h"
 #include "origin_state.h"
@@ -59,6 +60,26 @@ static bool build_router(struct site *site, struct weir_err *err)
     return site->router != NULL;
 }
 
+/* Which limits each route has. */
+static bool build_limits(struct site *site, struct limit_node *node, struct weir_err *err)
+{
+    const struct site_source *s = &site->source;
+    bool ok = true;
+
+    if (s->limit_count == 0)
+        return true;
+    site->rate_limits = limit_set_new(node, s->limits, s->limit_count, err);
+    if (site->rate_limits == NULL)
+        return false;
+    site->route_limits = weir_calloc(s->route_count + 1, sizeof *site->route_limits);
+    if (site->route_limits == NULL)
+        return weir_fail(err, WEIR_E_MEMORY, "site: limits", 0);
+    for (size_t i = 0; ok && i < s->route_count; i++)
+        ok = limit_set_pick(site->rate_limits, s->routes[i].rates, s->routes[i].rate_count,
+                            s->routes[i].action != ROUTE_HEALTH, &site->route_limits[i], err);
+    return ok;
+}
+
 static bool build_words(struct site *site, struct weir_err *err)
 {
     const struct forward_settings *f = site->source.forward;
@@ -99,6 +120,7 @@ struct site *site_new(const struct site_source *source, const struct site_tools 
     atomic_init(&site->refs, 1);
     site->source = *source;
     if (!build_words(site, err) || !build_upstreams(site, tools, err) || !build_router(site, err) ||
+        !build_limits(site, tools->limits, err) ||
         !access_format_new(source->log, &site->log, err)) {
         site->source.release = NULL; /* still the caller's */
         site_unref(site);
@@ -134,6 +156,10 @@ void site_unref(struct site *s)
         free_upstream(&s->upstreams[i]);
     weir_free(s->upstreams);
     router_free(s->router);
+    for (size_t i = 0; s->route_limits != NULL && i < s->source.route_count; i++)
+        weir_free(s->route_limits[i]);
+    weir_free(s->route_limits);
+    limit_set_free(s->rate_limits);
     netset_free(s->trusted);
     netset_free(s->debug_clients);
     netset_free(s->purge_clients);

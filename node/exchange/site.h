@@ -18,6 +18,7 @@
 #include "weir/work.h"
 #include "cache_settings.h"
 #include "exchange_settings.h"
+#include "limit_settings.h"
 #include "http_parse.h"
 #include "net_settings.h"
 #include "origin_settings.h"
@@ -25,6 +26,9 @@
 
 struct access_format;
 struct exchange_worker;
+struct limit_list;
+struct limit_node;
+struct limit_set;
 struct netset;
 struct origin_names;
 struct origin_registry;
@@ -52,6 +56,8 @@ struct site_source {
     size_t upstream_count;
     const struct route_settings *routes;
     size_t route_count;
+    const struct limit_settings *limits;
+    size_t limit_count;
     void (*release)(void *owner);
     void *owner;
 };
@@ -66,6 +72,9 @@ struct site {
     struct netset *purge_clients; /* NULL: PURGE is a method as any */
     struct site_upstream *upstreams;
     size_t upstream_count;
+    struct limit_set *rate_limits; /* NULL: none */
+    struct limit_list *
+        *route_limits;         /* by the route's index, NULL: it has none; NULL: no route has */
     struct access_format *log; /* NULL: no access log */
     struct weir_span pseudonym;
     char *via; /* "Via: 1.1 weir\r\n", or "" */
@@ -78,6 +87,7 @@ struct site_tools {
     struct weir_work_pool *pool;
     struct weir_mailbox *control; /* where resolutions are answered */
     const struct weir_hash_secret *secret;
+    struct limit_node *limits; /* NULL: there are no limits in the settings */
 };
 
 /* Control thread. NULL: *err (the settings have been checked before, so only memory should fail).

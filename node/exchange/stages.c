@@ -6,6 +6,7 @@
 #include "compose.h"
 #include "content.h"
 #include "guard_loop.h"
+#include "limit_stage.h"
 #include "lookup.h"
 #include "purge_method.h"
 #include "reply.h"
@@ -107,13 +108,8 @@ void stages_find_route(struct weir_exchange *x)
     x->route = router_find(x->site->site->router, &q, &x->match);
 }
 
-static enum exchange_verdict stage_route(struct weir_exchange *x)
+enum exchange_verdict stages_act(struct weir_exchange *x)
 {
-    stages_find_route(x);
-    if (x->route == NULL)
-        return no_route(x);
-    if (!content_fits(x))
-        return EXCHANGE_FAIL;
     switch (x->route->action) {
     case ROUTE_REDIRECT:
         return reply_with_redirect(x) ? EXCHANGE_REPLY : EXCHANGE_FAIL;
@@ -127,12 +123,23 @@ static enum exchange_verdict stage_route(struct weir_exchange *x)
     return EXCHANGE_NEXT;
 }
 
+static enum exchange_verdict stage_route(struct weir_exchange *x)
+{
+    stages_find_route(x);
+    if (x->route == NULL)
+        return no_route(x);
+    if (!content_fits(x))
+        return EXCHANGE_FAIL;
+    return limit_stage_applies(x) ? EXCHANGE_NEXT : stages_act(x);
+}
+
 const struct exchange_stage exchange_stages[] = {
     [STAGE_PRESSURE] = {"pressure", stage_pressure, NULL},
     [STAGE_TARGET] = {"target", stage_target, NULL},
     [STAGE_LOOP] = {"loop", stage_loop, NULL},
     [STAGE_PURGE] = {"purge", purge_method_run, purge_method_cancel},
     [STAGE_ROUTE] = {"route", stage_route, NULL},
+    [STAGE_LIMIT] = {"limit", limit_stage_run, limit_stage_cancel},
     [STAGE_CONTENT] = {"content", content_run, content_cancel},
     [STAGE_LOOKUP] = {"lookup", lookup_run, lookup_cancel},
     [STAGE_COMPOSE] = {"compose", compose_run, NULL},

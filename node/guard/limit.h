@@ -39,7 +39,7 @@ struct limit_waiter;
 struct netset;
 struct shared_port;
 
-#define LIMITS_OF_ROUTE 8  /* at most */
+#define LIMITS_OF_ROUTE  8  /* at most */
 #define LIMIT_TIMEOUT_MS 40 /* for an answer of the farm */
 
 /* ---- the node's ---- */

@@ -154,13 +154,14 @@ static void on_answer(struct shared_call *call)
     bool again;
 
     count_result(a, answered);
+    c->asking = false;
     take_answer(a, c, answered);
     own = tell_all(a, c, answered, limit_may_ask(a->worker));
     again = c->first != NULL;
     c->asking = again;
     if (again)
-        a->want = limit_cell_want(c, &a->rate, limit_members(a->worker->node),
-                                  a->worker->clock->mono_us);
+        a->want =
+            limit_cell_want(c, &a->rate, limit_members(a->worker->node), a->worker->clock->mono_us);
     limit_shard_leave(shard);
     shared_call_clear(call);
     if (again) {

@@ -68,8 +68,8 @@ static void use_lease(struct limit_cell *c, const struct weir_gcra_rate *r, stru
 
     c->leased--;
     rest = (uint64_t)c->leased + c->rest;
-    *out = (struct limit_said){true, LIMIT_OF_LEASE, rest < r->burst ? (uint32_t)rest : r->burst,
-                               0};
+    *out =
+        (struct limit_said){true, LIMIT_OF_LEASE, rest < r->burst ? (uint32_t)rest : r->burst, 0};
 }
 
 bool limit_cell_known(struct limit_cell *c, const struct weir_gcra_rate *r, uint32_t members,
@@ -85,6 +85,10 @@ bool limit_cell_known(struct limit_cell *c, const struct weir_gcra_rate *r, uint
     }
     if (now_us < c->local_until_us) {
         limit_cell_local(c, r, members, now_us, out);
+        return true;
+    }
+    if (c->asking && c->waiting >= r->burst) { /* there cannot be one for each of them */
+        *out = (struct limit_said){false, LIMIT_OF_LEASE, 0, (int64_t)r->interval_us};
         return true;
     }
     return false;
@@ -125,7 +129,9 @@ uint32_t limit_cell_want(struct limit_cell *c, const struct weir_gcra_rate *r, u
 void limit_cell_answer(struct limit_cell *c, const struct weir_gcra_rate *r, int64_t now_us,
                        uint32_t granted, int64_t left_us, uint32_t rest)
 {
-    int64_t pause;
+    /* Who asks again the moment one token is back would ask for each token: a flood would be a
+     * question a request. The burst keeps what comes back meanwhile. */
+    const int64_t pause = most(least(PAUSE_US, all_us(r) / 2), 1);
 
     c->local_until_us = 0;
     c->rest = rest < r->burst ? rest : r->burst;
@@ -134,14 +140,12 @@ void limit_cell_answer(struct limit_cell *c, const struct weir_gcra_rate *r, int
             c->leased = 0;
         c->leased += granted < r->burst ? granted : r->burst;
         c->leased_until_us = now_us + LIMIT_LEASED_US;
-        c->refused_until_us = 0;
+        /* These were the last. Where the next one is far off, the answer that says when is worth a
+         * question. */
+        c->refused_until_us = rest == 0 && r->interval_us < PAUSE_US ? now_us + pause : 0;
         return;
     }
-    /* Who asks again the moment one token is back would ask for each token: a flood would be a
-     * question a request. The burst keeps what comes back meanwhile. */
-    pause = least(PAUSE_US, all_us(r) / 2);
-    c->refused_until_us =
-        now_us + most(least(most(left_us, 1), (int64_t)r->interval_us), most(pause, 1));
+    c->refused_until_us = now_us + most(least(left_us, (int64_t)r->interval_us), pause);
 }
 
 void limit_cell_lost(struct limit_cell *c, int64_t now_us)

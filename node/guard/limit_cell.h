@@ -8,7 +8,7 @@
  *
  *              limit_cell_known()                                   limit_cell_answer()
  *   unknown --------false--------> ask (want) --tokens-------> leased    until used, 1 s at most
- *      ^                                |-------none---------> refused   until left_ms, or longer
+ *      ^                                |-------none---------> refused   until left_ms, or 100 ms
  *      |                                '--limit_cell_lost()-> local     for 1 s: the local share
  *      '------------------ when that is over ----------------------'
  *
@@ -28,10 +28,10 @@
 
 #include "weir/gcra.h"
 
-#define LIMIT_LEASE_US   100000  /* what a lease should last */
-#define LIMIT_LEASED_US  1000000 /* what is not used by then is given up */
-#define LIMIT_LOCAL_US   1000000 /* without an answer: until the farm is asked again */
-#define LIMIT_WAITERS    128     /* for one answer; more are judged by the local share */
+#define LIMIT_LEASE_US  100000  /* what a lease should last */
+#define LIMIT_LEASED_US 1000000 /* what is not used by then is given up */
+#define LIMIT_LOCAL_US  1000000 /* without an answer: until the farm is asked again */
+#define LIMIT_WAITERS   256     /* for one answer; more are judged by the local share */
 
 struct limit_waiter; /* limit.c's */
 

@@ -115,8 +115,8 @@ static struct net_peer network_of(const struct limit_key_rule *r, const struct n
 /* The value of the one line of that name; ptr NULL if there is none, or more than one. */
 static struct weir_span field_value(const struct http_head *h, const struct limit_part *part)
 {
-    const struct http_field *f =
-        part->field != HTTP_F_NONE ? http_head_first(h, part->field) : http_head_find(h, part->name);
+    const struct http_field *f = part->field != HTTP_F_NONE ? http_head_first(h, part->field)
+                                                            : http_head_find(h, part->name);
 
     return f != NULL && http_head_next(h, f) == NULL ? f->value : WEIR_SPAN_NONE;
 }

@@ -17,13 +17,13 @@ enum limit_missing {
 
 struct limit_settings {
     const char *name;
-    const char *rate;  /* "100/s", "1000/m", "5/h", "10000/d" */
-    uint32_t burst;    /* that may come at once; 0: as many as the rate says for its unit */
-    const char **key;  /* "client", "field NAME", "cookie NAME", "route", "all" (limit_key.h) */
-    size_t key_count;  /* empty = client */
+    const char *rate; /* "100/s", "1000/m", "5/h", "10000/d" */
+    uint32_t burst;   /* that may come at once; 0: as many as the rate says for its unit */
+    const char **key; /* "client", "field NAME", "cookie NAME", "route", "all" (limit_key.h) */
+    size_t key_count; /* empty = client */
     uint32_t ipv4_prefix, ipv6_prefix; /* bits of an address that make a client: 32, 64 */
     enum limit_missing missing;
-    uint32_t status; /* 429 */
+    uint32_t status;     /* 429 */
     const char **exempt; /* networks whose requests it does not see */
     size_t exempt_count;
     bool fields;     /* RateLimit and RateLimit-Policy in answers: true */

@@ -11,8 +11,8 @@
 #define SWEEP   2   /* idle ones that go when a new one comes */
 
 struct entry {
-    struct entry *next;           /* in its bucket */
-    struct entry *older, *newer;  /* by use */
+    struct entry *next;          /* in its bucket */
+    struct entry *older, *newer; /* by use */
     struct weir_hash128 key;
     struct limit_cell cell;
 };

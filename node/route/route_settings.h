@@ -90,6 +90,8 @@ struct route_settings {
     bool websocket;          /* allow upgrades: false */
     const char **trailers;   /* trailer field names let through, both ways */
     size_t trailer_count;
+    const char **rates; /* names of rate limits */
+    size_t rate_count;
     int64_t total_timeout_ms; /* 0 = the client settings' */
 };
 

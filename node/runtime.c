@@ -394,6 +394,7 @@ static bool make_admin(struct runtime *rt, struct weir_err *err)
         .purges = rt->shared.purges,
         .purge_feed = rt->shared.purge_feed,
         .search_rules = rt->shared.search_rules,
+        .limits = rt->shared.limits,
         .secret = &rt->secret,
         .shared = rt->port.shared,
         .farm_name = farm_is_shared(rt->farm) ? rt->first->farm.name : NULL,

@@ -60,6 +60,7 @@ struct endpoint {
 static const struct endpoint endpoints[] = {
     {"/metrics", HTTP_M_GET, ADMIN_READ, ADMIN_OPEN_METRICS, admin_metrics},
     {"/v1/live", HTTP_M_GET, ADMIN_READ, ADMIN_OPEN_LIVE, admin_live},
+    {"/v1/limits", HTTP_M_GET, ADMIN_READ, 0, admin_limits},
     {"/v1/redis", HTTP_M_GET, ADMIN_READ, 0, admin_redis},
     {"/v1/cache/stats", HTTP_M_GET, ADMIN_READ, 0, admin_cache_stats},
     {"/v1/cache/entry", HTTP_M_GET, ADMIN_READ, 0, admin_cache_entry},

@@ -20,6 +20,7 @@
 
 struct admin;
 struct inflight;
+struct limit_node;
 struct net_loop;
 struct purge_feed;
 struct purge_table;
@@ -37,6 +38,7 @@ struct admin_source {
     struct purge_table *purges;        /* NULL: no cache */
     struct purge_feed *purge_feed;     /* NULL: no farm */
     struct search_rules *search_rules; /* NULL: no cache */
+    struct limit_node *limits;
     const struct weir_hash_secret *secret;
     struct shared_port *shared; /* the control thread's */
     const char *farm_name;      /* NULL: there is no farm */

@@ -130,7 +130,10 @@ static enum exchange_verdict stage_route(struct weir_exchange *x)
         return no_route(x);
     if (!content_fits(x))
         return EXCHANGE_FAIL;
-    return limit_stage_applies(x) ? EXCHANGE_NEXT : stages_act(x);
+    if (limit_stage_applies(x))
+        return EXCHANGE_NEXT;
+    x->stage = STAGE_LIMIT; /* which has nothing to do: who has no limits pays for this test alone */
+    return stages_act(x);
 }
 
 const struct exchange_stage exchange_stages[] = {

@@ -80,10 +80,14 @@ static void put_sticky(struct http_text *t, const struct weir_exchange *x)
 /* A key takes more room than is put by for the others, and so do limits. */
 static void begin_extra(struct weir_exchange *x, struct http_text *t)
 {
-    size_t room = sizeof x->extra + CACHE_REPORT_MAX_KEY + LIMIT_STAGE_FIELDS_MAX;
-    bool more = x->limited != NULL || cache_report_tells_key(x);
-    char *buf = more ? weir_arena_alloc(&x->arena, room) : NULL;
+    size_t more = cache_report_tells_key(x) ? CACHE_REPORT_MAX_KEY : 0;
+    size_t room;
+    char *buf;
 
+    if (x->limited != NULL)
+        more += limit_stage_room(x);
+    room = sizeof x->extra + more;
+    buf = more > 0 ? weir_arena_alloc(&x->arena, room) : NULL;
     if (buf != NULL)
         http_text_init(t, buf, room);
     else

@@ -1,12 +1,8 @@
 #include "limit_stage.h"
 
-#include <string.h>
-
 #include "limit.h"
 #include "limit_fields.h"
 #include "stages.h"
-
-_Static_assert(LIMIT_STAGE_FIELDS_MAX >= LIMIT_FIELDS_MAX, "room for all fields");
 
 struct exchange_limited {
     const struct limit_list *list;
@@ -15,7 +11,7 @@ struct exchange_limited {
     struct limit_waiter *waiter;
     const struct limit *refused;       /* NULL: none did, not even in a dry run */
     const struct limit_taken *refusal; /* NULL: the request may pass */
-    struct limit_taken taken[LIMITS_OF_ROUTE];
+    struct limit_taken taken[];        /* of each of the list */
 };
 
 static struct limit_subject subject_of(const struct weir_exchange *x)
@@ -32,12 +28,13 @@ static enum exchange_verdict no_memory(struct weir_exchange *x)
 
 static struct exchange_limited *begin(struct weir_exchange *x)
 {
-    struct exchange_limited *l = weir_arena_alloc(&x->arena, sizeof *l);
+    const struct limit_list *list = x->site->site->route_limits[x->route->index];
+    struct exchange_limited *l =
+        weir_arena_alloc(&x->arena, sizeof *l + list->count * sizeof l->taken[0]);
 
     if (l == NULL)
         return NULL;
-    memset(l, 0, offsetof(struct exchange_limited, taken));
-    l->list = x->site->site->route_limits[x->route->index];
+    *l = (struct exchange_limited){.list = list};
     x->limited = l;
     return l;
 }
@@ -119,6 +116,11 @@ enum exchange_verdict limit_stage_run(struct weir_exchange *x)
     while (verdict == EXCHANGE_NEXT && l->asked < l->list->count)
         verdict = ask(x, l);
     return verdict == EXCHANGE_NEXT ? stages_act(x) : verdict;
+}
+
+size_t limit_stage_room(const struct weir_exchange *x)
+{
+    return LIMIT_FIELDS_BYTES(x->limited->list->count);
 }
 
 void limit_stage_put(struct http_text *t, const struct weir_exchange *x)

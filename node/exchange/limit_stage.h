@@ -28,8 +28,8 @@ void limit_stage_cancel(struct weir_exchange *x);
 
 /* ---- for answers; only where x->limited is not NULL ---- */
 
-#define LIMIT_STAGE_FIELDS_MAX 2048 /* bytes of them */
-
+/* Bytes that are enough for them. */
+size_t limit_stage_room(const struct weir_exchange *x);
 /* The fields that this answer gets for its limits, Retry-After too if one refused. */
 void limit_stage_put(struct http_text *t, const struct weir_exchange *x);
 /* Of a refusal. */

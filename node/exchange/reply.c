@@ -18,7 +18,7 @@
 /* For what limits have to say, beside all else. */
 static size_t limits_room(const struct weir_exchange *x)
 {
-    return x->limited != NULL ? LIMIT_STAGE_FIELDS_MAX : 0;
+    return x->limited != NULL ? limit_stage_room(x) : 0;
 }
 
 static void put_limits(struct http_text *t, const struct weir_exchange *x)

@@ -15,8 +15,9 @@
 #include "http_text.h"
 #include "limit.h"
 
-/* Bytes that are enough. */
-#define LIMIT_FIELDS_MAX (64 + LIMITS_OF_ROUTE * 2 * 112)
+/* Bytes that are enough for so many limits. */
+#define LIMIT_FIELDS_BYTES(count) (96 + (count)*2 * 112)
+#define LIMIT_FIELDS_MAX          LIMIT_FIELDS_BYTES(LIMITS_OF_ROUTE)
 
 /* Of the first `count` limits of the list, which have been asked. refused: NULL, or what was taken
  * from the one that refused. */

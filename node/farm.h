@@ -41,9 +41,6 @@ bool farm_hash_secret(const struct farm *f, struct weir_hash_secret *out, struct
 /* What this farm's nodes mark their words with. */
 bool farm_seal_key(const struct farm *f, struct weir_seal_key *out, struct weir_err *err);
 
-/* What the farm's messages are sealed with. */
-bool farm_seal_key(const struct farm *f, struct weir_seal_key *out, struct weir_err *err);
-
 /* One thread's. */
 struct farm_port {
     struct shared_loop loop;

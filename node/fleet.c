@@ -12,6 +12,7 @@
 #include "weir/words.h"
 #include "farm.h"
 #include "health.h"
+#include "limit.h"
 #include "member_identity.h"
 #include "net_loop.h"
 #include "orders.h"
@@ -112,6 +113,7 @@ static void on_members(void *arg)
 {
     struct fleet *f = arg;
 
+    limit_node_members(f->o.limits, members_live(f->members));
     health_look(f->health);
     follow_orders(f);
 }

@@ -23,6 +23,7 @@
 struct farm;
 struct fleet;
 struct health;
+struct limit_node;
 struct members;
 struct net_loop;
 struct purge_feed;
@@ -44,6 +45,7 @@ struct fleet_options { /* borrowed, and outlives it */
     struct weir_work_pool *pool;
     struct readiness *readiness;
     struct purge_feed *purge_feed; /* NULL: no farm, or no cache */
+    struct limit_node *limits;     /* whose local shares depend on how many there are */
     /* Orders of operators to this node. */
     void (*drain)(void *arg);
     void (*reload)(void *arg, uint64_t order);

@@ -328,6 +328,7 @@ static bool make_fleet(struct runtime *rt, struct weir_err *err)
         .pool = rt->pool,
         .readiness = rt->readiness,
         .purge_feed = rt->shared.purge_feed,
+        .limits = rt->shared.limits,
         .drain = on_drain_order,
         .reload = on_reload_order,
         .record = on_record,

@@ -279,12 +279,11 @@ class Farm(FarmCase):
         server = self.redis()
         self.begin(server, [limit(burst=30)])
         self.assertEqual(self.passed(3), 3)
-        members = [n.admin(path="/v1/limits")[1]["members"] for n in self.nodes]
-        shares = sum(min(30, -(-36 // m)) for m in members)  # a fifth more than an even share
+        wait_until(lambda: all(n.admin(path="/v1/limits")[1]["members"] == 3 for n in self.nodes), what="three members")
         server.kill()
         answers = self.passed(120)
         self.assertGreaterEqual(answers, 30)
-        self.assertLessEqual(answers, shares + 9)  # and what was leased
+        self.assertLessEqual(answers, 36 + 9)  # three shares of 12, and what was leased
         self.assertTrue(all(self.seen(n)["local"] > 0 for n in self.nodes))
         self.assertTrue(any(self.seen(n)["local_share"] for n in self.nodes))
         server.start()

@@ -34,7 +34,7 @@ struct fleet {
     struct readiness_watcher watcher;
     struct orders orders;
     struct reload_report report; /* of the last reload */
-    int64_t began_unix_ms; /* by this host's clock */
+    int64_t began_unix_ms;       /* by this host's clock */
     struct member_brief said;
     void (*on_left)(void *arg);
     void *left_arg;
@@ -183,6 +183,15 @@ static uint64_t draw(struct weir_err *err)
     return number | 1; /* never 0, which is none */
 }
 
+/* From now on it can say which purges it has applied when somebody waits for that. */
+static void introduce(struct fleet *f, uint64_t incarnation)
+{
+    char who[MEMBER_ID_MAX + 24];
+
+    snprintf(who, sizeof who, "%s/%llu", f->id, (unsigned long long)incarnation);
+    purge_feed_introduce(f->o.purge_feed, &f->key, who);
+}
+
 static bool make_members(struct fleet *f, struct weir_err *err)
 {
     struct members_options o = {
@@ -198,6 +207,8 @@ static bool make_members(struct fleet *f, struct weir_err *err)
     };
 
     f->members = members_new(&o, err);
+    if (f->members != NULL && f->o.purge_feed != NULL)
+        introduce(f, o.incarnation);
     return f->members != NULL;
 }
 

@@ -172,6 +172,7 @@ static void inherit(struct health_item *it, const struct health_item *old)
     it->failures = old->failures;
     it->began_ms = old->began_ms;
     it->wanted = old->wanted;
+    it->prober = old->prober; /* until it is looked: its vote must not go missing meanwhile */
     it->interval_ms = it->check->interval_ms;
     it->fast_ms = it->check->fast_interval_ms;
     it->due_ms = old->due_ms;

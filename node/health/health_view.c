@@ -68,8 +68,8 @@ void health_each(struct health *h, void (*see)(void *arg, const struct health_vi
     const struct site_upstream *last = NULL;
     bool panic = false;
 
-    if (h->checked > 0)
-        health_members_read(h);
+    if (h->checked > 0 && !health_members_read(h))
+        health_members_forget(h); /* whom the items name are not these */
     for (size_t i = 0; i < h->count; i++) {
         struct health_view v = {0};
 

@@ -37,7 +37,7 @@ struct farm;
 struct members { /* one node's */
     struct farm *farm;
     int node;
-    char id[16];
+    char id[32];
     struct said *read; /* FARM_NODES: as of contact_ms */
     struct member list[FARM_NODES];
     int64_t contact_ms;
@@ -75,7 +75,7 @@ struct farm {
     bool told; /* by a hint: somebody has something to say */
     struct upstream_settings settings;
     struct origin_settings origins[FARM_ORIGINS];
-    char urls[FARM_ORIGINS][32];
+    char urls[FARM_ORIGINS][48];
     struct origin_names *names[FARM_ORIGINS];
     /* the network */
     bool dead[FARM_ORIGINS];

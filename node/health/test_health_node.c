@@ -146,7 +146,10 @@ static void a_reload_keeps_what_is_known_and_the_phase(void **state)
     assert_true(until_all(f, 2, ORIGIN_DOWN, 5000) >= 0);
     before = f->probes;
     for (int i = 0; i < 40; i++) { /* twice a second */
+        const char *votes;
+
         assert_true(reload(f, 0));
+        assert_int_equal(health_votes(f->nodes[0].health, &votes), votes_bytes(4));
         step(f);
         assert_int_equal(verdict_at(f, 0, 2), ORIGIN_DOWN);
         assert_int_equal(view_of(f, 0, 2).own, HEALTH_VOTE_DOWN);

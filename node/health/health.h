@@ -117,6 +117,7 @@ struct health_view {
     bool panic;                /* its upstream is in panic (balance.h) */
     int verdict;               /* enum origin_verdict, of checks and quorum alone */
     int in_force;              /* enum origin_verdict: after the operator's word */
+    bool held;                 /* too few fresh votes: the last verdict stands for now */
     const char *why;           /* static: "2 of 3 votes", "held", "flapping", "operator", ... */
     enum health_reason reason; /* of the votes that decided, or of this node's last probe */
     int64_t since_ms;          /* how long in_force has been so */

@@ -38,6 +38,7 @@ static void show(struct health *h, const struct health_item *it, struct health_v
     v->checked = it->check != NULL;
     v->verdict = it->check != NULL ? it->quorum.verdict : ORIGIN_UP;
     v->in_force = origin_state_in_force(it->state);
+    v->held = it->check != NULL && it->quorum.held && it->quorum.verdict != ORIGIN_UNKNOWN;
     v->why = why_of(it);
     v->reason = it->reason;
     v->since_ms = health_now_ms(h) - it->since_ms;

@@ -441,7 +441,9 @@ static void where_too_few_vote_the_verdict_is_held_then_each_sees_for_itself(voi
     f->nodes[1].garbage = f->nodes[2].garbage = true; /* one vote is left */
     run(f, 11000);
     assert_int_equal(verdict_at(f, 0, 0), ORIGIN_DOWN);
+    assert_true(view_of(f, 0, 0).held);
     run(f, 4000);
+    assert_false(view_of(f, 0, 0).held);
     assert_string_equal(view_of(f, 0, 1).why, "too few votes");
     assert_int_equal(view_of(f, 0, 1).verdict, ORIGIN_UNKNOWN);
     assert_int_equal(verdict_at(f, 0, 0), ORIGIN_DOWN); /* from here */

@@ -7,6 +7,9 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
+
+struct weir_err;
 
 /* What monitors look at. */
 enum ctl_exit {
@@ -29,6 +32,7 @@ struct ctl_options {
     const char *const *arguments; /* within words */
     unsigned argument_count;
     bool json, help, version, colours;
+    FILE *complaints; /* NULL: standard error */
     /* where the node is */
     const char *socket; /* NULL: look for it */
     const char *node, *token_file;
@@ -74,6 +78,8 @@ enum ctl_exit ctl_call(const struct ctl_options *o, const char *method, const ch
 enum ctl_exit ctl_fetch(const struct ctl_options *o, const char *method, const char *target,
                         const json_t *body, json_t **out);
 
+/* One line, for people: what went wrong. Returns CTL_USAGE. */
+enum ctl_exit ctl_complain(const struct ctl_options *o, const struct weir_err *err);
 void ctl_print_json(const json_t *json);
 
 /* What stands behind a path of names in an object; nothing there reads as 0, "" or false. */

@@ -7,24 +7,33 @@
 #include "ctl_link.h"
 #include "ctl_text.h"
 
-static enum ctl_exit complain(const struct weir_err *err)
+static FILE *complaints(const struct ctl_options *o)
 {
+    return o->complaints != NULL ? o->complaints : stderr;
+}
+
+enum ctl_exit ctl_complain(const struct ctl_options *o, const struct weir_err *err)
+{
+    static const char name[] = "weirctl: ";
     char text[512];
 
-    fputs("weirctl: ", stderr);
-    ctl_put(stderr, weir_err_str(err, text, sizeof text));
-    fputc('\n', stderr);
+    weir_err_str(err, text, sizeof text);
+    fputs(name, complaints(o)); /* an error of our own begins so already */
+    ctl_put(complaints(o),
+            strncmp(text, name, sizeof name - 1) == 0 ? text + sizeof name - 1 : text);
+    fputc('\n', complaints(o));
     return CTL_USAGE;
 }
 
-static enum ctl_exit refused(const struct ctl_answer *a)
+/* 409: the node cannot, as it is now. */
+static enum ctl_exit refused(const struct ctl_options *o, const struct ctl_answer *a)
 {
     const char *why = json_string_value(json_object_get(a->json, "error"));
 
-    fputs("weirctl: the node says: ", stderr);
-    ctl_put(stderr, why != NULL ? why : "nothing");
-    fprintf(stderr, " (%d)\n", a->status);
-    return a->status >= 500 ? CTL_DOWN : CTL_USAGE;
+    fputs("weirctl: the node says: ", complaints(o));
+    ctl_put(complaints(o), why != NULL ? why : "nothing");
+    fprintf(complaints(o), " (%d)\n", a->status);
+    return a->status >= 500 || a->status == 409 ? CTL_DOWN : CTL_USAGE;
 }
 
 void ctl_print_json(const json_t *json)
@@ -51,7 +60,7 @@ static enum ctl_exit ask(const struct ctl_options *o, const char *method, const 
         ok = ctl_ask(&link, method, target, body, a, &err);
         ctl_link_close(&link);
     }
-    return ok ? CTL_FINE : complain(&err);
+    return ok ? CTL_FINE : ctl_complain(o, &err);
 }
 
 enum ctl_exit ctl_fetch(const struct ctl_options *o, const char *method, const char *target,
@@ -62,7 +71,7 @@ enum ctl_exit ctl_fetch(const struct ctl_options *o, const char *method, const c
 
     *out = NULL;
     if (status == CTL_FINE && ((a.status != 200 && a.status != 202) || a.json == NULL))
-        status = refused(&a);
+        status = refused(o, &a);
     if (status == CTL_FINE)
         *out = json_incref(a.json);
     ctl_answer_free(&a);
@@ -106,7 +115,7 @@ enum ctl_exit ctl_metrics(const struct ctl_options *o)
     enum ctl_exit status = ask(o, "GET", "/metrics", NULL, &a);
 
     if (status == CTL_FINE && a.status != 200)
-        status = refused(&a);
+        status = refused(o, &a);
     else if (status == CTL_FINE)
         fputs(a.text, stdout);
     ctl_answer_free(&a);

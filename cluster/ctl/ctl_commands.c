@@ -1,4 +1,5 @@
 /* The commands of weirctl: a row each. */
+#include "ctl_farm.h"
 #include "ctl_line.h"
 
 #include <string.h>
@@ -16,7 +17,184 @@ static const char *check_purge(const struct ctl_options *o)
     return NULL;
 }
 
+static const char *check_sort(const struct ctl_options *o)
+{
+    static const char *const columns[] = {"name", "requests", "errors", "hits", "load"};
+
+    for (size_t i = 0; o->sort != NULL && i < sizeof columns / sizeof columns[0]; i++)
+        if (strcmp(o->sort, columns[i]) == 0)
+            return NULL;
+    return o->sort != NULL ? "--sort takes name, requests, errors, hits or load" : NULL;
+}
+
+static const char *check_reload(const struct ctl_options *o)
+{
+    if ((o->argument_count > 0) + o->rolling + o->all > 1)
+        return "a node, --rolling or --all: one of them";
+    return NULL;
+}
+
+#define DIRECTION                                                                                  \
+    "\n"                                                                                           \
+    "The word holds for the whole farm and over restarts, wins over what health checks find, "     \
+    "and\n"                                                                                        \
+    "is shown to everybody with its author and reason. Exit status 1 when it is in force, but\n"   \
+    "not everywhere or not safely yet.\n"
+
 const struct ctl_command ctl_commands[] = {
+    {.group = "status",
+     .arguments = "",
+     .options = CTL_EITHER,
+     .run = ctl_status,
+     .summary = "the farm on one screen: what is wrong first",
+     .help = "Nodes, origins, operators' words in force, Redis, rates; what is wrong comes first.\n"
+             "Rates are means of the last 10 seconds. * marks the node that answers.\n"
+             "\n"
+             "Exit status 0 fine, 1 degraded, 2 down, 3 usage or nobody to ask.\n"},
+    {.group = "top",
+     .arguments = "",
+     .options = CTL_EITHER | CTL_BIT(ONCE) | CTL_BIT(INTERVAL) | CTL_BIT(SORT),
+     .run = ctl_top,
+     .check = check_sort,
+     .summary = "the same, live, with rates for each node and origin",
+     .help =
+         "Keys: q quits, / filters by name, n r e h l sort by name, requests, errors, hits, load,\n"
+         "+ and - look more or less often. REQ/S and FAIL/S of an origin are those of the node\n"
+         "that is asked. With --once exit statuses are those of status; with an --interval too it\n"
+         "looks twice, so that there are rates.\n"},
+    {.group = "nodes",
+     .arguments = "",
+     .options = CTL_EITHER,
+     .run = ctl_nodes,
+     .summary = "the nodes of the farm",
+     .help =
+         "All live nodes: state, version, load, configuration, age of the last beat; and what is\n"
+         "wrong with them. Exit status as of status, by the nodes alone.\n"},
+    {.group = "drain",
+     .arguments = "[NODE]",
+     .options = CTL_SAYING,
+     .run = ctl_node_drain,
+     .summary = "let a node leave politely",
+     .help =
+         "The node becomes not ready, waits, stops accepting, finishes, leaves the farm and ends.\n"
+         "Without NODE: the one that is asked, at once.\n"},
+    {.group = "undrain",
+     .arguments = "NODE",
+     .options = CTL_SAYING,
+     .run = ctl_node_undrain,
+     .summary = "take that back, if it has not begun",
+     .help =
+         "Takes back what was said of a node. One that drains already goes on: start it anew.\n"},
+    {.group = "unready",
+     .arguments = "[NODE]",
+     .options = CTL_SAYING,
+     .run = ctl_node_unready,
+     .summary = "no new traffic for a node",
+     .help = "The node says that it is not ready, so that balancers, DNS and BGP send nothing new, "
+             "and\n"
+             "serves what comes all the same. Without NODE: the one that is asked.\n" DIRECTION},
+    {.group = "ready",
+     .arguments = "[NODE]",
+     .options = CTL_SAYING,
+     .run = ctl_node_ready,
+     .summary = "take that back",
+     .help =
+         "Takes back what was said of a node: it is ready if nothing else speaks against it.\n"},
+    {.group = "reload",
+     .arguments = "[NODE]",
+     .options = CTL_EITHER | CTL_BIT(REASON) | CTL_BIT(ROLLING) | CTL_BIT(ALL) | CTL_BIT(TIMEOUT),
+     .run = ctl_reload,
+     .check = check_reload,
+     .summary = "read the configuration anew, here or everywhere",
+     .synopsis = "\n[NODE | --rolling | --all] [--timeout DURATION]",
+     .help =
+         "Without NODE: the one that is asked. A node that is told by others is waited for: until\n"
+         "its record says how it went. --rolling takes one node after the other, waits until it\n"
+         "is ready again, and stops at the first failure.\n"
+         "Exit status 2 when a configuration is refused: the old one stays in force there.\n"},
+    {.group = "origins",
+     .arguments = "",
+     .options = CTL_EITHER | CTL_BIT(UPSTREAM),
+     .run = ctl_origins,
+     .summary = "the origins: verdicts, votes, reasons",
+     .help = "All origins as the node that answers sees them. Exit status as of status, by the\n"
+             "origins alone. Straight from Redis only those that are not simply up are known.\n"},
+    {.group = "origins",
+     .name = "drain",
+     .arguments = "UPSTREAM URL",
+     .options = CTL_SAYING,
+     .run = ctl_origin_drain,
+     .summary = "no new clients for an origin",
+     .help = "Clients that stick to it go on.\n" DIRECTION},
+    {.group = "origins",
+     .name = "disable",
+     .arguments = "UPSTREAM URL",
+     .options = CTL_SAYING,
+     .run = ctl_origin_disable,
+     .summary = "nobody at all",
+     .help = "No request goes to it.\n" DIRECTION},
+    {.group = "origins",
+     .name = "up",
+     .arguments = "UPSTREAM URL",
+     .options = CTL_SAYING,
+     .run = ctl_origin_up,
+     .summary = "in use, whatever checks say",
+     .help = "It is used although checks find it down.\n" DIRECTION},
+    {.group = "origins",
+     .name = "enable",
+     .arguments = "UPSTREAM URL",
+     .options = CTL_SAYING,
+     .run = ctl_origin_enable,
+     .summary = "take drain, disable or up back",
+     .help = "Health checks decide again. A weight that was said stays.\n"},
+    {.group = "origins",
+     .name = "weight",
+     .arguments = "UPSTREAM URL WEIGHT",
+     .options = CTL_SAYING,
+     .run = ctl_origin_weight,
+     .summary = "another weight: 1 to 1000, or default",
+     .help = "Instead of the weight in the configuration; \"default\" takes it back.\n" DIRECTION},
+    {.group = "maintenance",
+     .name = "on",
+     .arguments = "UPSTREAM",
+     .options = CTL_SAYING,
+     .run = ctl_maintenance_on,
+     .summary = "ask no origin of an upstream",
+     .help = "Stored responses are served, stale ones too; what is not stored is answered with "
+             "503.\n" DIRECTION},
+    {.group = "maintenance",
+     .name = "off",
+     .arguments = "UPSTREAM",
+     .options = CTL_SAYING,
+     .run = ctl_maintenance_off,
+     .summary = "take that back",
+     .help = "Its origins are asked again.\n"},
+    {.group = "words",
+     .arguments = "",
+     .options = CTL_EITHER,
+     .run = ctl_words,
+     .summary = "what operators have said, and what is in force",
+     .help = "Each with its author, reason, and how long it holds.\n"
+             "Exit status 1 when one has not reached Redis yet.\n"},
+    {.group = "limits",
+     .arguments = "",
+     .options = CTL_NODE,
+     .run = ctl_limits,
+     .summary = "rate limits, and who was refused most",
+     .help = "Counts are those of the node that is asked.\n"},
+    {.group = "config",
+     .arguments = "",
+     .options = CTL_NODE,
+     .run = ctl_config,
+     .summary = "the configuration in force, with all defaults",
+     .help = "As JSON, which is YAML too. Of secrets there are only the names of their files.\n"},
+    {.group = "config",
+     .name = "drift",
+     .arguments = "",
+     .options = CTL_EITHER,
+     .run = ctl_config_drift,
+     .summary = "which nodes have another one",
+     .help = "Exit status 1 when a node has another configuration than most.\n"},
     {.group = "cache",
      .name = "stats",
      .arguments = "",
@@ -64,14 +242,18 @@ const struct ctl_command ctl_commands[] = {
      .help = "All counters of the node, as Prometheus reads them.\n"},
     {.group = "doctor",
      .arguments = "",
-     .options = CTL_REDIS | CTL_BIT(ROLE) | CTL_BIT(NODE_USER),
+     .options =
+         CTL_REDIS | CTL_BIT(ROLE) | CTL_BIT(NODE_USER) | CTL_BIT(SECRET_FILE) | CTL_BIT(FARM),
      .run = ctl_doctor,
-     .summary = "is the farm's Redis as it should be?",
+     .summary = "is the farm, and its Redis, as it should be?",
      .synopsis = "[--config FILE] [--user NAME --password-file FILE]\n"
                  "--redis HOST:PORT[,...] [--role cache|state|one] [--tls ...] [--user NAME ...]",
      .help = "Asks every node of the Redis that a farm shares for its settings and its state, and\n"
              "tells what is not as weir needs it: where, why it matters, and how to change it.\n"
              "Changes nothing. Without --config and --redis: /etc/weir/weir.yaml.\n"
+             "Then it reads what the nodes of the farm have written there (with --redis: if there "
+             "is a\n"
+             "--secret-file): two of one name, clocks, configurations and secrets that differ.\n"
              "\n"
              "--user is one who may read settings: ops in conf/redis/users.acl.\n"
              "\n"

@@ -6,6 +6,7 @@
 
 #include "config.h"
 #include "ctl.h"
+#include "ctl_doctor_farm.h"
 #include "ctl_text.h"
 #include "doctor_ask.h"
 #include "settings.h"
@@ -337,11 +338,21 @@ static enum ctl_exit by_options(const struct ctl_options *o, json_t *all)
     return status;
 }
 
+/* Its nodes too, where Redis itself could be examined, and the secret is known. */
+static enum ctl_exit examine_farm(const struct ctl_options *o, json_t *all)
+{
+    if (o->redis != NULL && o->secret_file == NULL)
+        return CTL_FINE;
+    return ctl_doctor_farm(o, o->config != NULL ? o->config : CONFIG_FILE, all);
+}
+
 enum ctl_exit ctl_doctor(const struct ctl_options *o)
 {
     json_t *all = json_array();
     enum ctl_exit status = o->redis != NULL ? by_options(o, all) : by_config(o, all);
 
+    if (status != CTL_USAGE)
+        status = worse(status, examine_farm(o, all));
     if (o->json && json_array_size(all) > 0)
         ctl_print_json(all);
     json_decref(all);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ctl.h"
+#include "ctl_farm.h"
 #include "ctl_line.h"
 #include "ctl_text.h"
 
@@ -16,17 +17,6 @@ static int help(const struct ctl_list *words)
     return CTL_FINE;
 }
 
-/* For conf/completion/weirctl: "__complete", and the words up to where the cursor stands. */
-static int complete(int argc, char *const *argv)
-{
-    struct ctl_list words = {.count = 0};
-
-    for (int i = 0; i < argc && words.count < CTL_LIST_MAX; i++)
-        words.at[words.count++] = argv[i];
-    ctl_help_complete(ctl_commands, &words, stdout);
-    return CTL_FINE;
-}
-
 int main(int argc, char **argv)
 {
     const struct ctl_command *command;
@@ -34,7 +24,7 @@ int main(int argc, char **argv)
 
     setlocale(LC_CTYPE, ""); /* top asks the terminal's library for more than ASCII */
     if (argc > 1 && strcmp(argv[1], "__complete") == 0)
-        return complete(argc - 2, argv + 2);
+        return (int)ctl_complete(argc - 2, argv + 2);
     if (!ctl_line_read(ctl_commands, argc, argv, &o, &command, stderr))
         return CTL_USAGE;
     if (o.version) {

@@ -155,13 +155,13 @@ class Pages(unittest.TestCase):
         self.assertIn('"%s"' % version, page)
 
     def test_the_manual_of_weirctl_knows_every_command_and_option_and_the_version(self):
-        page = read("docs/weirctl.1").replace("\\-", "-")
+        page = re.sub(r"\\f[BIRP]", "", read("docs/weirctl.1")).replace("\\-", "-")
         tables = json.loads(weirctl("help", "--json").stdout)
         for option in tables["options"]:
-            self.assertRegex(page, r"--%s\b" % re.escape(option["name"]))
+            self.assertTrue(re.search(r"--%s\b" % re.escape(option["name"]), page), option)
         for command in tables["commands"]:
             name = " ".join(filter(None, (command["group"], command.get("name"))))
-            self.assertRegex(page, r'(?m)^\.(B|BI|TP|BR) .*\b%s\b' % re.escape(name), name)
+            self.assertTrue(re.search(r'(?m)^\.(B|BI|BR) .*\b%s\b' % re.escape(name), page), name)
         version = weirctl("--version").stdout.strip().split()[1]
         self.assertIn('"weir %s"' % version, page)
 

@@ -1,0 +1,42 @@
+/*
+ * ctl_view_own.h - between the files of the views.
+ */
+#ifndef CTL_VIEW_OWN_H
+#define CTL_VIEW_OWN_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "ctl_table.h"
+
+/* A text of the object, "" for none; a number, whole or not, 0 for none. */
+const char *view_text(const json_t *object, const char *name);
+double view_number(const json_t *object, const char *name);
+int64_t view_int(const json_t *object, const char *name);
+bool view_true(const json_t *object, const char *name);
+bool view_false(const json_t *object, const char *name); /* it says so: missing is not false */
+
+void view_heading(FILE *out, const struct ctl_look *look, const char *text);
+/* A line of parts, cut to the width. */
+void view_line(FILE *out, const struct ctl_look *look, enum ctl_colour colour, const char *text);
+
+/* Cells. "-" or nothing where it is not known. */
+void view_rate(struct ctl_table *t, const json_t *object, const char *name, enum ctl_colour some);
+void view_ratio(struct ctl_table *t, const json_t *object, const char *name);
+void view_bytes(struct ctl_table *t, const json_t *object, const char *name);
+void view_count(struct ctl_table *t, const json_t *object, const char *name);
+
+/* The parts of which pictures are made; each ends its lines. most: rows at most, 0 all. */
+void view_farm_line(FILE *out, const struct ctl_look *look, const json_t *farm);
+void view_fault_rows(FILE *out, const struct ctl_look *look, const json_t *faults, size_t most);
+void view_node_rows(FILE *out, const struct ctl_look *look, const json_t *nodes, size_t most);
+void view_origin_rows(FILE *out, const struct ctl_look *look, const json_t *origins, size_t most);
+void view_word_rows(FILE *out, const struct ctl_look *look, const json_t *words, int64_t now_s);
+void view_redis_rows(FILE *out, const struct ctl_look *look, const json_t *redis);
+
+/* Is this origin in use, as simply as can be? */
+bool view_origin_fine(const json_t *origin);
+
+#endif

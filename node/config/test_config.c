@@ -331,6 +331,36 @@ static void every_fault_has_its_words(void **state)
          "t:4:15: head.bytes: must be 1KiB to 1MiB, found \"2MiB\"\n"},
         {REST "head: {underscores: yes}\n",
          "t:4:21: head.underscores: expected true or false, found \"yes\"\n"},
+        {REST "limits: [{name: a, rate: 10}]\n",
+         "t:4:26: limits[0].rate: expected a rate such as 100/s, 1000/m, 5/h or 10000/d; found "
+         "\"10\"\n"},
+        {REST "limits: [{name: a, rate: 5000000/s}]\n",
+         "t:4:26: limits[0].rate: is more than a million a second; found \"5000000/s\"\n"},
+        {REST "limits: [{name: a}]\n", "t:4:10: limits[0]: \"rate\" is missing\n"},
+        {REST "limits: [{name: a, rate: 1/s, key: [client, session]}]\n",
+         "t:4:45: limits[0].key[1]: weir keeps no sessions yet: \"cookie NAME\" counts by the "
+         "value of "
+         "a cookie; found \"session\"\n"},
+        {REST "limits: [{name: a, rate: 1/s, key: [field]}]\n",
+         "t:4:37: limits[0].key[0]: expected client, \"field NAME\", \"cookie NAME\", route or "
+         "all; "
+         "found \"field\"\n"},
+        {REST
+         "limits: [{name: a, rate: 1/s, key: [all, all, all, all, all, all, all, all, all]}]\n",
+         "t:4:36: limits[0].key: at most 8 parts, found 9\n"},
+        {REST "limits: [{name: a, rate: 1/s, status: 200}]\n",
+         "t:4:39: limits[0].status: must be 400 to 599, found \"200\"\n"},
+        {REST "limits: [{name: a, rate: 1/s}, {name: a, rate: 2/s}]\n",
+         "t:4:39: limits[1].name: limit \"a\" is there already, at line 4\n"},
+        {LISTEN APP "routes: [{upstream: app, limits: {rates: [logn]}}]\n"
+                    "limits: [{name: login, rate: 1/s}]\n",
+         "t:3:43: routes[0].limits.rates[0]: there is no limit \"logn\"; did you mean "
+         "\"login\"?\n"},
+        {LISTEN APP "routes: [{upstream: app, limits: {rates: [a, a, a, a, a, a, a, a]}}]\n"
+                    "limits: [{name: a, rate: 1/s}, {name: b, rate: 1/s, all_routes: true}]\n",
+         "t:3:42: routes[0].limits.rates: a route has at most 8 limits; found 9, those for all "
+         "routes "
+         "included\n"},
         {REST "log: {access: jason}\n",
          "t:4:15: log.access: expected one of off, combined, json; found \"jason\"\n"},
         {REST "log: {level: !!int 1}\n",

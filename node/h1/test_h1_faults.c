@@ -7,6 +7,7 @@
 #include "test_node.h"
 
 #include "weir/log.h"
+#include "shared_embedded.h"
 
 #define FRESH "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n"
 #define STALE "HTTP/1.1 200 OK\r\nCache-Control: max-age=0\r\nETag: \"a\"\r\n"
@@ -71,6 +72,37 @@ static void edits(struct test_node *t)
 static void websocket(struct test_node *t)
 {
     t->route.websocket = true;
+}
+
+static void limited(struct test_node *t)
+{
+    t->limit = (struct limit_settings){.name = "api",
+                                       .rate = "1/h",
+                                       .burst = 1,
+                                       .ipv4_prefix = 32,
+                                       .status = 429,
+                                       .fields = true,
+                                       .all_routes = true};
+}
+
+static void enter(void *arg)
+{
+    net_loop_enter(arg);
+}
+
+/* By a farm: each request waits for its token. */
+static void limited_by_farm(struct test_node *t)
+{
+    static const struct weir_seal_key key = {{1, 2, 3}};
+    const struct shared_loop loop = {t->loop.base, enter, &t->loop, &t->loop.clock};
+    struct weir_err err = {0};
+
+    limited(t);
+    t->limit.burst = 100;
+    t->sealed = &key;
+    t->engine = shared_embedded_new(NULL, &err);
+    t->worker.limits.port = shared_port_new(t->engine, &loop, &err);
+    assert_non_null(t->worker.limits.port);
 }
 
 static void stores_little(struct test_node *t)
@@ -471,6 +503,21 @@ static const struct scenario scenarios[] = {
      .script = {{.reply = HTML "Content-Length: 23\r\n\r\n<esi:include src=\"/f\"/>"},
                 {.reply = FRESH "Content-Length: 36\r\n\r\n" BODY},
                 {.reply = FRESH "Content-Length: 36\r\n\r\n" BODY}}},
+    {.name = "a hit that waits for a token of the farm",
+     .before = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+     .request = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+     .answers = 1,
+     .body = BODY,
+     .status = 200,
+     .set = limited_by_farm,
+     .script = THRICE(.reply = FRESH "Content-Length: 36\r\n\r\n" BODY)},
+    {.name = "a refusal by a rate limit",
+     .before = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+     .request = "GET /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab",
+     .answers = 1,
+     .status = 429,
+     .set = limited,
+     .script = THRICE(.reply = FRESH "Content-Length: 36\r\n\r\n" BODY)},
     {.name = "a switch of protocols",
      .request = "GET /a HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
                 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",

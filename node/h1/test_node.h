@@ -27,11 +27,14 @@
 #include "weir/alloc.h"
 #include "weir/hash.h"
 #include "weir/metrics.h"
+#include "weir/seal.h"
+#include "weir/shared.h"
 #include "weir/work.h"
 #include "exchange.h"
 #include "fetch.h"
 #include "h1_server.h"
 #include "inflight.h"
+#include "limit.h"
 #include "search_rules.h"
 #include "purge.h"
 #include "net_peers.h"
@@ -101,6 +104,9 @@ struct test_node {
     char url[64];
     struct route_settings route;
     struct split_settings split;
+    struct limit_settings limit;        /* for all routes; name NULL: there is none */
+    const struct weir_seal_key *sealed; /* of a farm that is asked for tokens; NULL: alone */
+    struct weir_shared *engine;         /* that farm's, and worker.limits.port to it; may be NULL */
     struct site *site;
     struct exchange_worker worker;
     struct h1_server server;
@@ -373,7 +379,13 @@ static inline bool node_start(struct test_node *t)
                                  .upstreams = &t->upstream,
                                  .upstream_count = 1,
                                  .routes = &t->route,
-                                 .route_count = 1};
+                                 .route_count = 1,
+                                 .limits = &t->limit,
+                                 .limit_count = t->limit.name != NULL};
+    struct limit_options limits = {.secret = &t->secret,
+                                   .seal = t->sealed,
+                                   .timeout_ms = 5000,
+                                   .cells_max = 64};
     struct site_tools tools = {.control = &t->loop.box, .secret = &t->secret};
 
     assert_true(weir_hash_secret_draw(&t->secret, &err));
@@ -395,6 +407,12 @@ static inline bool node_start(struct test_node *t)
         w->purges == NULL || w->scratch == NULL || (w->tier == NULL && t->cache.memory_bytes > 0) ||
         !origin_client_init(&w->origins, &t->loop, t->metrics, 1, &err) ||
         !h1_server_init(&t->server, w, t->peers, &err))
+        return false;
+    w->limits.box = &t->loop.box;
+    w->limits.clock = &t->loop.clock;
+    w->limits.metrics = t->metrics;
+    w->limits.node = tools.limits = limit_node_new(&limits, &err);
+    if (tools.limits == NULL)
         return false;
     tools.registry = t->registry;
     t->site = site_new(&source, &tools, &err);
@@ -458,8 +476,12 @@ static inline void node_stop(struct test_node *t)
         node_origin_end(&t->origin[i], false);
     event_del(&t->acceptable);
     close(t->listen_fd);
+    limit_worker_close(&w->limits);
+    shared_port_free(w->limits.port);
+    shared_free(t->engine);
     net_loop_close(&t->loop);
     site_unref(t->site);
+    limit_node_free(w->limits.node);
     pattern_scratch_free(w->scratch);
     free(w->fields);
     inflight_free(w->inflight);

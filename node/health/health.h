@@ -19,8 +19,8 @@
  *     own view against the farm's, for more than 30 % of its origins --> this node suspects itself:
  *         its votes weigh nothing, and it is not ready
  *     flaps: +1000 for each DOWN, halved every 60 s; above 3000 it stays out until below 750
- *     members lost --> autonomous: every node probes everything, more slowly the more nodes there
- * are traffic: 5 answers in an interval and no failure are a vote UP without a probe
+ *     members lost --> autonomous: every node probes everything, the more seldom the more there are
+ *     traffic: 5 answers in an interval and no failure are a vote UP without a probe
  *
  * The verdict goes into struct origin_state, which balancers read; verdicts survive reloads because
  * states do. All of it on the control thread, but the origin states.

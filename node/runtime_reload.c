@@ -184,6 +184,9 @@ static void apply_node_settings(struct runtime *rt, const struct settings *s)
         weir_log(WEIR_LOG_WARN, "node.workers changes with the next start only");
     if ((rt->shared.tier == NULL) != (s->cache.memory_bytes == 0))
         weir_log(WEIR_LOG_WARN, "the cache is turned on with the next start only");
+    if (strcmp(s->node_id, rt->first->node_id) != 0 ||
+        strcmp(s->state_dir, rt->first->state_dir) != 0)
+        weir_log(WEIR_LOG_WARN, "node.id and node.state_dir change with the next start only");
     if (!farm_settings_same(&s->farm, &rt->first->farm))
         weir_log(WEIR_LOG_WARN, "the farm changes with the next start only");
     if (!same_text(s->log.error_file, rt->settings->log.error_file))

@@ -1,5 +1,6 @@
 """Several nodes in front of one origin, with one Redis (Cluster) behind them."""
 import os
+import re
 import tempfile
 
 from . import node as nodes
@@ -29,8 +30,12 @@ class FarmCase(NodeCase):
 
     def farm_settings(self, redis, origin, routes=None, upstream=None, farm=None, **top):
         """One node's configuration; every call gives it a port of its own."""
-        return nodes.settings([nodes.upstream(origin, **(upstream or {}))], routes,
-                              farm=farm or self.farm_of(redis), **top)
+        config = nodes.settings([nodes.upstream(origin, **(upstream or {}))], routes,
+                                farm=farm or self.farm_of(redis), **top)
+        # They run on one host: its name is no id. The settings may be those of other nodes as well.
+        port = config["listen"][0]["address"].rpartition(":")[2]
+        config["node"] = dict({"id": "node-" + re.sub("[^0-9A-Za-z]", "-", port)[-50:]}, **config["node"])
+        return config
 
     def farm(self, redis, origin, count=2, **keys):
         """`count` nodes of one farm, started; keys as for farm_settings()."""

@@ -67,14 +67,13 @@ enum health_vote {
  * no memory) says nothing of it, the others speak against it.
  */
 enum health_reason {
-#define X(id, name, text) HEALTH_R_##id,
+#define X(id, text) HEALTH_R_##id,
 #include "probe_reasons.def"
 #undef X
     HEALTH_REASONS
 };
 
 /* Static; for numbers of a newer version, too. */
-const char *health_reason_name(enum health_reason r); /* "timeout" */
 const char *health_reason_text(enum health_reason r); /* "no whole answer in time" */
 
 #define HEALTH_PROBERS 3 /* of each check */

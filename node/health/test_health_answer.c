@@ -122,7 +122,7 @@ static void expect_cut(const struct sample *s, size_t at, size_t piece)
     why = ended(a, why, s->end);
     if (why != s->expected)
         fail_msg("sample %zu cut at %zu: %s instead of %s", (size_t)(s - samples), at,
-                 health_reason_name(why), health_reason_name(s->expected));
+                 health_reason_text(why), health_reason_text(s->expected));
     health_answer_free(a);
     pattern_free(c.body);
 }

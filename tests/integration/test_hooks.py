@@ -59,12 +59,12 @@ class Hooks(HookCase):
         self.assertEqual(self.told(), ["ready:", "unready:draining"])
 
     def test_arguments_reach_the_command_as_they_are(self):
-        self.prepare()
-        tell = self.script("tell", 'for a; do echo "<$a>" >>$D/told; done; echo "$WEIR_NODE" >$D/node')
+        self.prepare(node={"id": "node-7"})
+        tell = self.script("tell", 'echo "$WEIR_NODE" >$D/node; for a; do echo "<$a>" >>$D/told; done')
         self.launch([tell, "$HOME", "a;b", "", "*"])
         self.wait_told("<$HOME>", "<a;b>", "<>", "<*>")
         with open(os.path.join(self.dir, "node")) as f:
-            self.assertTrue(f.read().strip())
+            self.assertEqual(f.read(), "node-7\n")
 
     def test_its_output_and_its_end_are_logged(self):
         node = self.prepare()

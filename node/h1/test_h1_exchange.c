@@ -107,6 +107,50 @@ static void a_head_request_leaves_its_connection(void **state)
     node_stop(&t);
 }
 
+static void how_the_node_is_costs_no_origin_and_follows_its_flag(void **state)
+{
+    atomic_bool ready = true;
+    struct test_node t;
+
+    (void)state;
+    node_init(&t);
+    t.route.action = ROUTE_HEALTH;
+    t.route.health = ROUTE_HEALTH_READY;
+    t.worker.ready = &ready;
+    assert_true(node_start(&t));
+    node_client_open(&t);
+    node_send(&t, GET);
+    assert_int_equal(node_receive(&t, 1), 1);
+    assert_true(got(&t, "HTTP/1.1 200 OK\r\n") && got(&t, "\r\n\r\nready\n"));
+    atomic_store(&ready, false);
+    node_send(&t, GET);
+    assert_int_equal(node_receive(&t, 2), 2);
+    assert_true(got(&t, "HTTP/1.1 503 ") && got(&t, "\r\n\r\nnot ready\n"));
+    assert_true(got(&t, "Cache-Control: no-store\r\n"));
+    assert_int_equal(t.requests, 0);
+    node_stop(&t);
+}
+
+/* Towards the end of the grace time: what is asked is answered, and the client told to go. */
+static void a_polite_server_closes_after_the_next_answer(void **state)
+{
+    struct test_node t;
+
+    (void)state;
+    node_init(&t);
+    t.route.action = ROUTE_HEALTH;
+    assert_true(node_start(&t));
+    node_client_open(&t);
+    node_send(&t, GET);
+    assert_int_equal(node_receive(&t, 1), 1);
+    assert_false(got(&t, "Connection: close"));
+    h1_server_be_polite(&t.server);
+    node_send(&t, GET);
+    assert_int_equal(node_receive(&t, 2), 2);
+    assert_true(got(&t, "Connection: close\r\n"));
+    node_stop(&t);
+}
+
 /* ---- the cache ---- */
 
 #define FRESH "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n"
@@ -439,6 +483,8 @@ int main(void)
         cmocka_unit_test(a_pass_leaves_its_origin_connection_for_the_next),
         cmocka_unit_test(uploads_leave_their_origin_connection_too),
         cmocka_unit_test(a_head_request_leaves_its_connection),
+        cmocka_unit_test(how_the_node_is_costs_no_origin_and_follows_its_flag),
+        cmocka_unit_test(a_polite_server_closes_after_the_next_answer),
         cmocka_unit_test(what_is_stored_is_not_asked_again),
         cmocka_unit_test(a_fetch_goes_on_for_the_store_when_its_client_leaves),
         cmocka_unit_test(a_client_that_leaves_ends_its_pass),

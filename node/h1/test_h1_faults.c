@@ -59,6 +59,12 @@ static void fixed(struct test_node *t)
     t->route.response_fields.add_count = 1;
 }
 
+static void health(struct test_node *t)
+{
+    t->route.action = ROUTE_HEALTH;
+    t->route.health = ROUTE_HEALTH_READY;
+}
+
 static void edits(struct test_node *t)
 {
     static struct field_edit_settings set[] = {{"X-Set", "$client $path"}};
@@ -455,6 +461,12 @@ static const struct scenario scenarios[] = {
      .body = BODY,
      .status = 200,
      .set = fixed},
+    {.name = "the health of the node",
+     .request = "GET /a?b HTTP/1.1\r\nHost: x\r\n\r\n",
+     .answers = 1,
+     .body = "ready\n",
+     .status = 200,
+     .set = health},
     {.name = "pipelined requests",
      .request = "GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n"
                 "GET /3 HTTP/1.1\r\nHost: x\r\n\r\n",

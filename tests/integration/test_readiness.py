@@ -4,6 +4,7 @@ import threading
 import time
 
 from lib.case import NodeCase
+from lib.farm import FarmCase
 from lib.node import Node, run_weir, settings, upstream
 from lib.wait import wait_until
 
@@ -80,6 +81,24 @@ class Readiness(NodeCase):
         done = run_weir("check", node.config_file)
         self.assertEqual(done.returncode, 2)
         self.assertIn('a route does one thing: there is "upstream" already', done.stderr)
+
+
+class WithoutRedis(FarmCase):
+    """Redis has no say in it: all nodes would leave at once."""
+
+    def test_a_node_whose_redis_goes_stays_ready_and_one_that_starts_without_is(self):
+        redis = self.redis()
+        origin = self.origin()
+        farm = self.farm_of(redis)
+        node = self.node(self.farm_settings(redis, origin, ENDPOINTS + [{"upstream": "app"}], farm=farm))
+        self.assertEqual(node.get("/ready").status, 200)
+        redis.kill()
+        self.assertEqual(node.get("/x").status, 200)
+        late = self.node(self.farm_settings(redis, origin, ENDPOINTS + [{"upstream": "app"}], farm=farm))
+        time.sleep(1.2)  # it looks once a second
+        for n in (node, late):
+            self.assertEqual(n.get("/ready").status, 200)
+            self.assertNotIn("not ready", n.log())
 
 
 def upstreams(origins, **eject):

@@ -156,6 +156,7 @@ static void on_turn(struct net_timer *t)
     readiness_set(rt->readiness, READY_ORIGINS,
                   rt->settings->readiness.origins &&
                       !site_usable(rt->site, rt->control.clock.mono_us));
+    fleet_turn(rt->fleet);
     net_timer_start(&rt->control, t, rt->control.clock.mono_ms + TURN_MS);
 }
 

@@ -45,6 +45,7 @@ static void withdraw(struct runtime *rt)
     rt->drain.unready_since_ms =
         readiness_is(rt->readiness) ? 0 : readiness_since_ms(rt->readiness);
     readiness_set(rt->readiness, READY_DRAINING, true);
+    fleet_turn(rt->fleet); /* it was unready perhaps: that it drains is news all the same */
     hooks_run(rt->hooks, false, readiness_text(rt->readiness, why));
     if (hooks_busy(rt->hooks))
         wait_at_most(rt, hook_bound_ms(rt));

@@ -194,6 +194,7 @@ static int run(const struct options *o)
     if (o->config != NULL) {
         options.load = reload;
         options.arg = (void *)(uintptr_t)o->config;
+        options.file = o->config;
     }
     return runtime_run(&options);
 }

@@ -22,7 +22,7 @@ static uint64_t read_number(const char *path)
     return n;
 }
 
-static uint64_t resident_bytes(void)
+uint64_t memory_watch_resident(void)
 {
     FILE *f = fopen("/proc/self/statm", "re");
     unsigned long long size = 0, resident = 0;
@@ -85,7 +85,7 @@ enum exchange_pressure memory_pressure(uint64_t used, uint64_t budget,
 
 enum exchange_pressure memory_watch(uint64_t budget, enum exchange_pressure before)
 {
-    uint64_t used = resident_bytes();
+    uint64_t used = memory_watch_resident();
 
     if (budget == 0) {
         uint64_t group = group_limit();

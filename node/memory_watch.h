@@ -16,6 +16,9 @@
  * be read: as before. */
 enum exchange_pressure memory_watch(uint64_t budget, enum exchange_pressure before);
 
+/* Memory of this process that is in RAM, in bytes; 0: not known. */
+uint64_t memory_watch_resident(void);
+
 /* The rule alone: used and budget in bytes. */
 enum exchange_pressure memory_pressure(uint64_t used, uint64_t budget,
                                        enum exchange_pressure before);

@@ -12,6 +12,7 @@
 #include "weir/log.h"
 #include "weir/work.h"
 #include "admin.h"
+#include "config_dump.h"
 #include "fleet.h"
 #include "hooks.h"
 #include "inflight.h"
@@ -152,6 +153,7 @@ static void on_turn(struct net_timer *t)
     struct runtime *rt = WEIR_CONTAINER(t, struct runtime, turn);
 
     watch_memory(rt);
+    admin_turn(rt->admin);
     site_turn(rt->site, rt->control.clock.mono_ms);
     readiness_set(rt->readiness, READY_ORIGINS,
                   rt->settings->readiness.origins &&
@@ -286,10 +288,7 @@ static size_t on_record(void *arg, char *out, size_t cap)
 {
     struct runtime *rt = arg;
 
-    (void)rt;
-    (void)out;
-    (void)cap;
-    return 0;
+    return admin_record(rt->admin, out, cap); /* nothing before there is one */
 }
 
 static void on_drain_order(void *arg)
@@ -387,6 +386,45 @@ static void sum_metrics(void *arg, int64_t sum[WEIR_METRICS])
                                        memory_order_relaxed);
 }
 
+static size_t list_listens(void *arg, const char **out, size_t cap)
+{
+    struct runtime *rt = arg;
+    size_t n = 0;
+
+    for (; n < rt->bound_count && n < cap; n++)
+        out[n] = rt->bound[n].address;
+    return n;
+}
+
+static json_t *dump_config(void *arg)
+{
+    struct runtime *rt = arg;
+
+    return config_dump(rt->settings);
+}
+
+static void reload_by_admin(void *arg)
+{
+    runtime_reload(arg, 0);
+}
+
+static bool is_reloading(void *arg)
+{
+    const struct runtime *rt = arg;
+
+    return rt->pending != NULL || rt->changes > 0;
+}
+
+static void watch_reloads(void *arg, struct reload_watcher *w)
+{
+    runtime_watch_reloads(arg, w);
+}
+
+static void drain_by_admin(void *arg)
+{
+    runtime_drain(arg);
+}
+
 static bool make_admin(struct runtime *rt, struct weir_err *err)
 {
     struct admin_source source = {
@@ -404,6 +442,20 @@ static bool make_admin(struct runtime *rt, struct weir_err *err)
         .site = newest_site,
         .metrics = sum_metrics,
         .arg = rt,
+        .members = fleet_members(rt->fleet),
+        .words = fleet_words(rt->fleet),
+        .health = fleet_health(rt->fleet),
+        .readiness = rt->readiness,
+        .hooks = rt->hooks,
+        .report = &rt->report,
+        .config_file = rt->options.file,
+        .listens = list_listens,
+        .config = dump_config,
+        .resident = memory_watch_resident,
+        .reload = reload_by_admin,
+        .reloading = is_reloading,
+        .watch_reloads = watch_reloads,
+        .drain = drain_by_admin,
     };
 
     rt->admin = admin_new(&source, &rt->settings->admin, err);
@@ -471,7 +523,7 @@ static void tear_down(struct runtime *rt)
     recoder_stop(rt->shared.recoder); /* its threads wake workers */
     if (rt->control.base != NULL)
         weir_mailbox_drain(&rt->control.box); /* purges that came last; it answers workers */
-    fleet_free(rt->fleet); /* what it still writes goes through the pool */
+    fleet_free(rt->fleet);                    /* what it still writes goes through the pool */
     purge_feed_free(rt->shared.purge_feed);
     for (unsigned i = 0; rt->workers != NULL && i < rt->worker_count; i++)
         worker_free(rt->workers[i]);

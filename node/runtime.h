@@ -23,6 +23,7 @@ struct runtime_options {
     struct settings *(*load)(void *arg, char *error, size_t size);
     void *arg;
     const char *version;
+    const char *file; /* of the configuration; NULL: none */
 };
 
 /* Runs until told to stop. Returns the exit status: 0, or 1 when the node could not start (logged).

@@ -13,10 +13,12 @@
 #include "weir/alloc.h"
 #include "weir/log.h"
 #include "admin_audit.h"
+#include "admin_control.h"
 #include "admin_door.h"
 #include "admin_endpoints.h"
 #include "admin_failures.h"
 #include "admin_socket.h"
+#include "admin_state.h"
 #include "admin_tcp.h"
 #include "admin_tokens.h"
 #include "net_loop.h"
@@ -38,6 +40,8 @@ struct admin {
     char *audit_file;            /* "": none */
     struct admin_failures failures;
     struct admin_counts counts;
+    struct admin_state state;
+    struct admin_control control;
     int64_t started_ms;
 
     /* of a reload under way */
@@ -61,6 +65,15 @@ static const struct endpoint endpoints[] = {
     {"/metrics", HTTP_M_GET, ADMIN_READ, ADMIN_OPEN_METRICS, admin_metrics},
     {"/v1/live", HTTP_M_GET, ADMIN_READ, ADMIN_OPEN_LIVE, admin_live},
     {"/v1/limits", HTTP_M_GET, ADMIN_READ, 0, admin_limits},
+    {"/v1/ready", HTTP_M_GET, ADMIN_READ, ADMIN_OPEN_READY, admin_ready},
+    {"/v1/node", HTTP_M_GET, ADMIN_READ, 0, admin_node},
+    {"/v1/farm", HTTP_M_GET, ADMIN_READ, 0, admin_farm},
+    {"/v1/origins", HTTP_M_GET, ADMIN_READ, 0, admin_origins},
+    {"/v1/words", HTTP_M_GET, ADMIN_READ, 0, admin_words},
+    {"/v1/words", HTTP_M_POST, ADMIN_OPERATE, 0, admin_word},
+    {"/v1/config", HTTP_M_GET, ADMIN_READ, 0, admin_config},
+    {"/v1/reload", HTTP_M_POST, ADMIN_OPERATE, 0, admin_reload},
+    {"/v1/drain", HTTP_M_POST, ADMIN_OPERATE, 0, admin_drain},
     {"/v1/redis", HTTP_M_GET, ADMIN_READ, 0, admin_redis},
     {"/v1/cache/stats", HTTP_M_GET, ADMIN_READ, 0, admin_cache_stats},
     {"/v1/cache/entry", HTTP_M_GET, ADMIN_READ, 0, admin_cache_entry},
@@ -93,10 +106,13 @@ static const struct endpoint *find_endpoint(const struct admin_message *m, bool 
 static struct admin_request request_of(struct admin *a, struct admin_call *c)
 {
     return (struct admin_request){
+        .admin = a,
         .call = c,
         .laters = &a->laters,
         .audit = &a->audit,
         .source = &a->source,
+        .state = &a->state,
+        .control = &a->control,
         .scratch = a->scratch,
         .metrics = a->metrics,
         .started_ms = a->started_ms,
@@ -314,6 +330,8 @@ struct admin *admin_new(const struct admin_source *source, const struct admin_se
         return NULL;
     }
     admin_commit(a);
+    a->state.source = &a->source;
+    admin_control_init(&a->control, &a->source);
     return a;
 }
 
@@ -330,6 +348,7 @@ void admin_free(struct admin *a)
         l->cancel(l);
         admin_call_answer(c, 503, NULL, NULL);
     }
+    admin_state_end(&a->state);
     leave_unix(a);
     admin_door_free(a->tcp_door);
     admin_tcp_drop(&a->tcp);
@@ -338,6 +357,22 @@ void admin_free(struct admin *a)
     pattern_scratch_free(a->scratch);
     free(a->metrics);
     weir_free(a);
+}
+
+void admin_turn(struct admin *a)
+{
+    if (a != NULL)
+        admin_state_turn(&a->state);
+}
+
+size_t admin_record(struct admin *a, char *out, size_t cap)
+{
+    struct admin_request nobody;
+
+    if (a == NULL)
+        return 0;
+    nobody = request_of(a, NULL);
+    return admin_write_record(&nobody, out, cap);
 }
 
 void admin_counts(const struct admin *a, struct admin_counts *out)
@@ -413,6 +448,9 @@ void admin_commit(struct admin *a)
     commit_audit(a);
     move_tcp(a, &a->next_tcp);
     commit_socket(a);
+    snprintf(a->state.socket, sizeof a->state.socket, "%s",
+             a->unix_door != NULL ? a->socket.path : "");
+    snprintf(a->state.tcp, sizeof a->state.tcp, "%s", a->tcp_door != NULL ? a->tcp.bound : "");
 }
 
 void admin_abandon(struct admin *a)

@@ -13,22 +13,31 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <jansson.h>
+
 #include "weir/err.h"
 #include "weir/metrics.h"
 #include "admin_door.h"
 #include "admin_settings.h"
 
 struct admin;
+struct health;
+struct hooks;
 struct inflight;
 struct limit_node;
+struct members;
 struct net_loop;
 struct purge_feed;
 struct purge_table;
+struct readiness;
+struct reload_report;
+struct reload_watcher;
 struct search_rules;
 struct shared_port;
 struct site;
 struct tier;
 struct weir_hash_secret;
+struct words;
 
 /* What there is to be seen; borrowed, and outlives the admin side. */
 struct admin_source {
@@ -48,6 +57,24 @@ struct admin_source {
     /* Sums of all workers. */
     void (*metrics)(void *arg, int64_t sum[WEIR_METRICS]);
     void *arg;
+
+    /* The node as one of many. Any of what follows may be NULL: then it is not known. */
+    struct members *members;
+    struct words *words;
+    struct health *health;
+    struct readiness *readiness;
+    struct hooks *hooks;
+    const struct reload_report *report;
+    const char *config_file; /* NULL: there is none */
+    /* Addresses for clients into out[]; borrowed for the turn. */
+    size_t (*listens)(void *arg, const char **out, size_t cap);
+    /* The configuration in force (config_dump.h); returns owned, NULL without memory. */
+    json_t *(*config)(void *arg);
+    uint64_t (*resident)(void); /* bytes of memory */
+    void (*reload)(void *arg);
+    bool (*reloading)(void *arg); /* another one is under way: one more comes after it */
+    void (*watch_reloads)(void *arg, struct reload_watcher *w);
+    void (*drain)(void *arg);
 };
 
 /* NULL: the socket that was named cannot be had (LISTEN), or MEMORY. */
@@ -55,6 +82,11 @@ struct admin *admin_new(const struct admin_source *source, const struct admin_se
                         struct weir_err *err);
 /* Closes what is open, removes the socket. NULL does nothing. */
 void admin_free(struct admin *a);
+
+/* Once a second. NULL does nothing. */
+void admin_turn(struct admin *a);
+/* struct members_options.record: what GET /v1/node says, on one line. a NULL: 0. */
+size_t admin_record(struct admin *a, char *out, size_t cap);
 
 /* A reload in two steps: opens the new socket if it is another one (false: *err, nothing has
  * changed), then either moves over to it or forgets it. */

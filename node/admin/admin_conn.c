@@ -316,8 +316,8 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
     (void)bev;
     net_loop_enter(c->door->o.loop);
     if ((what & BEV_EVENT_CONNECTED) != 0)
-        return; /* the handshake is over */
-    if ((what & BEV_EVENT_EOF) != 0 &&
+        return;                                      /* the handshake is over */
+    if ((what & BEV_EVENT_EOF) != 0 && !is_tls(c) && /* libevent writes no more over that one */
         (c->state == ADMIN_CONN_HOLDING || c->state == ADMIN_CONN_ANSWERING)) {
         c->last = true; /* half closed: it may still want the answer */
         return;

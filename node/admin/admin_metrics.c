@@ -75,6 +75,29 @@ static void put_purges(struct admin_request *r, struct evbuffer *out)
         (long long)s.bytes);
 }
 
+/* ---- who asks ---- */
+
+static void put_admin(struct admin_request *r, struct evbuffer *out)
+{
+    struct admin_counts c = {0};
+
+    admin_counts(r->admin, &c);
+    put(r, out, "admin_connections_open", "Connections of operators open now", true,
+        (long long)c.unix_door.open + c.tcp_door.open);
+    put(r, out, "admin_connections_refused", "Connections of operators refused for a limit", false,
+        (long long)(c.unix_door.refused + c.tcp_door.refused));
+    put(r, out, "admin_timed_out", "Requests of operators that took too long", false,
+        (long long)(c.unix_door.timed_out + c.tcp_door.timed_out));
+    put(r, out, "admin_handshakes_failed", "Handshakes of TLS with operators that failed", false,
+        (long long)c.tcp_door.handshakes_failed);
+    put(r, out, "admin_token_failures", "Tokens of operators that were not known", false,
+        (long long)c.failures);
+    put(r, out, "admin_throttled", "Requests from addresses with too many of these", false,
+        (long long)c.throttled);
+    put(r, out, "admin_forbidden", "Requests that a role did not reach for", false,
+        (long long)(c.forbidden + c.anonymous));
+}
+
 void admin_metrics(struct admin_request *r)
 {
     struct evbuffer *out = evbuffer_new();
@@ -94,6 +117,7 @@ void admin_metrics(struct admin_request *r)
     put_purges(r, out);
     put(r, out, "cache_fills", "Shared fetches under way", true,
         (long long)inflight_count(r->source->inflight));
+    put_admin(r, out);
     if (r->failed)
         admin_refuse(r, 503, "out of memory");
     else

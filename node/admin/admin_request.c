@@ -60,6 +60,11 @@ const char *admin_query(const struct admin_request *r, const char *name)
     return evhttp_find_header(&r->query, name);
 }
 
+bool admin_has_content(const struct admin_request *r)
+{
+    return r->call->message->content_len > 0;
+}
+
 json_t *admin_content(struct admin_request *r)
 {
     const struct admin_message *m = r->call->message;

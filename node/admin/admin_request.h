@@ -19,7 +19,9 @@
 
 struct admin;
 struct admin_call;
+struct admin_control;
 struct admin_source;
+struct admin_state;
 struct pattern_scratch;
 struct weir_metrics;
 struct weir_sink;
@@ -27,10 +29,13 @@ struct weir_sink;
 struct admin_later;
 
 struct admin_request {
+    struct admin *admin;
     struct admin_call *call;
     struct admin_later **laters;    /* those that wait for their answer */
     struct weir_sink *const *audit; /* where changes are recorded beside the error log; to NULL */
     const struct admin_source *source;
+    struct admin_state *state;
+    struct admin_control *control;
     struct pattern_scratch *scratch; /* of the control thread, like the next */
     struct weir_metrics *metrics;
     int64_t started_ms;     /* of the node; monotonic */
@@ -46,6 +51,7 @@ struct probe_place admin_probe_place(const struct admin_request *r);
 
 /* The first parameter of that name, or NULL. */
 const char *admin_query(const struct admin_request *r, const char *name);
+bool admin_has_content(const struct admin_request *r);
 /* The content as a JSON object, owned by the caller; or NULL, and the refusal has been sent. */
 json_t *admin_content(struct admin_request *r);
 

@@ -44,11 +44,11 @@ struct ctl_options {
     /* cache */
     struct ctl_list fields; /* -H */
     struct ctl_list urls, prefixes, tags, hosts;
-    bool all, hard, show_fields;
+    bool all, hard, wait, show_fields;
     /* origins and words */
     const char *upstream, *reason;
     uint64_t for_ms; /* 0: for good */
-    /* reload, drain */
+    /* reload, drain, purge --wait */
     bool rolling;
     uint64_t timeout_ms; /* 0: not said */
     /* top */
@@ -56,6 +56,9 @@ struct ctl_options {
     uint64_t interval_ms; /* 0: not said */
     const char *sort;
 };
+
+#define CTL_PURGE_WAIT_MS     10000 /* unless said otherwise */
+#define CTL_PURGE_WAIT_MS_MAX 30000 /* what a node waits at most */
 
 enum ctl_exit ctl_cache_stats(const struct ctl_options *o);
 enum ctl_exit ctl_cache_get(const struct ctl_options *o);
@@ -66,6 +69,9 @@ enum ctl_exit ctl_doctor(const struct ctl_options *o);
 enum ctl_exit ctl_help(const struct ctl_options *o);
 
 /* ---- for the commands ---- */
+
+/* How long `cache purge --wait` waits. */
+unsigned ctl_purge_wait_ms(const struct ctl_options *o);
 
 /*
  * Asks the node and takes care of whatever is no answer: then *out is NULL, the reason is on

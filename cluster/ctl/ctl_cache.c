@@ -283,10 +283,59 @@ static void print_purged(const struct ctl_options *o, const json_t *a)
     printf(", took %.3f ms\n", (double)ctl_int(a, "took_us", NULL) / 1000);
 }
 
+unsigned ctl_purge_wait_ms(const struct ctl_options *o)
+{
+    return o->timeout_ms != 0 ? (unsigned)o->timeout_ms : CTL_PURGE_WAIT_MS;
+}
+
+static void print_names(const char *before, const json_t *names)
+{
+    const json_t *name;
+    size_t i;
+
+    if (json_array_size(names) == 0)
+        return;
+    printf("  %s:", before);
+    json_array_foreach(names, i, name)
+    {
+        putchar(' ');
+        ctl_put(stdout, json_string_value(name) != NULL ? json_string_value(name) : "?");
+    }
+    putchar('\n');
+}
+
+/* Which nodes have it, and how long each took. */
+static void print_receipt(const json_t *a)
+{
+    const json_t *applied = json_object_get(a, "applied"), *row;
+    size_t i;
+
+    printf("  %s after %" PRId64 " ms: on %zu nodes",
+           json_is_true(json_object_get(a, "complete")) ? "complete" : "not complete",
+           ctl_int(a, "ms", NULL), json_array_size(applied));
+    json_array_foreach(applied, i, row)
+    {
+        fputs(i == 0 ? ": " : ", ", stdout);
+        ctl_put(stdout, ctl_str(row, "id"));
+        printf(" %" PRId64 " ms", ctl_int(row, "ms", NULL));
+    }
+    putchar('\n');
+    print_names("not on", json_object_get(a, "missing"));
+    print_names("gone meanwhile", json_object_get(a, "gone"));
+}
+
+static enum ctl_exit judge_purge(const struct ctl_options *o, const json_t *a)
+{
+    if (strcmp(ctl_str(a, "state"), "applied") != 0)
+        return CTL_DEGRADED;
+    return !o->wait || json_is_true(json_object_get(a, "complete")) ? CTL_FINE : CTL_DEGRADED;
+}
+
 static enum ctl_exit purge(const struct ctl_options *o, const char *scope, json_t *what)
 {
-    json_t *body = json_pack("{s:s, s:s, s:o*}", "scope", scope, "mode", o->hard ? "hard" : "soft",
-                             scope, what);
+    json_t *wait = o->wait ? json_integer(ctl_purge_wait_ms(o)) : NULL;
+    json_t *body = json_pack("{s:s, s:s, s:o*, s:o*}", "scope", scope, "mode",
+                             o->hard ? "hard" : "soft", scope, what, "wait_ms", wait);
     enum ctl_exit status;
     json_t *a;
 
@@ -297,9 +346,11 @@ static enum ctl_exit purge(const struct ctl_options *o, const char *scope, json_
     status = ctl_call(o, "POST", "/v1/cache/purge", body, &a);
     json_decref(body);
     if (status == CTL_FINE) {
-        status = strcmp(ctl_str(a, "state"), "applied") == 0 ? CTL_FINE : CTL_DEGRADED;
+        status = judge_purge(o, a);
         if (!o->json)
             print_purged(o, a);
+        if (!o->json && json_object_get(a, "applied") != NULL)
+            print_receipt(a);
     }
     json_decref(a);
     return status;

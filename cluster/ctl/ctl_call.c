@@ -51,7 +51,8 @@ static enum ctl_exit ask(const struct ctl_options *o, const char *method, const 
                               .ca_file = o->ca_file,
                               .cert_file = o->cert_file,
                               .key_file = o->key_file,
-                              .server_name = o->server_name};
+                              .server_name = o->server_name,
+                              .patience_s = o->wait ? ctl_purge_wait_ms(o) / 1000 + 1 : 0};
     struct weir_err err = {0};
     struct ctl_link link;
     bool ok = ctl_link_open(&link, &place, &err);

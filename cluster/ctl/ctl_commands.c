@@ -14,6 +14,10 @@ static const char *check_purge(const struct ctl_options *o)
         return "--all is everything: nothing else beside it";
     if (!o->all && !scopes)
         return "say what to purge: --url, --prefix, --tag, --host or --all";
+    if (o->timeout_ms != 0 && !o->wait)
+        return "--timeout is how long --wait waits: it needs --wait";
+    if (o->timeout_ms > CTL_PURGE_WAIT_MS_MAX)
+        return "--timeout of a purge is at most 30s";
     return NULL;
 }
 
@@ -216,15 +220,18 @@ const struct ctl_command ctl_commands[] = {
      .name = "purge",
      .arguments = "",
      .options = CTL_NODE | CTL_BIT(URL) | CTL_BIT(PREFIX) | CTL_BIT(TAG) | CTL_BIT(HOST) |
-                CTL_BIT(ALL) | CTL_BIT(HARD),
+                CTL_BIT(ALL) | CTL_BIT(HARD) | CTL_BIT(WAIT) | CTL_BIT(TIMEOUT),
      .run = ctl_cache_purge,
      .check = check_purge,
      .summary = "make stored responses stale, or drop them",
      .synopsis = "(--url URL | --prefix PREFIX | --tag TAG | --host HOST) ... [--hard]\n"
-                 "--all [--hard]",
+                 "    [--wait [--timeout DURATION]]\n"
+                 "--all [--hard] [--wait [--timeout DURATION]]",
      .help =
          "Makes stored responses stale, or unusable. All may be repeated and mixed. It takes no\n"
-         "longer for many responses than for one.\n"},
+         "longer for many responses than for one.\n"
+         "With --wait it ends when every live node has applied it, and tells how long each took.\n"
+         "Exit status 1 when not all have, or the farm's log cannot be reached.\n"},
     {.group = "redis",
      .arguments = "",
      .options = CTL_NODE,

@@ -48,6 +48,7 @@ enum ctl_option_id {
     CTL_O_HOST,
     CTL_O_ALL,
     CTL_O_HARD,
+    CTL_O_WAIT,
     CTL_O_UPSTREAM,
     CTL_O_REASON,
     CTL_O_FOR,

@@ -136,8 +136,12 @@ bool ctl_link_open(struct ctl_link *l, const struct ctl_place *p, struct weir_er
     *l = (struct ctl_link){.fd = -1};
     if (p->url == NULL)
         l->fd = ctl_connect(p->socket, path, err);
-    if (p->url == NULL ? l->fd >= 0 : open_tls(l, p, err))
+    if (p->url == NULL ? l->fd >= 0 : open_tls(l, p, err)) {
+        const struct timeval patience = {TIMEOUT_S + p->patience_s, 0};
+
+        setsockopt(l->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
         return true;
+    }
     ctl_link_close(l);
     return false;
 }

@@ -27,6 +27,7 @@ struct ctl_place {
     const char *socket; /* NULL: looked for (ctl_find.h) */
     const char *url;    /* "https://host:port" instead; NULL: a socket */
     const char *token_file, *ca_file, *cert_file, *key_file, *server_name; /* NULL: none */
+    unsigned patience_s; /* answers may take so much longer than usual */
 };
 
 /* Blocks for some seconds at most, as do the calls below. false: *err, nothing is open. */

@@ -10,14 +10,18 @@
 #include "probe.h"
 #include "purge_ask.h"
 #include "purge_feed.h"
+#include "purge_receipt.h"
+#include "weir/members.h"
 
-#define TAGS_MAX 1024 /* of one request */
+#define TAGS_MAX    1024  /* of one request */
+#define WAIT_MS_MAX 30000 /* for a receipt */
 
 /* One purge in the making. */
 struct asking {
     struct admin_request *r;
     const json_t *json;
     struct purge_asked asked;
+    int64_t wait_ms; /* 0: no receipt is wanted */
     struct weir_arena arena;
     struct weir_err err;
 };
@@ -85,6 +89,7 @@ static const char *unknown_member(const json_t *json, const struct scope *scope)
 
     json_object_foreach((json_t *)(uintptr_t)json, name,
                         value) if (strcmp(name, "scope") != 0 && strcmp(name, "mode") != 0 &&
+                                   strcmp(name, "wait_ms") != 0 &&
                                    !(scope->list && strcmp(name, scope->name) == 0)) return name;
     return NULL;
 }
@@ -97,6 +102,14 @@ static bool read_mode(struct asking *a)
     a->asked.mode = word != NULL && strcmp(word, "hard") == 0 ? PURGE_HARD : PURGE_SOFT;
     return mode == NULL ||
            (word != NULL && (strcmp(word, "hard") == 0 || strcmp(word, "soft") == 0));
+}
+
+static bool read_wait(struct asking *a)
+{
+    const json_t *wait = json_object_get(a->json, "wait_ms");
+
+    a->wait_ms = wait != NULL ? json_integer_value(wait) : 0;
+    return wait == NULL || (json_is_integer(wait) && a->wait_ms > 0 && a->wait_ms <= WAIT_MS_MAX);
 }
 
 static struct weir_span text_of(const json_t *json)
@@ -125,6 +138,8 @@ static const char *judge(struct asking *a, const struct scope *scope)
         return "expected \"scope\": \"url\", \"prefix\", \"host\", \"tag\" or \"all\"";
     if (!read_mode(a))
         return "expected \"mode\": \"soft\" or \"hard\"";
+    if (!read_wait(a))
+        return "expected \"wait_ms\": 1 to 30000";
     if (unknown_member(a->json, scope) != NULL)
         return "there is a member that does not belong there";
     if (scope->list && !texts(json_object_get(a->json, scope->name)))
@@ -155,6 +170,10 @@ struct purging {
     enum purge_mode mode;
     char *what; /* as it was asked; jansson's, NULL: nothing */
     int64_t began_us;
+    int64_t wait_ms;
+    struct purge_receipt *receipt; /* waited for, or being told; NULL: none */
+    struct shared_loop loop;       /* for it */
+    bool answered;                 /* s is ours */
 };
 
 static void audit(const struct purging *p)
@@ -168,6 +187,62 @@ static void audit(const struct purging *p)
     else
         admin_audit(&p->later.request, "purge", target, "sequence %llu",
                     (unsigned long long)p->s->sequence);
+}
+
+/* ---- the receipt ---- */
+
+static const char *own_id(const struct admin_source *source)
+{
+    const struct member *list;
+
+    return source->members != NULL && members_list(source->members, &list) > 0 ? list[0].id : "";
+}
+
+static json_t *row(struct admin_request *r, const char *id, int64_t ms)
+{
+    json_t *out = json_object();
+
+    admin_put_text(r, out, "id", id);
+    admin_put_int(r, out, "ms", ms);
+    return out;
+}
+
+static void put_rows(struct admin_request *r, json_t *out, const struct purge_receipt *receipt)
+{
+    json_t *applied = admin_put_array(r, out, "applied");
+    json_t *missing = admin_put_array(r, out, "missing"), *gone = admin_put_array(r, out, "gone");
+    const struct purge_receipt_row *rows;
+    size_t count = purge_receipt_rows(receipt, &rows);
+
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].applied)
+            admin_append(r, applied, row(r, rows[i].id, rows[i].ms));
+        else
+            admin_append(r, rows[i].gone ? gone : missing, admin_string(weir_span_str(rows[i].id)));
+}
+
+/* Of a node without a farm: it is all there is. */
+static void put_own(struct admin_request *r, json_t *out, int64_t ms)
+{
+    admin_append(r, admin_put_array(r, out, "applied"), row(r, own_id(r->source), ms));
+    admin_put_array(r, out, "missing");
+    admin_put_array(r, out, "gone");
+}
+
+static void put_receipt(struct purging *p, json_t *out, int64_t took_us)
+{
+    struct admin_request *r = &p->later.request;
+
+    if (p->wait_ms == 0 || p->s->outcome == PURGE_PENDING)
+        return;
+    if (p->receipt != NULL)
+        put_rows(r, out, p->receipt);
+    else
+        put_own(r, out, took_us / 1000);
+    admin_put_bool(r, out, "complete",
+                   p->receipt != NULL ? purge_receipt_complete(p->receipt)
+                                      : r->source->purge_feed == NULL);
+    admin_put_int(r, out, "ms", took_us / 1000);
 }
 
 static void tell(struct purging *p)
@@ -189,28 +264,71 @@ static void tell(struct purging *p)
     admin_put_text(r, out, "scope", p->scope->name);
     admin_put_text(r, out, "mode", p->mode == PURGE_HARD ? "hard" : "soft");
     admin_put_int(r, out, "took_us", now.mono_us - p->began_us);
+    put_receipt(p, out, now.mono_us - p->began_us);
     admin_answer(r, pending ? 202 : 200, out);
 }
 
 static void free_purging(struct purging *p)
 {
+    purge_receipt_free(p->receipt);
     free(p->what);
     weir_free(p);
 }
 
 static void finish(struct purging *p)
 {
-    audit(p);
     tell(p);
     admin_later_end(&p->later);
     purge_submission_free(p->s);
     free_purging(p);
 }
 
+static void on_receipt(struct purge_receipt *receipt, void *arg)
+{
+    (void)receipt;
+    finish(arg);
+}
+
+static void enter_loop(void *loop)
+{
+    net_loop_enter(loop);
+}
+
+static bool wait_for_all(struct purging *p)
+{
+    const struct admin_source *source = p->later.request.source;
+    struct purge_receipt_options o = {
+        .feed = source->purge_feed,
+        .members = source->members,
+        .id = p->s->sequence,
+        .began_ms = p->began_us / 1000,
+        .wait_ms = (uint32_t)p->wait_ms,
+        .done = on_receipt,
+        .arg = p,
+    };
+
+    if (p->wait_ms == 0 || p->s->outcome == PURGE_PENDING || o.feed == NULL)
+        return false;
+    p->loop =
+        (struct shared_loop){source->loop->base, enter_loop, source->loop, &source->loop->clock};
+    o.loop = &p->loop;
+    p->receipt = purge_receipt_new(&o);
+    return p->receipt != NULL;
+}
+
+/* It is done: here, and in the log if that can be reached. */
+static void on_applied(struct purging *p)
+{
+    p->answered = true;
+    audit(p);
+    if (!wait_for_all(p))
+        finish(p);
+}
+
 static void on_purged(struct purge_submission *s)
 {
     if (s->arg != NULL)
-        finish(s->arg);
+        on_applied(s->arg);
     else
         purge_submission_free(s);
 }
@@ -220,7 +338,10 @@ static void on_cancel(struct admin_later *l)
 {
     struct purging *p = WEIR_CONTAINER(l, struct purging, later);
 
-    p->s->arg = NULL;
+    if (p->answered)
+        purge_submission_free(p->s);
+    else
+        p->s->arg = NULL;
     free_purging(p);
 }
 
@@ -241,13 +362,14 @@ static void purge(struct asking *a, const struct scope *scope, struct purge_subm
     p->s = s;
     p->scope = scope;
     p->mode = a->asked.mode;
+    p->wait_ms = a->wait_ms;
     p->what = what != NULL ? json_dumps(what, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
     p->began_us = now.mono_us;
     admin_defer(a->r, &p->later, on_cancel);
     if (source->purge_feed == NULL) {
         s->sequence = purge_ask_apply(&a->asked);
         s->outcome = PURGE_APPLIED;
-        finish(p);
+        on_applied(p);
         return;
     }
     s->home = &source->loop->box;

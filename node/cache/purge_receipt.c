@@ -129,12 +129,12 @@ static void make_rows(struct purge_receipt *r)
     for (size_t i = 0; i < r->count; i++) {
         const struct node *n = &r->nodes[i];
 
-        if (!n->live)
-            continue;
-        memcpy(r->rows[r->row_count].id, n->key, n->id_len);
-        r->rows[r->row_count].applied = n->applied;
-        r->rows[r->row_count++].ms = n->ms;
+        memcpy(r->rows[i].id, n->key, n->id_len);
+        r->rows[i].applied = n->applied;
+        r->rows[i].gone = !n->live && !n->applied;
+        r->rows[i].ms = n->ms;
     }
+    r->row_count = r->count;
 }
 
 static void end(struct purge_receipt *r, bool complete)

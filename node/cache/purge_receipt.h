@@ -44,14 +44,15 @@ void purge_receipt_free(struct purge_receipt *r);
 struct purge_receipt_row {
     char id[PURGE_NODE_MAX]; /* the member's, without its incarnation */
     bool applied;
+    bool gone;  /* not applied, and no member any more: it fell silent, or has left */
     int64_t ms; /* applied: when it was heard */
 };
 
 /* ---- from done() on ---- */
 
-/* Live members, as they are listed: this one first. */
+/* Members that were seen, in the order of members_list(): this one first. */
 size_t purge_receipt_rows(const struct purge_receipt *r, const struct purge_receipt_row **out);
-/* All have it, and the list is the farm's. */
+/* All that live have it, and the list is the farm's. */
 bool purge_receipt_complete(const struct purge_receipt *r);
 int64_t purge_receipt_ms(const struct purge_receipt *r); /* from the beginning to the end */
 

@@ -229,7 +229,7 @@ static void await(struct farm *w)
     assert_int_equal(w->done, 1);
 }
 
-/* Which have it, a capital letter for each; the others small. */
+/* Which have it, a capital letter for each; the others small; who is gone: a digit. */
 static void assert_rows(const struct purge_receipt *r, const char *expected)
 {
     const struct purge_receipt_row *rows;
@@ -237,7 +237,10 @@ static void assert_rows(const struct purge_receipt *r, const char *expected)
 
     assert_int_equal(count, strlen(expected));
     for (size_t i = 0; i < count; i++) {
-        assert_int_equal(rows[i].id[0] - (rows[i].applied ? 'a' - 'A' : 0), expected[i]);
+        assert_int_equal(rows[i].id[0] - (rows[i].gone      ? 'a' - '1'
+                                          : rows[i].applied ? 'a' - 'A'
+                                                            : 0),
+                         expected[i]);
         assert_int_equal(strlen(rows[i].id), 1);
         assert_in_range(rows[i].ms, 0, purge_receipt_ms(r));
     }
@@ -307,7 +310,7 @@ static void who_is_no_member_any_more_is_not_waited_for(void **state)
     w->members.count = 2;
     await(w);
     assert_true(purge_receipt_complete(r));
-    assert_rows(r, "AB");
+    assert_rows(r, "AB3");
     purge_receipt_free(r);
 }
 

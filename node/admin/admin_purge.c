@@ -232,17 +232,20 @@ static void put_own(struct admin_request *r, json_t *out, int64_t ms)
 static void put_receipt(struct purging *p, json_t *out, int64_t took_us)
 {
     struct admin_request *r = &p->later.request;
+    int64_t ms = took_us / 1000;
 
     if (p->wait_ms == 0 || p->s->outcome == PURGE_PENDING)
         return;
-    if (p->receipt != NULL)
+    if (p->receipt != NULL) {
         put_rows(r, out, p->receipt);
-    else
-        put_own(r, out, took_us / 1000);
+        ms = purge_receipt_ms(p->receipt);
+    } else {
+        put_own(r, out, ms);
+    }
     admin_put_bool(r, out, "complete",
                    p->receipt != NULL ? purge_receipt_complete(p->receipt)
                                       : r->source->purge_feed == NULL);
-    admin_put_int(r, out, "ms", took_us / 1000);
+    admin_put_int(r, out, "ms", ms);
 }
 
 static void tell(struct purging *p)

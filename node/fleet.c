@@ -28,7 +28,6 @@ struct fleet {
     struct fleet_options o;
     char id[MEMBER_ID_MAX + 1];
     struct weir_seal_key key;
-    uint64_t incarnation;
     struct members *members;
     struct words *words;
     struct health *health;
@@ -201,7 +200,7 @@ static bool make_members(struct fleet *f, struct weir_err *err)
         .key = &f->key,
         .farm = f->o.first->farm.name,
         .id = f->id,
-        .incarnation = f->incarnation = draw(err),
+        .incarnation = draw(err),
         .record = on_record,
         .changed = on_members,
         .arg = f,
@@ -211,16 +210,6 @@ static bool make_members(struct fleet *f, struct weir_err *err)
     if (f->members != NULL && f->o.purge_feed != NULL)
         introduce(f, o.incarnation);
     return f->members != NULL;
-}
-
-/* From now on this node tells who asks for a purge when it has it, under the name it beats with. */
-static void introduce(const struct fleet *f)
-{
-    char name[MEMBER_ID_MAX + 24];
-
-    snprintf(name, sizeof name, "%s/%llu", f->id, (unsigned long long)f->incarnation);
-    if (f->o.purge_feed != NULL)
-        purge_feed_introduce(f->o.purge_feed, &f->key, name);
 }
 
 static bool make_words_in(struct fleet *f, const char *dir, struct weir_err *err)
@@ -290,7 +279,6 @@ struct fleet *fleet_new(const struct fleet_options *o, struct weir_err *err)
         fleet_free(f);
         return NULL;
     }
-    introduce(f);
     f->watcher.changed = on_ready;
     readiness_watch(o->readiness, &f->watcher);
     return f;

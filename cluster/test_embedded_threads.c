@@ -23,7 +23,8 @@
 
 struct stage {
     struct weir_shared *shared;
-    long guarded; /* written under the lease alone */
+    long guarded;      /* written under the lease alone */
+    atomic_long taken; /* tokens */
     pthread_barrier_t together;
 };
 
@@ -238,6 +239,50 @@ static void every_thread_reads_the_same_log(void **state)
     run(&stage, log_thread);
 }
 
+/* ---- a board that all post on, and tokens that all take ---- */
+
+static void play_board(struct actor *t)
+{
+    const struct shared_board board = {.key = V("{t}board"), .channel = t->channel};
+    const struct shared_rate rate = {.key = V("{t}rate"), .interval_us = 1000000000, .burst = 1000};
+    struct step s = {.done = false};
+    long taken = 0;
+    int i;
+
+    for (i = 0; i < ROUNDS; i++) {
+        struct shared_post post = {.id = t->channel, .bytes = t->channel, .ttl_ms = i % 2 ? 0 : 1};
+
+        begin(&s, SHARED_STATE);
+        if (i % 7 == 6)
+            shared_board_remove(t->port, &s.call, &board, &t->channel, 1, V("gone"));
+        else
+            shared_board_put(t->port, &s.call, &board, &post, 1, V("put"));
+        assert(end(t, &s) == SHARED_OK);
+        begin(&s, SHARED_STATE);
+        shared_board_read(t->port, &s.call, &board);
+        assert(end(t, &s) == SHARED_OK && s.call.note_count <= THREADS);
+        begin(&s, SHARED_STATE);
+        shared_tokens_take(t->port, &s.call, &rate, 1);
+        taken += end(t, &s) == SHARED_OK ? (long)s.call.number : 0;
+    }
+    shared_call_clear(&s.call);
+    atomic_fetch_add(&t->stage->taken, taken);
+}
+
+static void *board_thread(void *arg)
+{
+    return act(arg, play_board);
+}
+
+static void all_threads_post_on_one_board_and_share_one_rate(void **state)
+{
+    struct stage stage;
+
+    (void)state;
+    run(&stage, board_thread);
+    assert_int_equal(atomic_load(&stage.taken), 1000); /* of THREADS * ROUNDS asked for */
+}
+
 /* ---- everything at once, with ports that come and go and a cache that is too small ---- */
 
 static unsigned draw(struct actor *t, unsigned below)
@@ -318,6 +363,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_lease_excludes_and_every_waiter_is_woken),
         cmocka_unit_test(every_thread_reads_the_same_log),
+        cmocka_unit_test(all_threads_post_on_one_board_and_share_one_rate),
         cmocka_unit_test(threads_may_do_everything_at_once),
     };
 

@@ -27,7 +27,7 @@ static void check(enum redis_op op, const struct redis_reply *reply, const struc
         assert(n->bytes.len <= SHARED_BOARD_POST_MAX && (n->left_ms > 0 || n->left_ms == -1));
         assert(i == 0 || !weir_span_eq(n->id, c->notes[i - 1].id));
     }
-    if (op == REDIS_OP_TOKENS_TAKE && c->result != SHARED_BAD)
+    if (op == REDIS_OP_TOKENS_TAKE && (c->result == SHARED_OK || c->result == SHARED_REFUSED))
         assert((c->number > 0) == (c->left_ms == 0) && c->rest <= SHARED_BURST_MAX);
     if ((op == REDIS_OP_LEASE_WAKE || op == REDIS_OP_LEASE_RELEASE) && c->result == SHARED_OK)
         for (size_t i = 0; i < c->number; i++)

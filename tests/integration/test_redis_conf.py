@@ -15,7 +15,9 @@ PERMITTED = ["PING", "TIME", "WAIT 0 1", "READONLY", "READWRITE", "ASKING", "CLI
              "DEL w1:{a}:m", "UNLINK w1:{a}:m", "EXISTS w1:{a}:m", "PEXPIRE w1:{a}:m 1000", "PTTL w1:{a}:m",
              "INCR w1:{a}:f", "HSET w1:{a}:l o x", "HGETALL w1:{a}:l", "HINCRBY w1:{a}:l n 1",
              "XADD w1:{P}:log MAXLEN ~ 1000 * s x", "XRANGE w1:{P}:log - +", "XINFO STREAM w1:{P}:log",
-             "ZADD w1:{N}:z 1 a", "ZRANGE w1:{N}:z 0 -1", "SPUBLISH w1:{P}:ch 1", "SCRIPT LOAD x", "SCRIPT EXISTS x",
+             "HSTRLEN w1:{N}:b a", "HDEL w1:{N}:b a", "HLEN w1:{N}:b",
+             "ZADD w1:{N}:b:e 1 a", "ZREM w1:{N}:b:e a", "ZCARD w1:{N}:b:e", "ZRANGE w1:{N}:b:e 0 -1 WITHSCORES",
+             "ZRANGEBYSCORE w1:{N}:b:e -inf 1", "PEXPIREAT w1:{N}:b 1", "PERSIST w1:{N}:b", "SPUBLISH w1:{P}:ch 1", "SCRIPT LOAD x", "SCRIPT EXISTS x",
              "EVAL redis.call('TIME')return(1) 1 w1:{a}:m", "EVALSHA 0 0", "ACL WHOAMI"]
 REFUSED = ["PUBLISH w1:ch 1", "PSUBSCRIBE w1:*", "KEYS *", "SCAN 0", "RANDOMKEY", "FLUSHALL", "FLUSHDB", "SWAPDB 0 1",
            "CONFIG GET maxmemory", "CONFIG SET maxmemory 1", "DEBUG SLEEP 0", "SHUTDOWN NOSAVE", "MONITOR",

@@ -433,7 +433,6 @@ static bool make_admin(struct runtime *rt, struct weir_err *err)
         .inflight = rt->shared.inflight,
         .purges = rt->shared.purges,
         .purge_feed = rt->shared.purge_feed,
-        .members = fleet_members(rt->fleet),
         .search_rules = rt->shared.search_rules,
         .limits = rt->shared.limits,
         .secret = &rt->secret,

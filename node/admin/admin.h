@@ -46,7 +46,6 @@ struct admin_source {
     struct inflight *inflight;
     struct purge_table *purges;        /* NULL: no cache */
     struct purge_feed *purge_feed;     /* NULL: no farm */
-    struct members *members;           /* NULL: nobody else is known of */
     struct search_rules *search_rules; /* NULL: no cache */
     struct limit_node *limits;
     const struct weir_hash_secret *secret;

@@ -212,6 +212,19 @@ static void direct_close(struct direct *d)
 
 /* ---- the farm ---- */
 
+/* Two of one name: after a crash and a new start the old one is still to be seen for some seconds;
+ * whether both are alive shows when both have beaten. */
+static bool no_doubt(struct direct *d)
+{
+    const struct member *list;
+    size_t count = members_list(d->members, &list);
+
+    for (size_t i = 1; i < count; i++)
+        if (strcmp(list[i].id, list[i - 1].id) == 0 && !list[i].twin && !list[i - 1].twin)
+            return false;
+    return true;
+}
+
 /* Of upstreams only the origins that are not well may be known: then nobody can say that all of an
  * upstream's are down. */
 static void forget_upstreams(json_t *farm)
@@ -262,6 +275,7 @@ enum ctl_exit ctl_direct_farm(const struct ctl_options *o, json_t **farm)
 
     *farm = NULL;
     if (status == CTL_FINE) {
+        direct_wait(&d, no_doubt, MEMBER_LIVE_MS);
         *farm = direct_farm(&d);
         if (!judge(&d, *farm)) {
             json_decref(*farm);

@@ -24,21 +24,41 @@ static const char where[] = "weirctl: node";
 
 /* ---- TCP ---- */
 
-static bool split_url(const char *url, char host[HOST_MAX], char port[8], struct weir_err *err)
-{
-    static const struct weir_span scheme = WEIR_SPAN_LIT("https://");
-    struct weir_span text = weir_span_str(url), name, number;
+struct url {
+    bool tls;
+    char host[HOST_MAX], port[8];
+};
 
-    if (!weir_span_starts(text, scheme))
-        return weir_failf(err, WEIR_E_CONFIG, where, 0, "%.100s: not https://host:port", url);
-    text = weir_span(text.ptr + scheme.len, text.len - scheme.len);
-    if (text.len > 0 && text.ptr[text.len - 1] == '/')
-        text.len--;
-    if (!weir_address_split(text, &name, &number) || number.len == 0 || number.len > 5 ||
+/* A node takes plain HTTP on loopback addresses alone, and elsewhere a token has no business in it.
+ */
+static bool may_be_plain(const char *host)
+{
+    return strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
+           strncmp(host, "127.", 4) == 0;
+}
+
+static bool split_url(const char *text, struct url *out, struct weir_err *err)
+{
+    static const struct weir_span https = WEIR_SPAN_LIT("https://"),
+                                  http = WEIR_SPAN_LIT("http://");
+    struct weir_span rest = weir_span_str(text), name, number;
+    size_t scheme;
+
+    out->tls = weir_span_starts(rest, https);
+    scheme = out->tls ? https.len : http.len;
+    if (!out->tls && !weir_span_starts(rest, http))
+        return weir_failf(err, WEIR_E_CONFIG, where, 0, "%.100s: not https://host:port", text);
+    rest = weir_span(rest.ptr + scheme, rest.len - scheme);
+    if (rest.len > 0 && rest.ptr[rest.len - 1] == '/')
+        rest.len--;
+    if (!weir_address_split(rest, &name, &number) || number.len == 0 || number.len > 5 ||
         name.len == 0 || name.len >= HOST_MAX)
-        return weir_failf(err, WEIR_E_CONFIG, where, 0, "%.100s: not https://host:port", url);
-    snprintf(host, HOST_MAX, "%.*s", (int)name.len, name.ptr);
-    snprintf(port, 8, "%.*s", (int)number.len, number.ptr);
+        return weir_failf(err, WEIR_E_CONFIG, where, 0, "%.100s: not https://host:port", text);
+    snprintf(out->host, HOST_MAX, "%.*s", (int)name.len, name.ptr);
+    snprintf(out->port, sizeof out->port, "%.*s", (int)number.len, number.ptr);
+    if (!out->tls && !may_be_plain(out->host))
+        return weir_failf(err, WEIR_E_CONFIG, where, 0,
+                          "%.100s: without TLS only to this host: https://host:port", text);
     return true;
 }
 
@@ -113,20 +133,26 @@ static bool shake_hands(struct ctl_link *l, const struct ctl_place *p, const cha
     return true;
 }
 
-static bool open_tls(struct ctl_link *l, const struct ctl_place *p, struct weir_err *err)
+static bool read_token(struct ctl_link *l, const char *file, struct weir_err *err)
 {
-    char host[HOST_MAX], port[8];
     struct weir_err why = {0};
 
-    if (p->token_file != NULL && !weir_secret_read(&l->token, p->token_file, &why))
-        return weir_failf(err, why.code, where, why.os, "%.80s: %.60s", p->token_file, why.detail);
+    if (!weir_secret_read(&l->token, file, &why))
+        return weir_failf(err, why.code, where, why.os, "%.80s: %.60s", file, why.detail);
     if (strpbrk(l->token.bytes, "\r\n") != NULL || strlen(l->token.bytes) != l->token.len)
-        return weir_failf(err, WEIR_E_CONFIG, where, 0, "%.80s: no token of one line",
-                          p->token_file);
-    if (!split_url(p->url, host, port, err))
+        return weir_failf(err, WEIR_E_CONFIG, where, 0, "%.80s: no token of one line", file);
+    return true;
+}
+
+static bool open_url(struct ctl_link *l, const struct ctl_place *p, struct weir_err *err)
+{
+    struct url to;
+
+    if ((p->token_file != NULL && !read_token(l, p->token_file, err)) ||
+        !split_url(p->url, &to, err))
         return false;
-    l->fd = connect_host(host, port, err);
-    return l->fd >= 0 && shake_hands(l, p, host, err);
+    l->fd = connect_host(to.host, to.port, err);
+    return l->fd >= 0 && (!to.tls || shake_hands(l, p, to.host, err));
 }
 
 bool ctl_link_open(struct ctl_link *l, const struct ctl_place *p, struct weir_err *err)
@@ -136,7 +162,7 @@ bool ctl_link_open(struct ctl_link *l, const struct ctl_place *p, struct weir_er
     *l = (struct ctl_link){.fd = -1};
     if (p->url == NULL)
         l->fd = ctl_connect(p->socket, path, err);
-    if (p->url == NULL ? l->fd >= 0 : open_tls(l, p, err)) {
+    if (p->url == NULL ? l->fd >= 0 : open_url(l, p, err)) {
         const struct timeval patience = {TIMEOUT_S + p->patience_s, 0};
 
         setsockopt(l->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);

@@ -17,7 +17,7 @@ struct ssl_st;
 
 struct ctl_link {
     int fd;
-    struct ssl_st *ssl; /* NULL: a Unix socket */
+    struct ssl_st *ssl; /* NULL: a Unix socket, or a loopback address without TLS */
     struct redis_tls *tls;
     struct weir_secret token; /* empty: none */
 };
@@ -25,7 +25,8 @@ struct ctl_link {
 /* Where to: borrowed. */
 struct ctl_place {
     const char *socket; /* NULL: looked for (ctl_find.h) */
-    const char *url;    /* "https://host:port" instead; NULL: a socket */
+    const char
+        *url; /* "https://host:port" instead, "http://" to loopback addresses; NULL: a socket */
     const char *token_file, *ca_file, *cert_file, *key_file, *server_name; /* NULL: none */
     unsigned patience_s; /* answers may take so much longer than usual */
 };

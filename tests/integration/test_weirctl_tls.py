@@ -111,7 +111,7 @@ class Tls(unittest.TestCase):
 
     def test_what_makes_no_sense_is_3(self):
         listener = self.listener(self.files)
-        for url, token in (("http://localhost:1", self.token), ("https://localhost", self.token),
+        for url, token in (("http://localhost:1", self.token), ("http://192.0.2.1:80", self.token), ("ftp://a:1", self.token), ("https://localhost", self.token),
                            ("https://:1", self.token), (listener.url, "/nonexistent/token"),
                            (listener.url, self.write("two", "a\r\nX: b")), (listener.url, self.write("none", "")),
                            ("https://%s:1" % LOOPBACK, self.token), ("https://host.invalid:1", self.token)):

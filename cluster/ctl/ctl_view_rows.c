@@ -202,8 +202,10 @@ static void add_weight(struct ctl_table *t, const json_t *origin)
 {
     int64_t weight = view_int(origin, "weight"), file = view_int(origin, "weight_configured");
 
-    if (weight == file)
-        ctl_table_addf(t, CTL_PLAIN, weight == 1 || weight == 0 ? "" : "%lld", (long long)weight);
+    if (weight == file && weight <= 1)
+        ctl_table_add(t, CTL_PLAIN, NULL);
+    else if (weight == file)
+        ctl_table_addf(t, CTL_PLAIN, "%lld", (long long)weight);
     else
         ctl_table_addf(t, CTL_YELLOW, "%lld (%lld)", (long long)weight, (long long)file);
 }
@@ -298,7 +300,10 @@ static void add_word_row(struct ctl_table *t, const json_t *word, int64_t now_s)
         ctl_table_add(t, CTL_YELLOW, view_text(word, "kind"));
     ctl_table_add(t, CTL_PLAIN, view_text(word, "author"));
     ago = now_s > 0 && json_integer_value(said) > 0 ? now_s - json_integer_value(said) : -1;
-    ctl_table_addf(t, CTL_PLAIN, ago >= 0 ? "%s ago" : "", ctl_age(text, ago));
+    if (ago >= 0)
+        ctl_table_addf(t, CTL_PLAIN, "%s ago", ctl_age(text, ago));
+    else
+        ctl_table_add(t, CTL_PLAIN, NULL);
     ctl_table_add(t, CTL_PLAIN,
                   json_is_integer(left) ? ctl_age(text, json_integer_value(left)) : "for good");
     ctl_table_add(t, CTL_PLAIN, view_text(word, "reason"));

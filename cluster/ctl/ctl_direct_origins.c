@@ -82,13 +82,14 @@ static void add_said(json_t *out, const json_t *said)
 static void conclude(json_t *origin, int64_t nodes)
 {
     int64_t down = ctl_int(origin, "down", NULL), unknown = ctl_int(origin, "unknown", NULL);
-    const char *verdict = 2 * down > nodes      ? "down"
-                          : 2 * unknown > nodes ? "unknown"
-                          : down + unknown > 0  ? "up"
-                                                : ctl_str(origin, "verdict");
+    const char *most = 2 * down > nodes      ? "down"
+                       : 2 * unknown > nodes ? "unknown"
+                       : down + unknown > 0  ? "up"
+                                             : ctl_str(origin, "verdict");
+    json_t *verdict = json_string(most);
 
-    json_object_set_new(origin, "verdict", json_string(verdict));
-    json_object_set_new(origin, "in_force", json_string(verdict));
+    json_object_set(origin, "verdict", verdict); /* frees what `most` may point to */
+    json_object_set_new(origin, "in_force", verdict);
     if (down > 0)
         json_object_set_new(origin, "why",
                             json_sprintf("down for %d of %d nodes", (int)down, (int)nodes));

@@ -31,12 +31,18 @@ static json_t *hit_ratio(const json_t *nodes)
     return requests > 0 ? json_real(hits / requests) : json_null();
 }
 
+/* Sums of what other nodes say: any number at all. */
+static json_int_t whole(double sum)
+{
+    return sum > 1e15 ? (json_int_t)1e15 : sum < 0 ? 0 : (json_int_t)sum;
+}
+
 bool farm_sum(json_t *farm)
 {
     const json_t *nodes = json_object_get(farm, "nodes");
     json_t *totals =
         json_pack("{s:I, s:I, s:f, s:o, s:f, s:f}", "nodes", (json_int_t)json_array_size(nodes),
-                  "connections", (json_int_t)sum_of(nodes, "connections"), "requests_per_s",
+                  "connections", whole(sum_of(nodes, "connections")), "requests_per_s",
                   sum_of(nodes, "requests_per_s"), "hit_ratio", hit_ratio(nodes), "errors_per_s",
                   sum_of(nodes, "errors_per_s"), "bytes_per_s", sum_of(nodes, "bytes_per_s"));
 

@@ -13,6 +13,8 @@
 #include "ctl_text.h"
 #include "ctl_view.h"
 
+#include <term.h> /* last: its macros have the names of half the world */
+
 #define INTERVAL_MS  2000
 #define INTERVAL_MAX 60000
 #define INTERVAL_MIN 250
@@ -155,6 +157,12 @@ static void draw(struct screen *s)
 
 static bool open_screen(void)
 {
+    int known = 0;
+
+    /* Asked first, since newterm() of a terminal that nobody knows loses memory. */
+    if (setupterm(NULL, STDOUT_FILENO, &known) != OK)
+        return false;
+    del_curterm(cur_term);
     if (newterm(NULL, stdout, stdin) == NULL)
         return false;
     cbreak();

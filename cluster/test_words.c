@@ -715,6 +715,8 @@ static void a_node_alone_keeps_its_words_however_long(void **state)
     a = open_with(s, 0, s->file, false);
     crowd_pass(s->crowd, 5000);
     assert_int_equal(only(a)->kind, WORD_DRAIN);
+    assert_int_equal(state_of(a).restored, 0);
+    assert_int_equal(state_of(a).pending, 0);
     s->crowd->ops.farm = true;
 }
 

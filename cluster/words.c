@@ -104,6 +104,8 @@ static void finish(struct words *w, struct words_put *p)
         k->pending = !ok && (k->pending || p->said);
         w->dirty = true;
     }
+    if (!w->farm) /* the board begins with the process: nothing was lost */
+        return;
     w->reader.restored += restored;
     if (restored > 0)
         weir_log(WEIR_LOG_WARN, "words: the farm had lost %zu, they are put back", restored);

@@ -31,14 +31,14 @@ uint64_t members_draw(struct members *m, uint64_t below)
 
 static bool beats(const struct members *m)
 {
-    return !m->watcher && !m->leaving;
+    return !m->watcher && !m->leaving && m->farm;
 }
 
 void members_arm(struct members *m)
 {
     int64_t due = INT64_MAX, wait;
 
-    if (!m->reader.busy)
+    if (!m->reader.busy && m->farm)
         due = m->reader.due_ms;
     if (beats(m) && !m->beating && m->beat_due_ms < due)
         due = m->beat_due_ms;
@@ -76,7 +76,8 @@ void members_turn(struct members *m)
     }
     if (beats(m) && !m->beating && now >= m->beat_due_ms)
         beat(m);
-    members_reader_turn(m);
+    if (m->farm)
+        members_reader_turn(m);
     members_arm(m);
 }
 
@@ -181,9 +182,8 @@ bool members_record_json(const struct members *m, const struct shared_call *c, c
 
 static void schedule_beat(struct members *m)
 {
-    m->beat_due_ms = m->beat_sent_ms + MEMBER_BEAT_MS;
-    if (m->farm) /* a node alone wakes up once for both, its beat and its read */
-        m->beat_due_ms += (int64_t)members_draw(m, MEMBERS_JITTER_MS + 1) - MEMBERS_JITTER_MS / 2;
+    m->beat_due_ms = m->beat_sent_ms + MEMBER_BEAT_MS +
+                     (int64_t)members_draw(m, MEMBERS_JITTER_MS + 1) - MEMBERS_JITTER_MS / 2;
 }
 
 static void beat_at_once(struct members *m)
@@ -308,8 +308,8 @@ void members_leave(struct members *m, void (*left)(void *arg), void *arg)
     m->leaving = true;
     m->left = left;
     m->left_arg = arg;
-    m->leave_until_ms = members_now(m) + LEAVE_MS;
-    if (!m->watcher &&
+    m->leave_until_ms = members_now(m) + (m->farm ? LEAVE_MS : 0); /* nobody has to hear of it */
+    if (!m->watcher && m->farm &&
         !m->beating) { /* else when that beat has ended, for the last one put holds */
         m->leave_sent = true;
         beat(m);
@@ -323,6 +323,8 @@ size_t members_list(struct members *m, const struct member **out)
 {
     const struct member *own = m->watcher ? NULL : &m->self;
 
+    if (!m->farm)
+        m->self.beat_ms = members_now(m); /* as if it did */
     if (members_sees(m))
         return table_list(&m->table, own, out);
     *out = own;
@@ -342,7 +344,9 @@ void members_state(const struct members *m, struct members_state *out)
         .current = r->sight == SIGHT_CURRENT,
         .lost = !members_sees(m),
         .last_live = r->last_live,
-        .contact_ms = r->ever ? members_now(m) - r->contact_ms : -1,
+        .contact_ms = !m->farm  ? 0
+                      : r->ever ? members_now(m) - r->contact_ms
+                                : -1,
         .skew_ms = r->skew_ms,
         .forged = r->forged,
         .stale = r->stale,

@@ -52,7 +52,7 @@ struct members {
     void *arg;
 
     bool watcher; /* never writes */
-    bool farm;    /* others may be there at all */
+    bool farm;    /* others may be there at all: else it neither writes nor reads */
     char id[MEMBER_ID_MAX + 1];
     char entry_text[MEMBER_ENTRY_MAX + 1], board_key[MEMBERS_NAME_MAX], channel[MEMBERS_NAME_MAX];
     char record_prefix[MEMBERS_NAME_MAX];

@@ -313,6 +313,7 @@ void members_reader_start(struct members *m)
     struct members_reader *r = &m->reader;
 
     r->listener = (struct shared_listener){.on_hint = on_hint, .on_gap = on_gap};
+    r->sight = m->farm ? SIGHT_UNKNOWN : SIGHT_CURRENT;
     r->last_live = 1;
     r->contact_ms = r->current_ms = r->due_ms = members_now(m);
     r->sent_ms = r->due_ms - MEMBERS_SPACE_MS;

@@ -201,6 +201,23 @@ static void a_node_alone_is_a_member_at_once(void **state)
     assert_in_range(s->crowd->puts, 27, 34);
 }
 
+static void without_a_farm_nothing_is_written_or_read(void **state)
+{
+    struct scene *s = *state;
+    struct members *m;
+
+    s->crowd->ops.farm = false;
+    m = join(s, 0);
+    assert_true(state_of(m).current);
+    say(m, MEMBER_READY, 0, "votes", true);
+    crowd_pass(s->crowd, 60000);
+    assert_int_equal(s->crowd->puts + s->crowd->reads, 0);
+    assert_false(event_pending(m->timer, EV_TIMEOUT, NULL));
+    assert_true(state_of(m).current);
+    assert_int_equal(state_of(m).contact_ms, 0);
+    assert_int_equal(listed(m), 1);
+}
+
 static void a_list_begins_with_oneself_and_goes_on_by_id(void **state)
 {
     struct scene *s = *state;
@@ -373,6 +390,21 @@ static void who_leaves_while_nobody_answers_is_told_in_time(void **state)
     s->person[0].node->gone = true;
     members_leave(a, on_left, &s->person[0]);
     crowd_pass(s->crowd, 500);
+    assert_int_equal(s->person[0].lefts, 1);
+    crowd_pass(s->crowd, 1000);
+    assert_int_equal(s->person[0].lefts, 1);
+}
+
+static void who_leaves_without_a_farm_is_told_at_once(void **state)
+{
+    struct scene *s = *state;
+    struct members *m;
+
+    s->crowd->ops.farm = false;
+    m = join(s, 0);
+    members_leave(m, on_left, &s->person[0]);
+    assert_int_equal(s->person[0].lefts, 0); /* never from inside */
+    crowd_run(s->crowd);
     assert_int_equal(s->person[0].lefts, 1);
     crowd_pass(s->crowd, 1000);
     assert_int_equal(s->person[0].lefts, 1);
@@ -885,6 +917,8 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(a_node_alone_is_a_member_at_once),
+        T(without_a_farm_nothing_is_written_or_read),
+        T(who_leaves_without_a_farm_is_told_at_once),
         T(a_list_begins_with_oneself_and_goes_on_by_id),
         T(an_id_that_is_none_is_refused),
         T(a_hundred_that_join_in_one_second_all_see_each_other),

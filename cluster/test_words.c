@@ -720,6 +720,26 @@ static void a_node_alone_keeps_its_words_however_long(void **state)
     s->crowd->ops.farm = true;
 }
 
+static void without_a_farm_the_board_is_read_when_something_was_said_alone(void **state)
+{
+    struct scene *s = *state;
+    struct words *w;
+    size_t reads;
+
+    s->crowd->ops.farm = false;
+    w = open_node(s, 0);
+    crowd_pass(s->crowd, 1000);
+    reads = s->crowd->reads;
+    crowd_pass(s->crowd, 60000);
+    assert_int_equal(s->crowd->reads, reads);
+    say(s, 0, WORD_DRAIN, 0);
+    crowd_pass(s->crowd, 1000);
+    reads = s->crowd->reads;
+    crowd_pass(s->crowd, 60000);
+    assert_int_equal(s->crowd->reads, reads);
+    assert_true(state_of(w).current);
+}
+
 static void a_file_that_makes_no_sense_is_set_aside(void **state)
 {
     struct scene *s = *state;
@@ -884,6 +904,7 @@ int main(void)
         T(a_newer_word_on_the_board_wins_over_the_file),
         T(a_file_of_last_month_brings_nothing_back),
         T(a_node_alone_keeps_its_words_however_long),
+        T(without_a_farm_the_board_is_read_when_something_was_said_alone),
         T(a_file_that_makes_no_sense_is_set_aside),
         T(a_file_that_cannot_be_written_is_tried_again),
         T(words_may_be_freed_when_they_tell_the_outcome),

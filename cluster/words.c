@@ -15,7 +15,9 @@
 
 int64_t words_shared_now(const struct words *w)
 {
-    return w->reader.clock_known ? words_now(w) + w->reader.clock_ms : w->loop.clock->wall_ms;
+    if (!w->farm || !w->reader.clock_known)
+        return w->loop.clock->wall_ms;
+    return words_now(w) + w->reader.clock_ms;
 }
 
 bool words_reckon(const struct words *w, struct word_said *s)
@@ -121,8 +123,10 @@ static void on_put(struct shared_call *c)
     uint64_t number = p->number;
 
     w->loop.enter(w->loop.arg);
-    if (c->result != SHARED_OK)
+    if (c->result != SHARED_OK) {
         outcome = WORDS_HERE_ONLY;
+        words_reader_again(w);
+    }
     finish(w, p);
     words_put_drop(w, p);
     words_arm(w);
@@ -309,7 +313,8 @@ void words_state(const struct words *w, struct words_state *out)
     const struct words_reader *r = &w->reader;
 
     *out = (struct words_state){
-        .current = r->ever && words_now(w) - r->contact_ms < (int64_t)3 * WORDS_READ_MS,
+        .current =
+            r->ever && (!w->farm || words_now(w) - r->contact_ms < (int64_t)3 * WORDS_READ_MS),
         .forged = r->forged,
         .foreign = r->foreign,
         .restored = r->restored,

@@ -97,6 +97,8 @@ void words_put_drop(struct words *w, struct words_put *p);
 void words_reader_start(struct words *w);
 void words_reader_stop(struct words *w);
 void words_reader_turn(struct words *w);
+/* Something was not put: it reads in a while, even if it was done with reading. */
+void words_reader_again(struct words *w);
 void words_look(struct words *w);
 /* When it has something to do next. */
 int64_t words_reader_due(const struct words *w);

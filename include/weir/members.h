@@ -29,8 +29,9 @@
  * Twins: of two incarnations with one id both have beaten since the younger was seen first. (After
  * kill -9 and a restart the old one is still to be seen for up to MEMBER_LIVE_MS, without that.)
  *
- * Everything runs on the thread of `loop` (the control thread) but what says "any thread". With the
- * embedded engine there is one member, and nothing is ever lost.
+ * Everything runs on the thread of `loop` (the control thread) but what says "any thread". Without
+ * a farm (shared_is_farm()) there is one member, and nothing is ever lost; nothing is written or
+ * read, and no timer wakes the node up.
  *
  * Source: balancing-and-health 4.2 (membership), redis 3.8 (receipts).
  */

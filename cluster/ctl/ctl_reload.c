@@ -162,7 +162,7 @@ static enum ctl_exit await(struct rolling *r, struct target *targets, size_t cou
 static enum ctl_exit reload_by_word(struct rolling *r, const char *name, struct target *targets,
                                     size_t count)
 {
-    uint64_t number;
+    uint64_t number = 0;
     enum ctl_exit status = order(r->o, name, &number);
 
     for (size_t i = 0; i < count; i++) {

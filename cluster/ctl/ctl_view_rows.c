@@ -238,8 +238,8 @@ static void add_origin(struct ctl_table *t, const json_t *origin)
 void view_origin_rows(FILE *out, const struct ctl_look *look, const json_t *origins, size_t most)
 {
     static const struct ctl_column columns[] = {
-        {"UPSTREAM", .least = 8},
-        {"ORIGIN", .least = 21},
+        {"UPSTREAM", .least = 12},
+        {"ORIGIN", .least = 40}, /* its end tells it from the next one */
         {"STATE", .least = 8},
         {"FOR", .right = true, .rank = 2},
         {"VOTES", .rank = 3},

@@ -78,6 +78,16 @@ class Status(Farm):
                 self.assertIn("3 of 3 nodes ready", shown.stdout)
         self.assertIn("n3", self.ask("top", "--once").stdout)
 
+    def test_over_a_cluster(self):
+        cluster = self.redis_cluster(masters=3, replicas=1)
+        self.start(count=2, redis=cluster)
+        for kw in ({}, {"direct": True}):
+            self.assertRegex(self.ask("status", **kw).stdout, r"(?m)^  redis +cluster +\d+ up +16,384 of 16,384")
+        done = self.ask("origins", "drain", "app", self.origins[0].url, direct=True)
+        self.assertEqual(done.returncode, FINE, done.stdout + done.stderr)
+        self.assertIn("for the whole farm", done.stdout)
+        wait_until(lambda: self.origin_of(self.origins[0].url)["in_force"] == "drained", what="it is heard")
+
     def test_a_node_that_dies_is_missed(self):
         one, two, three = self.start()
         three.expect_exit = -signal.SIGKILL
@@ -242,7 +252,7 @@ class Doctor(Farm):
 
     def test_a_good_farm(self):
         self.start(count=2)
-        self.assertEqual(self.findings(), {})
+        wait_until(lambda: self.findings() == {}, 20, "all have written their records")
         self.assertRegex(weirctl("doctor", "--config", self.members[0].config_file).stdout,
                          r"(?m)^farm +default: 2 nodes\n\n  nothing is wrong$")
 

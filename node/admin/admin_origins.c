@@ -1,5 +1,4 @@
 #include <stdatomic.h>
-#include <string.h>
 
 #include "weir/words.h"
 #include "health.h"
@@ -63,7 +62,7 @@ static void put_origin(void *arg, const struct health_view *v)
     admin_put_bool(r, o, "checked", v->checked);
     admin_put_text(r, o, "verdict", admin_verdict_name(v->verdict));
     admin_put_text(r, o, "in_force", in_force_name(v));
-    admin_put_bool(r, o, "held", v->why != NULL && strncmp(v->why, "held", 4) == 0);
+    admin_put_bool(r, o, "held", v->held);
     admin_put_span(r, o, "why", weir_span_str(v->why));
     admin_put_span(r, o, "reason",
                    weir_span_str(v->reason != HEALTH_R_NONE ? health_reason_text(v->reason)

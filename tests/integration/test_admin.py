@@ -263,12 +263,15 @@ class Metrics(NodeCase):
                 self.assertRegex(line, r"\A# TYPE weir_\w+ (counter|gauge)\Z")
                 names.add(line.split()[2])
             elif not line.startswith("# HELP "):
-                found = re.fullmatch(r'(weir_\w+)(\{version="[\w.]+"\})? (-?\d+)', line)
+                found = re.fullmatch(r'(weir_\w+)(\{\w+="[^"\\]*"(,\w+="[^"\\]*")*\})? (-?\d+)', line)
                 self.assertTrue(found, line)
                 self.assertIn(found.group(1), names)
         self.assertRegex(text, r"(?m)^weir_cache_hits_total 1$")
         self.assertRegex(text, r"(?m)^weir_requests_total 2$")
         self.assertRegex(text, r"(?m)^weir_cache_stored_responses 1$")
+        self.assertRegex(text, r"(?m)^weir_members_live 1$")
+        self.assertRegex(text, r'(?m)^weir_origin_up\{upstream="\w+",url="%s"\} 1$' % re.escape(origin.url))
+        self.assertRegex(text, r'(?m)^weir_origin_requests_by_origin_total\{upstream="\w+",url="[^"]*"\} 1$')
 
 
 class Entry(NodeCase):

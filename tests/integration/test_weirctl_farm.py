@@ -31,6 +31,7 @@ class Farm(FarmCase):
         self.origins = [self.origin(origin_handler()) for _ in range(origins)]
         self.members = [self.node(self.settings(n + 1)) for n in range(count)]
         wait_until(lambda: self.sees(count) and self.code("status") == FINE, 30, "all of them see each other")
+        wait_until(lambda: self.sees(count, direct=True), 20, "all have written their records")
         return self.members
 
     def ask(self, *args, node=None, direct=False):
@@ -252,7 +253,7 @@ class Doctor(Farm):
 
     def test_a_good_farm(self):
         self.start(count=2)
-        wait_until(lambda: self.findings() == {}, 20, "all have written their records")
+        self.assertEqual(self.findings(), {})
         self.assertRegex(weirctl("doctor", "--config", self.members[0].config_file).stdout,
                          r"(?m)^farm +default: 2 nodes\n\n  nothing is wrong$")
 

@@ -283,7 +283,8 @@ static bool take_ms(struct weir_span *from, uint64_t *ms)
     return true;
 }
 
-/* One entry, its bytes still in the reply. *alive: it has not ended. */
+/* One entry, its bytes still in the reply. *alive: it has not ended. What no engine wrote is no
+ * entry: one stray field must not blind all who read the board. */
 static bool read_note(const struct redis_reply *id, const struct redis_reply *value, uint64_t now,
                       struct shared_note *note, bool *alive)
 {
@@ -294,11 +295,11 @@ static bool read_note(const struct redis_reply *id, const struct redis_reply *va
     note->id = id->text;
     note->bytes = value->text;
     *alive = false;
-    if (note->id.len == 0)
-        return true; /* the sum */
+    if (note->id.len == 0) /* the sum */
+        return true;
     if (note->id.len > SHARED_BOARD_ID_MAX || !take_ms(&note->bytes, &put) ||
         !take_ms(&note->bytes, &end) || note->bytes.len > SHARED_BOARD_POST_MAX)
-        return false;
+        return true;
     *alive = end == 0 || end > now;
     note->age_ms = now > put ? (int64_t)(now - put) : 0;
     note->left_ms = end == 0 ? -1 : (int64_t)(end - now);

@@ -10,6 +10,7 @@
 
 #include "weir/alloc.h"
 #include "weir/clock.h"
+#include "weir/utf8.h"
 #include "civil.h"
 #include "logfile.h"
 
@@ -70,19 +71,22 @@ bool weir_log_enabled(enum weir_log_level level)
 static size_t escape(char *to, const char *text, size_t len)
 {
     static const char hex[] = "0123456789abcdef";
+    const unsigned char *from = (const unsigned char *)text;
     char *at = to;
-    size_t i;
 
-    for (i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
+    for (size_t i = 0; i < len;) {
+        size_t plain = weir_utf8_plain(from + i, len - i);
 
-        if (c >= 0x20 && c != 0x7f) {
-            *at++ = (char)c;
+        if (plain > 0) {
+            memcpy(at, from + i, plain);
+            at += plain;
+            i += plain;
         } else {
             *at++ = '\\';
             *at++ = 'x';
-            *at++ = hex[c >> 4];
-            *at++ = hex[c & 15];
+            *at++ = hex[from[i] >> 4];
+            *at++ = hex[from[i] & 15];
+            i++;
         }
     }
     return (size_t)(at - to);

@@ -78,6 +78,17 @@ static void control_bytes_cannot_forge_a_line(void **state)
     assert_string_equal(only_line(), "error a\\x0d\\x0ab\\x1b[31m\\x7f\\x09c \xc3\xa4\n");
 }
 
+static void what_drives_a_terminal_beyond_ascii_is_escaped(void **state)
+{
+    (void)state;
+    weir_log(WEIR_LOG_ERROR, "%s",
+             "\x9b"
+             "31m \xc2\x9b"
+             "31m \xe2\x80\xae \xe2\x80\xa8 \xe2\x82\xac");
+    assert_string_equal(only_line(), "error \\x9b31m \\xc2\\x9b31m \\xe2\\x80\\xae "
+                                     "\\xe2\\x80\\xa8 \xe2\x82\xac\n");
+}
+
 static void long_messages_are_cut_even_when_all_is_escaped(void **state)
 {
     char long_text[5000];
@@ -228,6 +239,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LOG_TEST(a_line_has_time_level_and_message),
         LOG_TEST(control_bytes_cannot_forge_a_line),
+        LOG_TEST(what_drives_a_terminal_beyond_ascii_is_escaped),
         LOG_TEST(long_messages_are_cut_even_when_all_is_escaped),
         LOG_TEST(lower_levels_are_left_out),
         LOG_TEST(an_error_value_is_logged_with_its_causes),

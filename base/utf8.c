@@ -1,5 +1,8 @@
 #include "weir/utf8.h"
 
+#include <stdbool.h>
+#include <stdint.h>
+
 size_t weir_utf8_length(const unsigned char *p, size_t left)
 {
     unsigned char low = 0x80, high = 0xbf;
@@ -24,4 +27,24 @@ size_t weir_utf8_length(const unsigned char *p, size_t left)
         if (p[i] < 0x80 || p[i] > 0xbf)
             return 0;
     return len;
+}
+
+static uint32_t code_point(const unsigned char *p, size_t len)
+{
+    static const unsigned char masks[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+    uint32_t c = p[0] & masks[len];
+
+    for (size_t i = 1; i < len; i++)
+        c = c << 6 | (p[i] & 0x3f);
+    return c;
+}
+
+size_t weir_utf8_plain(const unsigned char *p, size_t left)
+{
+    size_t len = weir_utf8_length(p, left);
+    uint32_t c = len > 0 ? code_point(p, len) : 0;
+    bool turns = c == 0x61c || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) ||
+                 (c >= 0x2066 && c <= 0x2069);
+
+    return c < 0x20 || (c >= 0x7f && c <= 0x9f) || turns ? 0 : len;
 }

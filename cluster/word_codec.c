@@ -97,8 +97,8 @@ static bool text_ok(const char *text, size_t least, size_t most)
     for (size_t at = 0, n; at < len; at += n) {
         const unsigned char *p = (const unsigned char *)text + at;
 
-        n = weir_utf8_length(p, len - at);
-        if (n == 0 || *p < 0x20 || *p == 0x7f)
+        n = weir_utf8_plain(p, len - at);
+        if (n == 0)
             return false;
     }
     return true;

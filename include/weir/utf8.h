@@ -12,4 +12,12 @@
  */
 size_t weir_utf8_length(const unsigned char *p, size_t left);
 
+/*
+ * The same, but 0 as well for what must not reach a terminal or a line of a log as it stands:
+ * controls (C0, DEL and C1, of which 0x9b begins an escape sequence as ESC [ does), separators of
+ * lines and paragraphs, and what turns the direction of writing round, so that a line reads as
+ * another one.
+ */
+size_t weir_utf8_plain(const unsigned char *p, size_t left);
+
 #endif

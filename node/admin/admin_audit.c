@@ -10,6 +10,9 @@
 #define TARGET_MAX  600 /* a line of the error log has room for so much */
 #define OUTCOME_MAX 200
 
+/* In ASCII: what drives a terminal does not do so from the audit file. */
+#define AUDIT_LINE (JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(13))
+
 /* ---- who, and from where ---- */
 
 static bool user_name(uid_t uid, char out[ADMIN_WHO_MAX])
@@ -83,7 +86,7 @@ static void write_line(struct weir_sink *sink, const char *who, const char *from
     line = json_pack("{s:f, s:o, s:s, s:o, s:o, s:o}", "at", (double)now.wall_ms / 1000, "who",
                      text_of(who), "from", from, "did", text_of(did), "target", text_of(target),
                      "outcome", text_of(outcome));
-    text = line != NULL ? json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(13)) : NULL;
+    text = line != NULL ? json_dumps(line, AUDIT_LINE) : NULL;
     json_decref(line);
     if (text == NULL) {
         weir_log(WEIR_LOG_ERROR, "out of memory: a line is missing in the audit file");

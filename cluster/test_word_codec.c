@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -134,6 +135,11 @@ static void what_makes_no_sense_is_refused_with_a_reason(void **state)
     refuse(s, "the author is too long or no text");
     s = drain, s.word.reason = "\xff";
     refuse(s, "the reason is too long or no text");
+    s = drain, s.word.reason = "\xc2\x9b"
+                               "31m"; /* an escape sequence in two bytes */
+    refuse(s, "the reason is too long or no text");
+    s = drain, s.word.author = "\xe2\x80\xaetoor";
+    refuse(s, "the author is too long or no text");
     s = drain, s.word.kind = WORD_MAINTENANCE;
     refuse(s, "no such word for this target");
     s = drain, s.word.kind = WORD_WEIGHT;
@@ -297,6 +303,26 @@ static void a_file_is_replaced_whole(void **state)
     assert_int_equal(err.code, WEIR_E_FILE);
 }
 
+static void what_is_no_plain_file_is_refused_at_once(void **state)
+{
+    char dir[] = "/tmp/weir-test-words-XXXXXX", path[64];
+    struct weir_err err = {0};
+    char *text;
+    size_t len;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/words", dir);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_false(words_file_read(path, &text, &len, &err));
+    assert_int_equal(err.code, WEIR_E_FILE);
+    remove(path);
+    assert_int_equal(symlink("/etc/hostname", path), 0);
+    assert_false(words_file_read(path, &text, &len, &err));
+    remove(path);
+    rmdir(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -312,6 +338,7 @@ int main(void)
         cmocka_unit_test(a_file_that_is_cut_off_makes_no_sense),
         cmocka_unit_test(a_file_of_others_makes_no_sense),
         cmocka_unit_test(a_file_is_replaced_whole),
+        cmocka_unit_test(what_is_no_plain_file_is_refused_at_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

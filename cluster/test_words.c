@@ -583,6 +583,24 @@ static void a_wrong_clock_of_a_node_orders_nothing(void **state)
     assert_in_range(only(a)->until_ms, words_now(a) + 9500, words_now(a) + 10000);
 }
 
+static void a_shared_clock_beyond_reason_does_not_use_up_the_numbers(void **state)
+{
+    struct scene *s = *state;
+    struct words *a = open_node(s, 0);
+    int64_t right;
+
+    crowd_pass(s->crowd, 3000);
+    right = s->crowd->shared_ms;
+    s->crowd->shared_ms = INT64_C(253402300799990); /* in the year 9999 */
+    crowd_pass(s->crowd, 3000);
+    say(s, 0, WORD_DRAIN, 10000);
+    s->crowd->shared_ms = right;
+    crowd_pass(s->crowd, 3000);
+    say(s, 0, WORD_DISABLE, 10000);
+    assert_int_equal(only(a)->kind, WORD_DISABLE);
+    assert_in_range(only(a)->number, 1, right + 60000);
+}
+
 /* ---- the file ---- */
 
 /* Until the pool has written what it was given. */
@@ -898,6 +916,7 @@ int main(void)
         T(who_was_away_for_a_week_forgets_what_is_gone),
         T(forged_and_foreign_words_mean_nothing),
         T(a_wrong_clock_of_a_node_orders_nothing),
+        T(a_shared_clock_beyond_reason_does_not_use_up_the_numbers),
         T(a_node_without_words_writes_no_file),
         T(words_outlive_a_restart_without_redis),
         T(what_was_said_last_is_in_the_file_when_the_process_ends),

@@ -3,6 +3,8 @@
 #include "weir/container.h"
 #include "weir/log.h"
 
+#define CLOCK_MAX UINT64_C(7258118400000) /* the year 2200: a clock beyond that is none */
+
 /* ---- what stands on the board ---- */
 
 /* The end of what was read from the file is known now. */
@@ -164,6 +166,10 @@ static void set_clock(struct words *w, uint64_t shared_ms)
     struct words_reader *r = &w->reader;
     int64_t half = (words_now(w) - r->sent_ms) / 2;
 
+    /* Numbers follow this clock and never go back: near the last of all numbers no word could be
+     * said any more. */
+    if (shared_ms > CLOCK_MAX)
+        return;
     r->clock_ms = (int64_t)shared_ms + half - words_now(w);
     r->clock_known = true;
 }

@@ -124,7 +124,7 @@ void words_file_clear(struct words_file *f)
 
 bool words_file_read(const char *path, char **text, size_t *len, struct weir_err *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); /* nor wait at a FIFO */
     struct stat st;
     ssize_t got = 0;
     bool ok = false;

@@ -513,6 +513,15 @@ static void log_totals(struct runtime *rt)
              (long long)sum[WEIR_M_origin_requests], (long long)sum[WEIR_M_origin_connects]);
 }
 
+/* Who says it once more now does not kill what is about to end in order, with its own status. */
+static void hold_signals(void)
+{
+    sigset_t all;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
+}
+
 static void tear_down(struct runtime *rt)
 {
     admin_free(rt->admin);
@@ -534,6 +543,7 @@ static void tear_down(struct runtime *rt)
         weir_mailbox_drain(&rt->control.box); /* sites that came back */
         net_timer_stop(&rt->control, &rt->turn);
         net_timer_stop(&rt->control, &rt->drain.timer);
+        hold_signals();
         for (unsigned i = 0; i < 4; i++)
             if (event_initialized(&rt->signals[i]))
                 event_del(&rt->signals[i]);

@@ -342,11 +342,10 @@ void admin_free(struct admin *a)
     admin_abandon(a);
     while (a->laters != NULL) {
         struct admin_later *l = a->laters;
-        struct admin_call *c = l->request.call;
 
         admin_later_end(l);
+        admin_refuse(&l->request, 503, "this node ends: what became of it is not known");
         l->cancel(l);
-        admin_call_answer(c, 503, NULL, NULL);
     }
     admin_state_end(&a->state);
     leave_unix(a);

@@ -60,6 +60,26 @@ void admin_conn_close(struct admin_conn *c)
     net_defer(c->door->o.loop, &c->gone, free_conn);
 }
 
+/* What is answered but not sent yet goes as far as the kernel takes it at once. */
+static void send_last(struct admin_conn *c)
+{
+    struct evbuffer *out = bufferevent_get_output(c->bev);
+
+    if (bufferevent_openssl_get_ssl(c->bev) != NULL)
+        return;
+    evbuffer_unfreeze(out, 1); /* else it is the bufferevent's alone */
+    if (c->state == ADMIN_CONN_HOLDING && c->held != NULL)
+        evbuffer_add_buffer(out, c->held);
+    while (evbuffer_get_length(out) > 0 && evbuffer_write(out, bufferevent_getfd(c->bev)) > 0)
+        continue;
+}
+
+void admin_conn_end(struct admin_conn *c)
+{
+    send_last(c);
+    admin_conn_close(c);
+}
+
 static void due_in(struct admin_conn *c, int64_t ms)
 {
     net_timer_start(c->door->o.loop, &c->timer, net_now_ms(c->door->o.loop) + ms);

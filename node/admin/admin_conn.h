@@ -49,5 +49,8 @@ struct admin_door {
 bool admin_conn_open(struct admin_door *d, int fd, const struct admin_peer *peer);
 /* Its memory goes at the end of the turn. */
 void admin_conn_close(struct admin_conn *c);
+/* The same at the end of the door: what was answered is still sent, as far as that takes no time.
+ */
+void admin_conn_end(struct admin_conn *c);
 
 #endif

@@ -96,7 +96,7 @@ void admin_door_free(struct admin_door *d)
     if (d == NULL)
         return;
     while (d->conns != NULL)
-        admin_conn_close(d->conns);
+        admin_conn_end(d->conns);
     if (d->listener != NULL)
         net_listener_stop(d->listener);
     weir_free(d->listener);

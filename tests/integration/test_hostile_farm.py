@@ -1,6 +1,7 @@
 """A Redis that is written to by somebody who means no good: members and words stay what nodes said, and operators are
 answered all the while."""
 import random
+import signal
 import time
 
 from lib.farm import SECRET, FarmCase
@@ -98,3 +99,33 @@ class HostileBoards(FarmCase):
         self.assertLess(slowest, 2)
         self.wait_live()
         self.assertLess(self.nodes[0].log().count("\n"), 40, self.nodes[0].log()[-2000:])
+
+
+class LastAnswers(FarmCase):
+    """A node that is told to end tells who told it what became of that."""
+    DRAIN = {"target": "node", "name": "", "kind": "drain"}
+
+    def test_of_a_node_alone(self):
+        for _ in range(5):
+            node = self.front(self.origin())
+            status, answer = node.admin("POST", "/v1/words", self.DRAIN)
+            self.assertIn((status, answer.get("outcome")), ((200, "said"), (503, None)), answer)
+            self.assertEqual(node.wait(), 0)
+
+    def test_of_a_node_whose_redis_says_nothing(self):
+        server = self.redis()
+        node, = self.farm(server, self.origin(), 1)
+        wait_until(lambda: node.admin(path="/v1/farm")[1]["members"]["current"], RETURN, "it sees the farm")
+        server.halt()
+        status, answer = node.admin("POST", "/v1/words", self.DRAIN)
+        self.assertIn(status, (202, 503), answer)
+        self.assertIn("error" if status == 503 else "outcome", answer)
+        self.assertEqual(node.wait(), 0)
+
+    def test_signals_after_the_last_line_kill_nobody(self):
+        for gap in (0, 0.003, 0.01, 0.02, 0.05):
+            node = self.front(self.origin())
+            while node.running:
+                node.signal(signal.SIGTERM)
+                time.sleep(gap)
+            self.assertEqual(node.wait(), 0)

@@ -174,7 +174,7 @@ void runtime_drain(struct runtime *rt)
         return;
     }
     rt->draining = true;
-    runtime_reload_abandon(rt); /* what no worker knows yet is not begun any more */
+    runtime_reload_give_up(rt); /* what no worker knows yet is not begun any more */
     go_on(rt);
 }
 

@@ -126,7 +126,10 @@ void runtime_reload_init(struct runtime *rt);
 void runtime_reload(struct runtime *rt, uint64_t order);
 /* Kept until rt ends; told of every reload that ends. */
 void runtime_watch_reloads(struct runtime *rt, struct reload_watcher *w);
-/* Gives up one that no worker knows of yet. Harmless if there is none. */
+/* Gives up one that no worker knows of yet, and tells who waits for it. Harmless if there is none.
+ */
+void runtime_reload_give_up(struct runtime *rt);
+/* The same, at the end: nobody is told any more. */
 void runtime_reload_abandon(struct runtime *rt);
 
 /* ---- runtime_drain.c ---- */

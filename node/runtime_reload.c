@@ -57,7 +57,8 @@ static void report(struct runtime *rt, uint64_t order, const char *error)
     struct reload_report *r = &rt->report;
 
     r->count++;
-    r->order = order;
+    if (order > r->order) /* another reload, that nobody ordered, does not undo it */
+        r->order = order;
     r->ok = error == NULL;
     snprintf(r->error, sizeof r->error, "%s", r->ok ? "" : error);
     r->at_s = rt->control.clock.wall_s;
@@ -81,20 +82,23 @@ static void refuse(struct runtime *rt, uint64_t order, const char *why)
     report(rt, order, why);
 }
 
-/* What was asked for meanwhile is not begun: it would fail the same way. */
+/* What was asked for meanwhile is not begun, for it would fail the same way; but it has ended, and
+ * who waits for it is told. */
 static void reload_failed(struct runtime *rt, const char *error)
 {
-    uint64_t order = rt->pending_order;
+    bool again = rt->again;
+    uint64_t again_order = rt->again_order;
 
-    if (rt->again && rt->again_order > order)
-        order = rt->again_order;
     rt->again = false;
+    rt->again_order = 0;
     drop_pending(rt);
     if (error[0] != '\0')
         weir_log(WEIR_LOG_ERROR, "reload failed, the old configuration stays: %s", error);
     else
         weir_log(WEIR_LOG_ERROR, "reload failed: the old configuration stays");
-    report(rt, order, error);
+    report(rt, rt->pending_order, error);
+    if (again)
+        report(rt, again_order, error);
 }
 
 static void reload_failed_by(struct runtime *rt, const struct weir_err *err)
@@ -152,7 +156,7 @@ static void finish_reload(struct runtime *rt)
     weir_log(WEIR_LOG_INFO, "reloaded");
     report(rt, rt->pending_order, NULL);
     origin_registry_prune(rt->registry); /* after those who were told have let go */
-    if (rt->again && !rt->draining) {
+    if (rt->again) {                     /* while draining it is refused, and that is told */
         uint64_t order = rt->again_order;
 
         rt->again = false;
@@ -249,6 +253,14 @@ void runtime_reload_abandon(struct runtime *rt)
         return;
     net_timer_stop(&rt->control, &rt->settle);
     drop_pending(rt);
+}
+
+void runtime_reload_give_up(struct runtime *rt)
+{
+    if (rt->pending_settings == NULL)
+        return;
+    net_timer_stop(&rt->control, &rt->settle);
+    reload_failed(rt, "draining");
 }
 
 void runtime_reload_init(struct runtime *rt)

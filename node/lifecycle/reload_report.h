@@ -10,7 +10,7 @@
 
 struct reload_report {
     uint64_t count;  /* reloads that have ended since the start; 0: what follows is of the start */
-    uint64_t order;  /* number of the word that ordered the last one; 0: a signal, or the API */
+    uint64_t order;  /* number of the newest word that ordered one of them; 0: none did */
     bool ok;         /* the new configuration is in force */
     char error[256]; /* "" when ok: the first cause */
     int64_t at_s;    /* Unix time when it ended */

@@ -77,6 +77,11 @@ class NodeOrders(FarmCase):
         config = node.admin("GET", "/v1/node")[1]["config"]
         self.assertNotEqual(config["hash"], hash_before)
         self.assertEqual((config["last_reload"]["ok"], config["last_reload"]["order"]), (True, number))
+        # A reload that nobody ordered does not undo that this one was carried out.
+        since_second = node.mark()
+        node.signal(signal.SIGHUP)
+        node.wait_log(" reloaded\n", since_second)
+        self.assertEqual(node.admin("GET", "/v1/node")[1]["config"]["last_reload"]["order"], number)
         # Others have other settings now; before, all were the same.
         self.assertEqual(self.nodes["n1"].admin("GET", "/v1/node")[1]["config"]["hash"], hash_before)
         for id in ("n1", "n3"):

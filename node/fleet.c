@@ -33,6 +33,7 @@ struct fleet {
     struct health *health;
     struct readiness_watcher watcher;
     struct orders orders;
+    bool runs;                   /* it can drain and reload: until then orders wait */
     struct reload_report report; /* of the last reload */
     int64_t began_unix_ms;       /* by this host's clock */
     struct member_brief said;
@@ -40,6 +41,8 @@ struct fleet {
     void *left_arg;
     bool left;
 };
+
+static void follow_orders(struct fleet *f);
 
 /* ---- what this node says of itself ---- */
 
@@ -107,8 +110,6 @@ static size_t on_record(void *arg, char *out, size_t cap)
 
 /* ---- what others say ---- */
 
-static void follow_orders(struct fleet *f);
-
 static void on_members(void *arg)
 {
     struct fleet *f = arg;
@@ -126,12 +127,15 @@ static void on_health(void *arg)
     say(f, true);
 }
 
+/* Told for the first time when the start is over: what was ordered meanwhile is due. */
 static void on_ready(struct readiness_watcher *w, bool ready)
 {
     struct fleet *f = WEIR_CONTAINER(w, struct fleet, watcher);
 
     (void)ready;
     say(f, true);
+    f->runs = true;
+    follow_orders(f);
 }
 
 /* ---- orders ---- */
@@ -152,6 +156,8 @@ static void follow_orders(struct fleet *f)
     size_t n = words_list(f->words, &words);
     struct order d;
 
+    if (!f->runs)
+        return;
     begin_orders(f);
     d = orders_take(&f->orders, words, n, f->id);
     if (d.kind == WORD_DRAIN)

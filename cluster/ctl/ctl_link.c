@@ -1,5 +1,6 @@
 #include "ctl_link.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -33,8 +34,11 @@ struct url {
  */
 static bool may_be_plain(const char *host)
 {
-    return strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
-           strncmp(host, "127.", 4) == 0;
+    struct in_addr v4;
+
+    if (inet_pton(AF_INET, host, &v4) == 1) /* and not a name that begins like one */
+        return ntohl(v4.s_addr) >> 24 == 127;
+    return strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0;
 }
 
 static bool split_url(const char *text, struct url *out, struct weir_err *err)

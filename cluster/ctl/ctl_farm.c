@@ -106,6 +106,16 @@ enum ctl_exit ctl_nodes(const struct ctl_options *o)
     return status;
 }
 
+/* upstream: NULL, or the only one that is wanted. */
+static void keep_upstream(const json_t *farm, const char *upstream)
+{
+    json_t *origins = json_object_get(farm, "origins");
+
+    for (size_t i = json_array_size(origins); upstream != NULL && i-- > 0;)
+        if (strcmp(ctl_str(json_array_get(origins, i), "upstream"), upstream) != 0)
+            json_array_remove(origins, i);
+}
+
 enum ctl_exit ctl_origins(const struct ctl_options *o)
 {
     struct ctl_look look = ctl_look_at(stdout, o->colours);
@@ -115,6 +125,7 @@ enum ctl_exit ctl_origins(const struct ctl_options *o)
     if (status != CTL_FINE)
         return status;
     if (o->json) {
+        keep_upstream(farm, o->upstream);
         print_part(farm, "origins", CTL_ABOUT_ORIGINS);
     } else {
         ctl_view_origins(stdout, &look, farm, o->upstream);

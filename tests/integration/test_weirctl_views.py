@@ -90,6 +90,9 @@ class Shown(AdminCase):
         self.assertIn("ana: drain, new kernel", shown)
         shown = self.run_at(fake, "origins", "--upstream", "other", status=DEGRADED).stdout
         self.assertNotIn("2 down", shown)
+        for upstream, some in (("app", True), ("other", False)):
+            shown = self.run_at(fake, "origins", "--json", "--upstream", upstream, status=DEGRADED).stdout
+            self.assertEqual(bool(json.loads(shown)["origins"]), some, upstream)
         self.assertRegex(self.run_at(fake, "words").stdout, r"origin +app http://10.0.0.3:3000 +drain +ana")
         self.assertRegex(self.run_at(fake, "config", "drift", status=DEGRADED).stdout, r"(?m)^n3 +drift +77e0210000000002")
         fake.answers["/v1/farm"] = fine(words=[])

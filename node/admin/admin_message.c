@@ -29,6 +29,7 @@ void admin_message_clear(struct admin_message *m)
     weir_free(m->path);
     weir_free(m->content);
     m->authorization = m->path = m->query = m->content = NULL;
+    m->content_room = 0;
 }
 
 static void bad(struct admin_message *m, int status, const char *why, const char *detail)
@@ -129,20 +130,34 @@ static void feed_head(struct admin_message *m, const char *bytes, size_t len, si
 
 /* ---- the content ---- */
 
-static bool keep_content(struct admin_message *m, struct weir_span data)
+/* Doubled, so that content in chunks of a byte is not copied for each of them. */
+static bool make_room(struct admin_message *m, size_t len)
 {
+    size_t room = m->content_room > 0 ? m->content_room : 512;
     char *grown;
 
+    if (len <= m->content_room)
+        return true;
+    while (room < len)
+        room *= 2;
+    grown = weir_realloc(m->content, room);
+    if (grown == NULL)
+        return false;
+    m->content = grown;
+    m->content_room = room;
+    return true;
+}
+
+static bool keep_content(struct admin_message *m, struct weir_span data)
+{
     if (data.len > ADMIN_CONTENT_MAX - m->content_len) {
         bad(m, 413, "content is limited to 64 KiB", "");
         return false;
     }
-    grown = weir_realloc(m->content, m->content_len + data.len + 1);
-    if (grown == NULL) {
+    if (!make_room(m, m->content_len + data.len)) {
         bad(m, 503, "out of memory", "");
         return false;
     }
-    m->content = grown;
     memcpy(m->content + m->content_len, data.ptr, data.len);
     m->content_len += data.len;
     return true;

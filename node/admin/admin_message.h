@@ -44,7 +44,7 @@ struct admin_message {
     bool expects;    /* 100 (Continue), before the content */
 
     char *content; /* what has come of it; NULL: nothing */
-    size_t content_len;
+    size_t content_len, content_room;
 
     int status; /* BAD: what to answer */
     char wrong[WEIR_ERR_DETAIL + 64];

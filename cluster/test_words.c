@@ -601,6 +601,32 @@ static void a_shared_clock_beyond_reason_does_not_use_up_the_numbers(void **stat
     assert_in_range(only(a)->number, 1, right + 60000);
 }
 
+static void on_quiet(void *arg)
+{
+    ++*(unsigned *)arg;
+}
+
+static void who_ends_waits_until_the_last_order_was_put(void **state)
+{
+    struct scene *s = *state;
+    struct words *a = open_node(s, 0);
+    struct words_say last = origin(&s->person[0], WORD_DRAIN, 10000);
+    unsigned quiet = 0;
+
+    crowd_pass(s->crowd, 3000);
+    words_when_quiet(a, on_quiet, &quiet);
+    assert_int_equal(quiet, 0); /* not from inside */
+    crowd_pass(s->crowd, 10);
+    assert_int_equal(quiet, 1);
+    assert_true(words_say(a, &last, NULL));
+    words_when_quiet(a, on_quiet, &quiet);
+    words_turn(a);
+    assert_int_equal(quiet, 1); /* it is under way */
+    crowd_pass(s->crowd, 1000);
+    assert_int_equal(s->person[0].told, 1);
+    assert_int_equal(quiet, 2); /* once */
+}
+
 /* ---- the file ---- */
 
 /* Until the pool has written what it was given. */
@@ -916,6 +942,7 @@ int main(void)
         T(who_was_away_for_a_week_forgets_what_is_gone),
         T(forged_and_foreign_words_mean_nothing),
         T(a_wrong_clock_of_a_node_orders_nothing),
+        T(who_ends_waits_until_the_last_order_was_put),
         T(a_shared_clock_beyond_reason_does_not_use_up_the_numbers),
         T(a_node_without_words_writes_no_file),
         T(words_outlive_a_restart_without_redis),

@@ -41,12 +41,20 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+static bool is_quiet(const struct words *w)
+{
+    for (const struct words_put *p = w->puts; p != NULL; p = p->next)
+        if (p->said)
+            return false;
+    return true;
+}
+
 void words_arm(struct words *w)
 {
     int64_t due = earlier(words_reader_due(w), words_keep_due(w)), wait;
 
     due = earlier(due, word_table_next_end(&w->table));
-    if (w->table.changed)
+    if (w->table.changed || (w->quiet != NULL && is_quiet(w)))
         due = words_now(w);
     if (due == INT64_MAX) {
         event_del(w->timer);
@@ -66,6 +74,23 @@ void words_notify(struct words *w)
         changed(w->arg);
 }
 
+void words_when_quiet(struct words *w, void (*quiet)(void *arg), void *arg)
+{
+    w->quiet = quiet;
+    w->quiet_arg = arg;
+    words_arm(w);
+}
+
+static void tell_quiet(struct words *w)
+{
+    void (*quiet)(void *arg) = w->quiet;
+
+    if (quiet == NULL || !is_quiet(w))
+        return;
+    w->quiet = NULL;
+    quiet(w->quiet_arg);
+}
+
 void words_turn(struct words *w)
 {
     size_t before = w->table.count;
@@ -74,6 +99,7 @@ void words_turn(struct words *w)
     w->dirty = w->dirty || w->table.count != before;
     words_reader_turn(w);
     words_keep(w);
+    tell_quiet(w);
     words_notify(w);
 }
 
@@ -88,6 +114,19 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 }
 
 /* ---- puts ---- */
+
+/* Who takes them off the board again and again does not fill the log with it. */
+static void tell_restored(struct words *w)
+{
+    struct words_reader *r = &w->reader;
+
+    if (r->restored == r->restored_told || words_now(w) < r->tell_restored_ms)
+        return;
+    weir_log(WEIR_LOG_WARN, "words: the farm had lost %llu, they are put back",
+             (unsigned long long)(r->restored - r->restored_told));
+    r->restored_told = r->restored;
+    r->tell_restored_ms = words_now(w) + WORDS_TELL_MS;
+}
 
 static void finish(struct words *w, struct words_put *p)
 {
@@ -109,8 +148,7 @@ static void finish(struct words *w, struct words_put *p)
     if (!w->farm) /* the board begins with the process: nothing was lost */
         return;
     w->reader.restored += restored;
-    if (restored > 0)
-        weir_log(WEIR_LOG_WARN, "words: the farm had lost %zu, they are put back", restored);
+    tell_restored(w);
 }
 
 static void on_put(struct shared_call *c)

@@ -10,10 +10,11 @@
 #include "weir/words.h"
 #include "word_table.h"
 
-#define WORDS_TIMEOUT_MS 500  /* of a call (redis.md 3.4) */
-#define WORDS_READ_MS    2000 /* between two reads */
-#define WORDS_SPACE_MS   50   /* the least */
-#define WORDS_RESTORE_MS 1000 /* at most: what is missing is put back after a random time */
+#define WORDS_TIMEOUT_MS 500   /* of a call (redis.md 3.4) */
+#define WORDS_READ_MS    2000  /* between two reads */
+#define WORDS_SPACE_MS   50    /* the least */
+#define WORDS_RESTORE_MS 1000  /* at most: what is missing is put back after a random time */
+#define WORDS_TELL_MS    60000 /* between two lines about what was put back */
 #define WORDS_NAME_MAX   256
 
 struct words_save;
@@ -42,6 +43,8 @@ struct words_reader {
     int64_t clock_ms;   /* the shared clock less our monotonic one */
     int64_t contact_at; /* shared clock: last contact, of an earlier process too; 0: never */
     uint64_t forged, foreign, restored;
+    uint64_t restored_told;
+    int64_t tell_restored_ms; /* not before */
     bool full_told;
 };
 
@@ -59,6 +62,8 @@ struct words {
     struct word_table table;
     struct words_reader reader;
     struct words_put *puts;
+    void (*quiet)(void *arg); /* NULL: nobody waits for that */
+    void *quiet_arg;
 
     /* the file */
     char *file;

@@ -39,7 +39,7 @@ struct fleet {
     struct member_brief said;
     void (*on_left)(void *arg);
     void *left_arg;
-    bool left;
+    bool left, quiet; /* the others know; and have what was ordered here */
 };
 
 static void follow_orders(struct fleet *f);
@@ -326,7 +326,17 @@ static void on_left(void *arg)
     struct fleet *f = arg;
 
     f->left = true;
-    f->on_left(f->left_arg);
+    if (fleet_left(f))
+        f->on_left(f->left_arg);
+}
+
+static void on_quiet(void *arg)
+{
+    struct fleet *f = arg;
+
+    f->quiet = true;
+    if (fleet_left(f))
+        f->on_left(f->left_arg);
 }
 
 void fleet_leave(struct fleet *f, void (*left)(void *arg), void *arg)
@@ -334,11 +344,12 @@ void fleet_leave(struct fleet *f, void (*left)(void *arg), void *arg)
     f->on_left = left;
     f->left_arg = arg;
     members_leave(f->members, on_left, f);
+    words_when_quiet(f->words, on_quiet, f);
 }
 
 bool fleet_left(const struct fleet *f)
 {
-    return f->left;
+    return f->left && f->quiet;
 }
 
 const char *fleet_id(const struct fleet *f)

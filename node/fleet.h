@@ -67,7 +67,8 @@ void fleet_reloaded(struct fleet *f, const struct reload_report *report);
 void fleet_turn(struct fleet *f);
 /* Words are known, or cannot be for now: a reason less to wait at the start. */
 bool fleet_settled(const struct fleet *f);
-/* The others are told that it goes; then `left`, 500 ms later at most. */
+/* The others are told that it goes, and what was ordered here; then `left`, 500 ms later at most.
+ */
 void fleet_leave(struct fleet *f, void (*left)(void *arg), void *arg);
 bool fleet_left(const struct fleet *f);
 

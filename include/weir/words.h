@@ -104,6 +104,10 @@ void words_free(struct words *w);
 size_t words_list(struct words *w, const struct word **out);
 /* The board has been read since the start, or cannot be for now: no reason to wait for it. */
 bool words_settled(const struct words *w);
+/* Tells `quiet`, which must not free w, once: when no word that was said here is under way any
+ * more, at most 500 ms later, never from inside. So that who ends does not take an order with it
+ * that the others are still to hear. */
+void words_when_quiet(struct words *w, void (*quiet)(void *arg), void *arg);
 /* Does what is due by the loop's clock. A timer of the loop calls it; a test or a simulation with a
  * clock of its own does. */
 void words_turn(struct words *w);

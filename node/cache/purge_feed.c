@@ -521,7 +521,7 @@ struct purge_feed *purge_feed_new(const struct purge_feed_options *o, struct wei
     f->box = o->box;
     f->loop = *o->loop;
     f->random = o->seed | 1;
-    f->reachable = true;
+    f->reachable = f->told = true;
     f->lost_mail.run = on_lost;
     purge_journal_init(&f->sure, PURGE_JOURNAL_MAX);
     purge_journal_init(&f->unasked, PURGE_JOURNAL_MAX);

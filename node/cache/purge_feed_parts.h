@@ -84,6 +84,8 @@ struct purge_feed {
     int64_t contact_ms;     /* 0: never */
     uint64_t missed, losses;
     bool reachable, known;
+    bool told;       /* `reachable` as the log knows it, */
+    int64_t tell_ms; /* which is told of another one not before this */
 };
 
 static inline int64_t feed_now_ms(const struct purge_feed *f)

@@ -5,16 +5,20 @@
 #include "weir/log.h"
 #include "purge_wire.h"
 
-#define CHUNK 512 /* entries read at once */
+#define CHUNK   512   /* entries read at once */
+#define TELL_MS 10000 /* a Redis that comes and goes each second does not fill the log */
 
 static void ask(struct purge_feed *f);
 
 static void set_reachable(struct purge_feed *f, bool reachable)
 {
-    if (f->reachable != reachable)
-        weir_log(reachable ? WEIR_LOG_INFO : WEIR_LOG_WARN, "purge log: %s",
-                 reachable ? "reachable" : "cannot be reached");
     f->reachable = reachable;
+    if (f->told == reachable || feed_now_ms(f) < f->tell_ms)
+        return; /* if it stays so, a later answer tells */
+    weir_log(reachable ? WEIR_LOG_INFO : WEIR_LOG_WARN, "purge log: %s",
+             reachable ? "reachable" : "cannot be reached");
+    f->told = reachable;
+    f->tell_ms = feed_now_ms(f) + TELL_MS;
 }
 
 static void give_up(struct purge_feed *f)

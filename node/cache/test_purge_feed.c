@@ -121,6 +121,30 @@ static void without_the_log_a_purge_is_in_force_here_and_elsewhere_later(void **
     farm_end(w);
 }
 
+/* A Redis that answers every other second: the error log must not be filled with it. */
+static void a_log_that_comes_and_goes_is_told_of_now_and_then(void **state)
+{
+    struct farm *w = farm_new_nodes(1);
+    struct purge_feed *f = w->node[0].feed;
+    unsigned lines = 0;
+
+    (void)state;
+    farm_run(w);
+    for (int i = 0; i < 60; i++) {
+        bool told = f->told;
+
+        w->node[0].port.gone = i % 2 == 0;
+        farm_second(w);
+        lines += f->told != told;
+    }
+    assert_in_range(lines, 1, 7);
+    w->node[0].port.gone = false;
+    for (int i = 0; i < 12; i++)
+        farm_second(w);
+    assert_true(f->reachable && f->told); /* the last line is true */
+    farm_end(w);
+}
+
 static void until_it_is_in_the_log_newer_stamps_of_others_are_not_believed(void **state)
 {
     struct farm *w = farm_new_nodes(2);
@@ -942,6 +966,7 @@ int main(void)
         cmocka_unit_test(records_of_one_purge_share_an_id),
         cmocka_unit_test(what_only_one_redis_has_is_said_to_be_unconfirmed),
         cmocka_unit_test(without_the_log_a_purge_is_in_force_here_and_elsewhere_later),
+        cmocka_unit_test(a_log_that_comes_and_goes_is_told_of_now_and_then),
         cmocka_unit_test(until_it_is_in_the_log_newer_stamps_of_others_are_not_believed),
         cmocka_unit_test(an_answer_that_came_too_late_leaves_it_pending_and_does_no_harm),
         cmocka_unit_test(what_was_appended_and_cannot_be_read_back_is_in_force_here),

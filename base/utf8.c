@@ -1,7 +1,6 @@
 #include "weir/utf8.h"
 
 #include <stdbool.h>
-#include <stdint.h>
 
 size_t weir_utf8_length(const unsigned char *p, size_t left)
 {
@@ -29,7 +28,7 @@ size_t weir_utf8_length(const unsigned char *p, size_t left)
     return len;
 }
 
-static uint32_t code_point(const unsigned char *p, size_t len)
+uint32_t weir_utf8_code_point(const unsigned char *p, size_t len)
 {
     static const unsigned char masks[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
     uint32_t c = p[0] & masks[len];
@@ -42,7 +41,7 @@ static uint32_t code_point(const unsigned char *p, size_t len)
 size_t weir_utf8_plain(const unsigned char *p, size_t left)
 {
     size_t len = weir_utf8_length(p, left);
-    uint32_t c = len > 0 ? code_point(p, len) : 0;
+    uint32_t c = len > 0 ? weir_utf8_code_point(p, len) : 0;
     bool turns = c == 0x61c || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) ||
                  (c >= 0x2066 && c <= 0x2069);
 

@@ -56,14 +56,6 @@ static size_t place_of(const struct word_table *t, const struct word_said *s, bo
     return low;
 }
 
-struct word_known *word_table_find(const struct word_table *t, const struct word_said *s)
-{
-    bool found;
-    size_t at = place_of(t, s, &found);
-
-    return found ? t->known[at] : NULL;
-}
-
 /* ---- taking ---- */
 
 static bool grow(struct word_table *t)

@@ -37,8 +37,6 @@ enum word_news {
 };
 
 void word_table_free(struct word_table *t);
-/* The words that this one is about; NULL: none is known. */
-struct word_known *word_table_find(const struct word_table *t, const struct word_said *s);
 /* s was read from `sealed`, in which its texts lie; until_ms is set. *k: what is known now, unless
  * there is no room. Of two with one number the one with the greater bytes is newer, for everybody.
  */

@@ -352,11 +352,6 @@ bool fleet_left(const struct fleet *f)
     return f->left && f->quiet;
 }
 
-const char *fleet_id(const struct fleet *f)
-{
-    return f->id;
-}
-
 struct members *fleet_members(struct fleet *f)
 {
     return f->members;

@@ -72,7 +72,6 @@ bool fleet_settled(const struct fleet *f);
 void fleet_leave(struct fleet *f, void (*left)(void *arg), void *arg);
 bool fleet_left(const struct fleet *f);
 
-const char *fleet_id(const struct fleet *f);
 struct members *fleet_members(struct fleet *f);
 struct words *fleet_words(struct fleet *f);
 struct health *fleet_health(struct fleet *f);

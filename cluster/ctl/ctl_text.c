@@ -151,16 +151,6 @@ static unsigned columns_of(uint32_t c)
     return WITHIN(c, none) ? 0 : WITHIN(c, wide) ? 2 : 1;
 }
 
-static uint32_t code_point(const unsigned char *p, size_t len)
-{
-    static const unsigned char masks[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
-    uint32_t c = p[0] & masks[len];
-
-    for (size_t i = 1; i < len; i++)
-        c = c << 6 | (p[i] & 0x3f);
-    return c;
-}
-
 size_t ctl_glyph(const char *text, char out[CTL_GLYPH_MAX], unsigned *columns)
 {
     const unsigned char *p = (const unsigned char *)text;
@@ -169,10 +159,10 @@ size_t ctl_glyph(const char *text, char out[CTL_GLYPH_MAX], unsigned *columns)
 
     if (left == 0)
         return 0;
-    if (len > 0 && !is_harmful(code_point(p, len))) {
+    if (len > 0 && !is_harmful(weir_utf8_code_point(p, len))) {
         memcpy(out, text, len);
         out[len] = '\0';
-        *columns = columns_of(code_point(p, len));
+        *columns = columns_of(weir_utf8_code_point(p, len));
         return len;
     }
     len = len > 0 ? len : 1;

@@ -39,16 +39,6 @@ struct hooks {
 
 static const char *const names[] = {"unready", "ready"};
 
-const char *hook_outcome_name(enum hook_outcome o)
-{
-    static const char *const outcomes[] = {
-        [HOOK_NEVER] = "never",   [HOOK_RUNS] = "runs", [HOOK_EXITED] = "exited",
-        [HOOK_KILLED] = "killed", [HOOK_LATE] = "late", [HOOK_FAILED] = "failed",
-    };
-
-    return outcomes[o];
-}
-
 static bool running(const struct hooks *h)
 {
     return h->process.pid > 0;

@@ -72,6 +72,5 @@ struct hooks_state {
     uint64_t runs, failures;
 };
 void hooks_state(const struct hooks *h, struct hooks_state *out);
-const char *hook_outcome_name(enum hook_outcome o); /* "never", "runs", "exited", ... */
 
 #endif

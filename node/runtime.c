@@ -522,10 +522,30 @@ static void hold_signals(void)
     pthread_sigmask(SIG_BLOCK, &all, NULL);
 }
 
+static void free_workers(struct runtime *rt)
+{
+    for (unsigned i = 0; rt->workers != NULL && i < rt->worker_count; i++)
+        worker_free(rt->workers[i]);
+    weir_free(rt->workers);
+    weir_free(rt->clients);
+}
+
+static void stop_events(struct runtime *rt)
+{
+    net_timer_stop(&rt->control, &rt->turn);
+    net_timer_stop(&rt->control, &rt->drain.timer);
+    hold_signals();
+    for (unsigned i = 0; i < 4; i++)
+        if (event_initialized(&rt->signals[i]))
+            event_del(&rt->signals[i]);
+}
+
 static void tear_down(struct runtime *rt)
 {
     admin_free(rt->admin);
     rt->admin = NULL;
+    rt->reload_watchers =
+        NULL; /* the admin side's went with it; workers' last answers tell nobody */
     for (unsigned i = 0; rt->workers != NULL && i < rt->worker_count; i++)
         if (rt->workers[i] != NULL)
             worker_stop(rt->workers[i]);
@@ -534,19 +554,11 @@ static void tear_down(struct runtime *rt)
         weir_mailbox_drain(&rt->control.box); /* purges that came last; it answers workers */
     fleet_free(rt->fleet);                    /* what it still writes goes through the pool */
     purge_feed_free(rt->shared.purge_feed);
-    for (unsigned i = 0; rt->workers != NULL && i < rt->worker_count; i++)
-        worker_free(rt->workers[i]);
-    weir_free(rt->workers);
-    weir_free(rt->clients);
+    free_workers(rt);
     weir_work_pool_free(rt->pool);
     if (rt->control.base != NULL) {
         weir_mailbox_drain(&rt->control.box); /* sites that came back */
-        net_timer_stop(&rt->control, &rt->turn);
-        net_timer_stop(&rt->control, &rt->drain.timer);
-        hold_signals();
-        for (unsigned i = 0; i < 4; i++)
-            if (event_initialized(&rt->signals[i]))
-                event_del(&rt->signals[i]);
+        stop_events(rt);
     }
     runtime_forget_listeners(rt);
     runtime_reload_abandon(rt);

@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import threading
+import time
 import unittest
 
 from lib import node as nodes
@@ -60,12 +61,17 @@ class SlowNames(FarmCase):
         starting = nodes.Node(settings([{"name": "app", "origins": [SLOW]}], listen=self.listen(), farm=farm,
                                        node={"id": "starting"}), prefix=self.namespace.prefix)
         self.addCleanup(starting.stop)
+        began = time.monotonic()
         starting.spawn()
         wait_until(lambda: operator.admin(path="/v1/farm")[1]["members"]["live"] == 2, what="it is a member")
+        # When it began is known by the farm's clock as well as an answer's round trip tells: a good while later it is
+        # beyond doubt that the order was said to this process, and the start goes on for 3 s.
+        wait_until(lambda: time.monotonic() - began > 1, what="it has begun before")
         self.assertNotIn(" ready: ", starting.log())
         status, answer = operator.admin("POST", "/v1/words", {"target": "node", "kind": "drain", "name": "starting"})
         self.assertEqual(status, 200, answer)
-        self.assertEqual(starting.wait(20), 0)
+        starting.wait_log("draining", deadline=20)
+        self.assertEqual(starting.wait(30), 0)
 
 
 if __name__ == "__main__":

@@ -109,6 +109,12 @@ class Tls(unittest.TestCase):
         self.assertEqual(self.ask(listener.url, "--server-name", "elsewhere").returncode, USAGE)
         self.assertEqual(self.ask(listener.url, "--server-name", "localhost").returncode, FINE)
 
+    def test_a_token_goes_in_the_clear_to_this_host_alone(self):
+        for host in ("192.0.2.1", "127.elsewhere.invalid"):
+            done = self.ask("http://%s:1" % host)
+            self.assertEqual(done.returncode, USAGE)
+            self.assertIn("without TLS only to this host", done.stderr)
+
     def test_what_makes_no_sense_is_3(self):
         listener = self.listener(self.files)
         for url, token in (("http://localhost:1", self.token), ("http://192.0.2.1:80", self.token), ("ftp://a:1", self.token), ("https://localhost", self.token),

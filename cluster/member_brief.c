@@ -13,6 +13,7 @@ enum {
     FIELD_PURGES = 0x0204,
     FIELD_ORDER = 0x0205,
     FIELD_VOTES = 0x0206,
+    FIELD_SHARED = 0x0207,
 };
 
 #define HEX_DIGITS 16
@@ -81,6 +82,7 @@ void member_brief_write(struct record_fields *fs, const struct member_said *said
     record_add_u64(fs, FIELD_CONFIG, said->brief.config);
     record_add_u64(fs, FIELD_PURGES, said->brief.purges);
     record_add_u64(fs, FIELD_ORDER, said->brief.order);
+    record_add_u64(fs, FIELD_SHARED, said->shared_ms);
     record_add(fs, FIELD_VOTES, said->brief.votes);
 }
 
@@ -113,6 +115,8 @@ static bool read_field(const struct record_field *f, struct member_said *out)
     case FIELD_VOTES:
         out->brief.votes = f->bytes;
         return f->bytes.len <= MEMBER_VOTES_MAX;
+    case FIELD_SHARED:
+        return record_u64(f, &out->shared_ms);
     default:
         return !f->critical;
     }

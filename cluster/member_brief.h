@@ -38,6 +38,7 @@ struct member_said {
     unsigned format;
     uint64_t sequence; /* > 0 */
     struct member_brief brief;
+    uint64_t shared_ms; /* when it was sealed, by the shared clock; 0: not known then */
 };
 
 /* fs: in the making; without memory fs->failed. */

@@ -220,6 +220,7 @@ static struct weir_span seal_brief(struct members *m)
 {
     struct member_said said = {.format = MEMBER_FORMAT,
                                .sequence = m->self.sequence + 1,
+                               .shared_ms = members_shared_now(m),
                                .brief = m->self.brief};
     struct record_fields fs = {0};
     struct weir_span out = WEIR_SPAN_NONE, bytes;

@@ -40,6 +40,7 @@ struct members_reader {
     size_t last_live;
     int64_t skew_ms;
     bool ever, skew_known, skew_told;
+    int64_t clock_ms; /* the shared clock less our monotonic one, with skew_known */
     uint64_t forged, stale, foreign;
 };
 
@@ -103,6 +104,8 @@ void members_reader_turn(struct members *m);
 void members_look(struct members *m);
 /* Is what the table holds the farm? */
 bool members_sees(const struct members *m);
+/* Unix time by the shared clock, in milliseconds; 0: not known yet. */
+uint64_t members_shared_now(const struct members *m);
 /* Tells the owner if anything has changed. The last thing that a callback does: m may be gone. */
 void members_notify(struct members *m);
 

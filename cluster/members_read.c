@@ -6,9 +6,10 @@
 #include "weir/log.h"
 
 #define LOST_MS       ((int64_t)3 * MEMBER_BEAT_MS)
-#define SKEW_LOUD_MS  2000 /* said in the log */
-#define SKEW_QUIET_MS 1000 /* and that it is over */
-#define SKEW_JUMP_MS  1000 /* is no noise: a clock was set */
+#define OLD_MS        60000 /* a brief that was sealed so long ago was kept by somebody */
+#define SKEW_LOUD_MS  2000  /* said in the log */
+#define SKEW_QUIET_MS 1000  /* and that it is over */
+#define SKEW_JUMP_MS  1000  /* is no noise: a clock was set */
 
 bool members_sees(const struct members *m)
 {
@@ -71,6 +72,21 @@ static bool open_brief(struct members *m, struct weir_span entry, struct weir_sp
     return true;
 }
 
+uint64_t members_shared_now(const struct members *m)
+{
+    const struct members_reader *r = &m->reader;
+
+    return r->skew_known ? (uint64_t)(members_now(m) + r->clock_ms) : 0;
+}
+
+/* Who can write to Redis and has kept what a member said that is gone could let it live on, for
+ * those who were started since. Both times are by the shared clock, no host's. */
+static bool is_kept(const struct members *m, const struct member_said *said)
+{
+    return said->shared_ms != 0 && said->shared_ms < m->reader.call.number &&
+           m->reader.call.number - said->shared_ms > OLD_MS;
+}
+
 static void read_note(struct members *m, const struct shared_note *n)
 {
     struct weir_span bytes, id;
@@ -80,8 +96,8 @@ static void read_note(struct members *m, const struct shared_note *n)
     if (weir_span_eq(n->id, m->entry) ||
         !open_brief(m, n->id, n->bytes, &bytes, &said, &id, &incarnation))
         return;
-    if (table_saw(&m->table, id, incarnation, &said, bytes, n->age_ms, members_now(m)) ==
-        MEMBER_STALE)
+    if (is_kept(m, &said) || table_saw(&m->table, id, incarnation, &said, bytes, n->age_ms,
+                                       members_now(m)) == MEMBER_STALE)
         m->reader.stale++;
 }
 
@@ -108,6 +124,7 @@ static void measure_skew(struct members *m, uint64_t shared_ms)
     int64_t half = (members_now(m) - r->sent_ms) / 2;
     int64_t sample = m->loop.clock->wall_ms - half - (int64_t)shared_ms;
 
+    r->clock_ms = (int64_t)shared_ms + half - members_now(m);
     if (!r->skew_known || llabs((long long)(sample - r->skew_ms)) > SKEW_JUMP_MS)
         r->skew_ms = sample;
     else

@@ -496,11 +496,12 @@ static void forge(struct scene *s, struct crowd_node *n, struct weir_span entry,
 }
 
 /* What a member would put, sealed for `place`. */
-static struct weir_span sealed_brief(struct scene *s, const char *place, uint64_t sequence,
-                                     bool critical, char buf[1024])
+static struct weir_span sealed_then(struct scene *s, const char *place, uint64_t sequence,
+                                    uint64_t shared_ms, bool critical, char buf[1024])
 {
     const struct member_said said = {.format = 1,
                                      .sequence = sequence,
+                                     .shared_ms = shared_ms,
                                      .brief = {.flags = MEMBER_READY}};
     struct record_fields fs = {0};
     struct weir_span bytes;
@@ -512,6 +513,12 @@ static struct weir_span sealed_brief(struct scene *s, const char *place, uint64_
     assert_true(weir_seal(&s->crowd->key, "member", weir_span_str(place), bytes, buf));
     record_fields_free(&fs);
     return weir_span(buf, bytes.len + WEIR_SEAL_BYTES);
+}
+
+static struct weir_span sealed_brief(struct scene *s, const char *place, uint64_t sequence,
+                                     bool critical, char buf[1024])
+{
+    return sealed_then(s, place, sequence, 0, critical, buf);
 }
 
 static void forged_entries_and_hints_mean_nothing_and_are_counted(void **state)
@@ -590,6 +597,46 @@ static void bytes_that_are_put_again_and_again_keep_nobody_alive(void **state)
         assert_true(i > 3 || listed(a) == 2);
     }
     assert_int_equal(listed(a), 1);
+}
+
+static void what_was_recorded_and_is_played_back_later_makes_nobody_live(void **state)
+{
+    struct scene *s = *state;
+    struct members *a = join(s, 0);
+    struct weir_span place = WEIR_SPAN_LIT("x/0000000000000001");
+    uint64_t then;
+    char buf[1024];
+
+    crowd_pass(s->crowd, 3000);
+    then = (uint64_t)s->crowd->shared_ms;
+    forge(s, s->person[0].node, place, sealed_then(s, place.ptr, 5, then, false, buf),
+          WEIR_SPAN_LIT("l"));
+    crowd_pass(s->crowd, 2200);
+    assert_int_equal(listed(a), 2); /* it is new */
+    crowd_pass(s->crowd, 70000);
+    for (uint64_t i = 6; i < 12; i++) {
+        forge(s, s->person[0].node, place, sealed_then(s, place.ptr, i, then, false, buf),
+              WEIR_SPAN_LIT("l"));
+        crowd_pass(s->crowd, 1000);
+        assert_int_equal(listed(a), 1);
+    }
+    assert_true(state_of(a).stale > 0);
+}
+
+static void a_shared_clock_that_jumps_takes_nobody_out(void **state)
+{
+    struct scene *s = *state;
+    struct members *a = join(s, 0), *b = join(s, 1);
+
+    crowd_pass(s->crowd, 7000);
+    for (int i = 0; i < 4; i++) {
+        s->crowd->shared_ms += i % 2 == 0 ? 3600000 : -3600000;
+        for (int step = 0; step < 100; step++) {
+            crowd_pass(s->crowd, 100);
+            assert_int_equal(listed(a), 2);
+            assert_int_equal(listed(b), 2);
+        }
+    }
 }
 
 static void a_hint_alone_makes_nobody_live(void **state)
@@ -936,6 +983,8 @@ int main(void)
         T(a_member_cannot_be_spoken_for),
         T(what_is_shown_again_is_stale),
         T(bytes_that_are_put_again_and_again_keep_nobody_alive),
+        T(what_was_recorded_and_is_played_back_later_makes_nobody_live),
+        T(a_shared_clock_that_jumps_takes_nobody_out),
         T(a_hint_alone_makes_nobody_live),
         T(what_cannot_be_read_here_is_foreign),
         T(who_cannot_read_goes_on_alone_and_comes_back),

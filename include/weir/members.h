@@ -26,6 +26,10 @@
  * put no new brief on the board for MEMBER_LIVE_MS, or has said that it leaves; what vanishes from
  * the board otherwise (somebody flushed Redis) stays for that long.
  *
+ * A brief says when it was sealed, by the shared clock as its writer knows it. One that is a minute
+ * old when it is read was kept by somebody and put there again: it means nothing, so that nobody
+ * who recorded what a member said lets it live on, and vote, for those who never saw it die.
+ *
  * Twins: of two incarnations with one id both have beaten since the younger was seen first. (After
  * kill -9 and a restart the old one is still to be seen for up to MEMBER_LIVE_MS, without that.)
  *

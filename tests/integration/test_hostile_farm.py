@@ -5,7 +5,7 @@ import signal
 import time
 
 from lib.farm import SECRET, FarmCase
-from lib.sealed import Board, brief, seal_key, sealed
+from lib.sealed import Board, brief, number, seal_key, sealed
 from lib.wait import wait_until
 
 NOISE = random.Random(5).randbytes(1000)
@@ -135,3 +135,22 @@ class LastAnswers(FarmCase):
                 node.signal(signal.SIGTERM)
                 time.sleep(gap)
             self.assertEqual(node.wait(), 0)
+
+
+class Recorded(FarmCase):
+    def test_what_dead_nodes_said_is_played_back_to_new_ones(self):
+        """With a minute left out: what was sealed is sealed anew with an older time."""
+        server = self.redis()
+        node, = self.farm(server, self.origin(), 1)
+        wait_until(lambda: node.admin(path="/v1/farm")[1]["members"]["current"], RETURN, "it sees the farm")
+        key, board, entry = seal_key(SECRET), Board(server), "ghost/00000000000000aa"
+        then = number(0x207, int(time.time() * 1000) - 120000)
+        for sequence in range(1, 12):
+            board.put(entry, sealed(key, "member", entry, brief(sequence, more=then)), 6)
+            board.hint(b"l")
+            time.sleep(0.3)
+            self.assertEqual(node.admin(path="/v1/farm")[1]["members"]["live"], 1)
+        now = number(0x207, int(time.time() * 1000))
+        board.put(entry, sealed(key, "member", entry, brief(20, more=now)), 6)
+        board.hint(b"l")
+        wait_until(lambda: node.admin(path="/v1/farm")[1]["members"]["live"] == 2, RETURN, "who speaks now is a member")

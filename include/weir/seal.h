@@ -3,7 +3,8 @@
  * authentication code under a key that is made from the farm's secret. Not encryption: the bytes
  * stay readable. What was sealed for one purpose and place does not open for another.
  *
- *     sealed = mac[16] | bytes         mac = first half of HMAC-SHA256(key, purpose 0 place 0 bytes)
+ *     sealed = mac[16] | bytes
+ *     mac = first half of HMAC-SHA256(key, purpose 0 place 0 bytes)
  *
  * Sealing does not keep anybody from showing old bytes again: what must not be repeated carries a
  * number that only grows.

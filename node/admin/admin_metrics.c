@@ -92,9 +92,9 @@ static void put_admin(struct admin_request *r, struct evbuffer *out)
                  (long long)c.unix_door.open + c.tcp_door.open);
     admin_metric(r, out, "admin_connections_refused",
                  "Connections of operators refused for a limit", false,
-                 (long long)(c.unix_door.refused + c.tcp_door.refused));
+                 (long long)c.unix_door.refused + (long long)c.tcp_door.refused);
     admin_metric(r, out, "admin_timed_out", "Requests of operators that took too long", false,
-                 (long long)(c.unix_door.timed_out + c.tcp_door.timed_out));
+                 (long long)c.unix_door.timed_out + (long long)c.tcp_door.timed_out);
     admin_metric(r, out, "admin_handshakes_failed", "Handshakes of TLS with operators that failed",
                  false, (long long)c.tcp_door.handshakes_failed);
     admin_metric(r, out, "admin_token_failures", "Tokens of operators that were not known", false,
@@ -102,7 +102,7 @@ static void put_admin(struct admin_request *r, struct evbuffer *out)
     admin_metric(r, out, "admin_throttled", "Requests from addresses with too many of these", false,
                  (long long)c.throttled);
     admin_metric(r, out, "admin_forbidden", "Requests that a role did not reach for", false,
-                 (long long)(c.forbidden + c.anonymous));
+                 (long long)c.forbidden + (long long)c.anonymous);
 }
 
 void admin_metrics(struct admin_request *r)

@@ -132,7 +132,8 @@ static enum exchange_verdict stage_route(struct weir_exchange *x)
         return EXCHANGE_FAIL;
     if (limit_stage_applies(x))
         return EXCHANGE_NEXT;
-    x->stage = STAGE_LIMIT; /* which has nothing to do: who has no limits pays for this test alone */
+    /* It has nothing to do: who has no limits pays for this test alone. */
+    x->stage = STAGE_LIMIT;
     return stages_act(x);
 }
 

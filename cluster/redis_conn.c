@@ -15,6 +15,7 @@
 #include "weir/container.h"
 
 #define WHY_MAX     256
+#define CHECK_TEXT  24
 #define TICK_MAX_MS 1000 /* how often silence is looked for */
 
 /* What a reply is for, in the order the commands went out. */
@@ -22,6 +23,7 @@ struct place {
     struct redis_command *cmd; /* NULL: nobody waits for it (any more) */
     int64_t sent_us;
     bool abandoned; /* somebody did */
+    uint32_t check; /* number of a check(); 0: none */
 };
 
 /* The commands of HELLO, in the order they are sent. */
@@ -54,6 +56,8 @@ struct redis_conn {
     int64_t ping_us;          /* a subscriber's PING without an answer; 0 = none */
     unsigned strikes;         /* time-outs in a row ... */
     int64_t strike_us;        /* ... the last one of them */
+    bool doubted;             /* a command timed out since the last check() */
+    uint32_t checks;          /* numbers given out */
 
     struct redis_later tell; /* events */
     bool tell_up, tell_down;
@@ -226,6 +230,7 @@ static void on_deadline(struct redis_timer *t)
     int64_t sent_us = place_at(conn, cmd->place)->sent_us;
 
     conn->timeouts++;
+    conn->doubted = true;
     abandon(cmd);
     complete(cmd, NULL, REDIS_FAULT_TIMEOUT);
     if (conn->state == REDIS_UP)
@@ -249,6 +254,40 @@ static void ping(struct redis_conn *conn, int64_t now_us)
     else
         *place_at(conn, conn->last++) = (struct place){.sent_us = now_us};
     put_off_flush(conn);
+}
+
+/*
+ * Where a reply got lost on its way each one that comes is taken for that of the command before:
+ * the connection is alive, and never gets better. So after a time-out it is asked for something
+ * that nothing else answers.
+ */
+static struct weir_span check_text(uint32_t number, char text[CHECK_TEXT])
+{
+    return weir_span(text, (size_t)snprintf(text, CHECK_TEXT, "weir-%u", number));
+}
+
+static void check(struct redis_conn *conn, int64_t now_us)
+{
+    char text[CHECK_TEXT];
+    uint32_t number = ++conn->checks == 0 ? ++conn->checks : conn->checks;
+    struct redis_arg argv[] = {redis_arg_str("ECHO"), redis_arg(check_text(number, text))};
+
+    if (conn->last - conn->first >= conn->settings->in_flight_max ||
+        !redis_format(conn->out, argv, 2))
+        return; /* the next tick tries again */
+    conn->doubted = false;
+    *place_at(conn, conn->last++) = (struct place){.sent_us = now_us, .check = number};
+    put_off_flush(conn);
+}
+
+/* An error tells nothing: it may be that user's permissions. */
+static bool in_step(const struct redis_reply *reply, uint32_t number)
+{
+    char text[CHECK_TEXT];
+    struct weir_span said;
+
+    return redis_reply_is_error(reply, NULL) ||
+           (redis_reply_text(reply, &said) && weir_span_eq(said, check_text(number, text)));
 }
 
 /* Since when an answer is awaited; 0 = none is. */
@@ -282,7 +321,9 @@ static void on_tick(struct redis_conn *conn)
         go_down(conn, REDIS_FAULT_TIMEOUT, "no answer, nor anything else");
         return;
     }
-    if (since_us == 0 && quiet_us >= (int64_t)conn->settings->ping_interval_ms * 1000)
+    if (conn->doubted && !conn->subscriber)
+        check(conn, now_us);
+    else if (since_us == 0 && quiet_us >= (int64_t)conn->settings->ping_interval_ms * 1000)
         ping(conn, now_us);
     start_tick(conn, now_us);
 }
@@ -445,6 +486,8 @@ static void on_command_reply(struct redis_conn *conn, struct redis_reply *reply,
         return;
     }
     conn->abandoned -= p->abandoned;
+    if (p->check != 0 && !in_step(reply, p->check))
+        go_down(conn, REDIS_FAULT_PROTOCOL, "its answers are out of step");
     redis_reply_unref(reply);
 }
 

@@ -677,6 +677,44 @@ static void a_redis_that_is_slow_but_speaks_is_kept(void **state)
     assert_int_equal(redis_conn_state(b->conn), REDIS_UP);
 }
 
+#define ECHO_1 "*2\r\n$4\r\nECHO\r\n$6\r\nweir-1\r\n"
+#define ECHO_2 "*2\r\n$4\r\nECHO\r\n$6\r\nweir-2\r\n"
+
+/* One reply got lost: each one that comes belongs to the command before. */
+static void a_connection_that_is_out_of_step_is_left(void **state)
+{
+    struct bench *b = *state;
+
+    b->settings.ping_interval_ms = 20; /* looks every 10 ms */
+    go_up(b);
+    get(b, 'a', 3, 0);
+    log_is(b, "a!timeout ");
+    hears(b, GET_K ECHO_1);
+    get(b, 'b', 0, 0);
+    say(b, "$6\r\nweir-1\r\n:2\r\n");
+    log_is(b, "down!protocol b!protocol ");
+}
+
+static void a_connection_that_is_late_but_in_step_is_kept(void **state)
+{
+    struct bench *b = *state;
+
+    b->settings.ping_interval_ms = 20;
+    go_up(b);
+    get(b, 'a', 3, 0);
+    log_is(b, "a!timeout ");
+    hears(b, GET_K ECHO_1);
+    say(b, ":1\r\n$6\r\nweir-1\r\n");
+    UNTIL(b, redis_conn_in_flight(b->conn) == 0);
+    clear(b);
+    get(b, 'b', 3, 0);
+    log_is(b, "b!timeout ");
+    hears(b, GET_K ECHO_2);
+    say(b, ":1\r\n-NOPERM not for you\r\n"); /* which proves nothing */
+    UNTIL(b, redis_conn_in_flight(b->conn) == 0);
+    assert_int_equal(redis_conn_state(b->conn), REDIS_UP);
+}
+
 static void a_silent_redis_is_left_even_if_nobody_waits(void **state)
 {
     struct bench *b = *state;
@@ -1055,6 +1093,8 @@ int main(void)
         TEST(time_outs_of_one_pause_are_one),
         TEST(a_reply_ends_the_row_of_time_outs),
         TEST(a_redis_that_is_slow_but_speaks_is_kept),
+        TEST(a_connection_that_is_out_of_step_is_left),
+        TEST(a_connection_that_is_late_but_in_step_is_kept),
         TEST(a_silent_redis_is_left_even_if_nobody_waits),
         TEST(an_idle_connection_is_pinged),
         TEST(a_close_in_the_middle_of_a_reply_ends_all),

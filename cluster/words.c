@@ -411,8 +411,10 @@ void words_free(struct words *w)
         return;
     words_keep_last(w);
     words_reader_stop(w);
-    while (w->puts != NULL)
-        words_put_drop(w, w->puts);
+    for (struct words_put *p = w->puts, *next; p != NULL; p = next) {
+        next = p->next;
+        words_put_drop(w, p);
+    }
     if (w->timer != NULL)
         event_free(w->timer);
     word_table_free(&w->table);

@@ -63,6 +63,7 @@ void ctl_table_addf(struct ctl_table *t, enum ctl_colour colour, const char *fmt
 
 size_t ctl_table_rows(const struct ctl_table *t)
 {
+    assert(t->count > 0);
     return t->used / t->count; /* a row that is not whole, for want of memory, is not shown */
 }
 

@@ -219,9 +219,8 @@ void limit_ask_go(struct limit_ask *a)
 
 void limit_worker_close(struct limit_worker *w)
 {
-    while (w->asks != NULL) {
-        struct limit_ask *a = w->asks;
-
+    for (struct limit_ask *a = w->asks, *next; a != NULL; a = next) {
+        next = a->next;
         unlink_ask(a);
         shared_cancel(w->port, &a->call);
         weir_free(a);

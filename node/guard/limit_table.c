@@ -130,11 +130,10 @@ static struct entry *victim(struct limit_shard *s, int64_t now_us)
 
 static void sweep(struct limit_shard *s, int64_t now_us)
 {
-    for (int i = 0; i < SWEEP && s->oldest != NULL; i++) {
-        struct entry *e = s->oldest;
+    struct entry *e = s->oldest, *newer;
 
-        if (!limit_cell_idle(&e->cell, now_us))
-            return;
+    for (int i = 0; i < SWEEP && e != NULL && limit_cell_idle(&e->cell, now_us); i++, e = newer) {
+        newer = e->newer;
         take_out(s, e);
         weir_free(e);
     }

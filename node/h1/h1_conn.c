@@ -70,7 +70,7 @@ void h1_conn_read(struct h1_conn *c, bool on)
 
 bool h1_conn_keep(struct h1_conn *c, const char *bytes, size_t len)
 {
-    if (c->in_len + len > c->in_cap) {
+    if (c->in == NULL || c->in_len + len > c->in_cap) {
         size_t cap = c->in_cap == 0 ? 4096 : c->in_cap;
         char *in;
 

@@ -74,7 +74,7 @@ void health_each(struct health *h, void (*see)(void *arg, const struct health_vi
     for (size_t i = 0; i < h->count; i++) {
         struct health_view v = {0};
 
-        if (h->items[i]->up != last)
+        if (i == 0 || h->items[i]->up != last)
             panic = in_panic(h, h->items[i]->up);
         last = h->items[i]->up;
         v.panic = panic;

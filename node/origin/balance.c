@@ -169,7 +169,7 @@ void balancer_free(struct balancer *b)
 {
     if (b == NULL)
         return;
-    for (size_t i = 0; i < b->count; i++)
+    for (size_t i = 0; b->origins != NULL && i < b->count; i++)
         origin_state_unref(b->origins[i].state);
     set_free(&b->set);
     set_free(&b->rest);

@@ -308,7 +308,7 @@ void origin_upstream_free(struct origin_upstream *u)
 {
     if (u == NULL)
         return;
-    for (size_t i = 0; i < u->count; i++)
+    for (size_t i = 0; u->pools != NULL && i < u->count; i++)
         origin_pool_release(u->pools[i]);
     balancer_free(u->balancer);
     weir_free(u->pools);

@@ -54,7 +54,7 @@ struct redis_refresh {
     struct redis_node *asked;    /* under way there; NULL: not */
     struct redis_timer timer;    /* the next one */
     bool wanted;                 /* something was wrong since the last one began */
-    bool failed;                 /* the last one brought no map */
+    unsigned failed;             /* the last ones, in a row, brought no map */
     struct redis_address prefer; /* port 0: nobody */
     struct redis_address avoid;
     int64_t earliest_ms, ended_ms;

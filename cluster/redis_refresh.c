@@ -15,6 +15,12 @@ static bool is_at(const struct redis_node *n, const struct redis_address *addres
     return address->port != 0 && redis_address_eq(&n->address, address);
 }
 
+/* A map may name nobody who is there. Whom the operator named is asked every other time then. */
+static bool doubts_map(const struct redis_cluster *c)
+{
+    return c->refresh.failed >= 2 && c->refresh.failed % 2 == 0;
+}
+
 /*
  * How good a node is to ask, 0 the best. One that just failed is asked last: in a failover it is
  * the one that knows nothing yet. One Redis alone is asked itself for as long as it answers, for
@@ -29,7 +35,7 @@ static int rank(const struct redis_cluster *c, const struct redis_node *n)
         return 6;
     if (!works)
         return 5;
-    if (is_at(n, &c->refresh.prefer))
+    if (is_at(n, &c->refresh.prefer) || (n->seed && doubts_map(c)))
         return 0;
     if (n->listed)
         return c->mode == REDIS_MODE_PLAIN ? 1 : redis_node_up(n) ? 2 : 3;
@@ -94,7 +100,7 @@ static void ended(struct redis_cluster *c, bool ok)
     struct redis_refresh *r = &c->refresh;
 
     r->asked = NULL;
-    r->failed = !ok;
+    r->failed = ok ? 0 : r->failed + 1;
     r->failures += !ok;
     r->ended_ms = redis_now_ms();
     r->earliest_ms = r->ended_ms + jittered(c, r->wait_ms, 4);

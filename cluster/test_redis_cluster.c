@@ -311,6 +311,27 @@ static void a_node_that_has_forgotten_its_cluster_changes_nothing(void **state)
     assert_string_equal(get(t, key_of(0)), answer_of("a", "GET", key_of(0)));
 }
 
+/* Two hundred masters where nobody listens. */
+static void whom_the_operator_named_is_asked_when_a_map_names_nobody(void **state)
+{
+    struct test *t = *state;
+    char text[16384];
+    int n = snprintf(text, sizeof text, "*200\n"), tries = 0;
+
+    for (int i = 0; i < 200; i++)
+        n += snprintf(text + n, sizeof text - (size_t)n,
+                      "*3\n:%d\n:%d\n*3\n$9\n127.0.0.1\n:%d\n$2\nid\n", i * 80, i * 80 + 79, i + 1);
+    t->settings.seed_count = 1;
+    fake_rule(&t->a, "CLUSTER SLOTS", 1, text);
+    start(t);
+    WAIT_FOR(t, stats(t)->map_version == 1);
+    while (stats(t)->map_version == 1 && ++tries < 1000)
+        get(t, key_of(0));
+    assert_int_equal(stats(t)->map_version, 2);
+    assert_in_range(stats(t)->refreshes, 2, 6);
+    assert_string_equal(get(t, key_of(0)), answer_of("a", "GET", key_of(0)));
+}
+
 static void the_map_is_asked_for_now_and_then(void **state)
 {
     struct test *t = *state;
@@ -1067,6 +1088,7 @@ int main(void)
         TEST(a_seed_that_is_down_is_passed_over),
         TEST(maps_that_make_no_sense_are_not_taken),
         TEST(a_node_that_has_forgotten_its_cluster_changes_nothing),
+        TEST(whom_the_operator_named_is_asked_when_a_map_names_nobody),
         TEST(the_map_is_asked_for_now_and_then),
         TEST(a_node_that_leaves_the_map_is_let_go),
         TEST(moved_is_followed_and_remembered),

@@ -97,7 +97,9 @@ static void say(struct fleet *f, bool at_once)
 
     if (b.flags != f->said.flags || b.config != f->said.config || b.order != f->said.order)
         at_once = true;
-    members_say(f->members, &b, at_once);
+    if (!members_say(f->members, &b, at_once))
+        return;               /* no memory: what is new is so still at the next turn */
+    b.votes = WEIR_SPAN_NONE; /* are health's for this turn only */
     f->said = b;
 }
 

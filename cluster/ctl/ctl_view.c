@@ -8,35 +8,6 @@
 #define STATUS_NODES   20
 #define STATUS_ORIGINS 16
 
-/* ---- reading JSON ---- */
-
-const char *view_text(const json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-
-    return text != NULL ? text : "";
-}
-
-double view_number(const json_t *object, const char *name)
-{
-    return json_number_value(json_object_get(object, name));
-}
-
-int64_t view_int(const json_t *object, const char *name)
-{
-    return json_integer_value(json_object_get(object, name));
-}
-
-bool view_true(const json_t *object, const char *name)
-{
-    return json_is_true(json_object_get(object, name));
-}
-
-bool view_false(const json_t *object, const char *name)
-{
-    return json_is_false(json_object_get(object, name));
-}
-
 /* ---- lines and cells ---- */
 
 void view_line(FILE *out, const struct ctl_look *look, enum ctl_colour colour, const char *text)
@@ -104,7 +75,7 @@ static bool concerns(const json_t *fault, enum ctl_concern about)
 {
     static const char *const nodes[] = {"node",    "members",      "twin",          "clock",
                                         "version", "config_drift", "reload_failed", "hook_failed"};
-    const char *code = view_text(fault, "code");
+    const char *code = farm_text(fault, "code");
 
     switch (about) {
     case CTL_ABOUT_NODES:
@@ -124,7 +95,7 @@ static bool concerns(const json_t *fault, enum ctl_concern about)
 
 static int severity(const json_t *fault)
 {
-    const char *text = view_text(fault, "severity");
+    const char *text = farm_text(fault, "severity");
 
     return strcmp(text, "down") == 0 ? 2 : strcmp(text, "degraded") == 0 ? 1 : 0;
 }
@@ -178,9 +149,9 @@ void view_fault_rows(FILE *out, const struct ctl_look *look, const json_t *fault
     {
         if (most > 0 && i >= most)
             break;
-        ctl_table_add(&t, severity_colours[severity(fault)], view_text(fault, "severity"));
-        ctl_table_add(&t, CTL_PLAIN, view_text(fault, "where"));
-        ctl_table_add(&t, CTL_PLAIN, view_text(fault, "what"));
+        ctl_table_add(&t, severity_colours[severity(fault)], farm_text(fault, "severity"));
+        ctl_table_add(&t, CTL_PLAIN, farm_text(fault, "where"));
+        ctl_table_add(&t, CTL_PLAIN, farm_text(fault, "what"));
     }
     ctl_table_print(&t, out, look, 2);
     ctl_table_free(&t);
@@ -200,7 +171,7 @@ static size_t count_ready(const json_t *nodes)
     const json_t *node;
     size_t ready = 0, i;
 
-    json_array_foreach(nodes, i, node) ready += view_true(node, "ready");
+    json_array_foreach(nodes, i, node) ready += farm_true(node, "ready");
     return ready;
 }
 
@@ -208,7 +179,7 @@ static size_t count_ready(const json_t *nodes)
 void view_farm_line(FILE *out, const struct ctl_look *look, const json_t *farm)
 {
     const json_t *nodes = json_object_get(farm, "nodes"), *sums = json_object_get(farm, "totals");
-    const char *name = view_text(farm, "farm"), *state = view_text(farm, "status");
+    const char *name = farm_text(farm, "farm"), *state = farm_text(farm, "status");
     char rate[CTL_TEXT_MAX], errors[CTL_TEXT_MAX], hits[CTL_TEXT_MAX], rest[512], head[96];
     unsigned used;
 
@@ -223,11 +194,11 @@ void view_farm_line(FILE *out, const struct ctl_look *look, const json_t *farm)
                                             : CTL_YELLOW);
     used += ctl_put_within(out, state, 12);
     ctl_colour(out, look->colours, CTL_PLAIN);
-    ctl_rate(rate, view_number(sums, "requests_per_s"));
-    ctl_rate(errors, view_number(sums, "errors_per_s"));
+    ctl_rate(rate, farm_real(sums, "requests_per_s"));
+    ctl_rate(errors, farm_real(sums, "errors_per_s"));
     strcpy(hits, "-");
     if (json_is_number(json_object_get(sums, "hit_ratio")))
-        ctl_percent(hits, view_number(sums, "hit_ratio"));
+        ctl_percent(hits, farm_real(sums, "hit_ratio"));
     snprintf(rest, sizeof rest, "  %zu of %zu nodes ready, %s requests/s, hits %s, %s errors/s",
              count_ready(nodes), json_array_size(nodes), rate, hits, errors);
     ctl_put_within(out, rest, look->width > used ? look->width - used : 512);
@@ -254,7 +225,7 @@ static json_t *without_words(const json_t *faults)
 
     json_array_foreach((json_t *)(uintptr_t)faults, i, fault)
     {
-        if (strcmp(view_text(fault, "code"), "word") != 0)
+        if (strcmp(farm_text(fault, "code"), "word") != 0)
             json_array_append(out, fault);
     }
     return out;

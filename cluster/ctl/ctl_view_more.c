@@ -13,16 +13,16 @@ static void add_drift(struct ctl_table *t, const json_t *node)
 {
     const json_t *config = json_object_get(node, "config");
     const json_t *last = json_object_get(config, "last_reload");
-    bool drift = view_true(node, "drift");
+    bool drift = farm_true(node, "drift");
 
-    ctl_table_add(t, CTL_PLAIN, view_text(node, "id"));
+    ctl_table_add(t, CTL_PLAIN, farm_text(node, "id"));
     ctl_table_add(t, drift ? CTL_YELLOW : CTL_GREEN, drift ? "drift" : "same");
-    ctl_table_add(t, CTL_PLAIN, view_text(config, "hash"));
-    ctl_table_add(t, CTL_PLAIN, view_text(config, "file"));
-    if (view_false(last, "ok"))
-        ctl_table_addf(t, CTL_RED, "failed: %s", view_text(last, "error"));
+    ctl_table_add(t, CTL_PLAIN, farm_text(config, "hash"));
+    ctl_table_add(t, CTL_PLAIN, farm_text(config, "file"));
+    if (farm_false(last, "ok"))
+        ctl_table_addf(t, CTL_RED, "failed: %s", farm_text(last, "error"));
     else
-        ctl_table_add(t, CTL_PLAIN, view_true(last, "ok") ? "reloaded" : "");
+        ctl_table_add(t, CTL_PLAIN, farm_true(last, "ok") ? "reloaded" : "");
 }
 
 void ctl_view_drift(FILE *out, const struct ctl_look *look, const json_t *farm)
@@ -73,7 +73,7 @@ static const json_t *either(const json_t *object, const char *name, const char *
 
 static void add_limit(struct ctl_table *t, const json_t *limit)
 {
-    ctl_table_add(t, CTL_PLAIN, view_text(limit, "name"));
+    ctl_table_add(t, CTL_PLAIN, farm_text(limit, "name"));
     add_any(t, json_object_get(limit, "rate"));
     view_count(t, limit, "burst");
     add_any(t, either(limit, "key", "keys"));
@@ -81,8 +81,8 @@ static void add_limit(struct ctl_table *t, const json_t *limit)
     view_count(t, limit, "refused");
     view_count(t, limit, "late");
     ctl_table_add(t, CTL_YELLOW,
-                  view_true(limit, "dry_run")       ? "dry run"
-                  : view_true(limit, "local_share") ? "without Redis: its own share"
+                  farm_true(limit, "dry_run")       ? "dry run"
+                  : farm_true(limit, "local_share") ? "without Redis: its own share"
                                                     : "");
 }
 
@@ -112,8 +112,8 @@ void ctl_view_limits(FILE *out, const struct ctl_look *look, const json_t *limit
     ctl_table_init(&t, tops, sizeof tops / sizeof tops[0]);
     json_array_foreach(json_object_get(limits, "top"), i, one)
     {
-        ctl_table_add(&t, CTL_PLAIN, view_text(one, "limit"));
-        ctl_table_add(&t, CTL_PLAIN, view_text(one, "key"));
+        ctl_table_add(&t, CTL_PLAIN, farm_text(one, "limit"));
+        ctl_table_add(&t, CTL_PLAIN, farm_text(one, "key"));
         add_any(&t, json_object_get(one, "refused"));
     }
     if (ctl_table_rows(&t) > 0)
@@ -131,8 +131,8 @@ static const json_t *find_origin(const json_t *farm, const json_t *like)
 
     json_array_foreach(json_object_get(farm, "origins"), i, origin)
     {
-        if (strcmp(view_text(origin, "url"), view_text(like, "url")) == 0 &&
-            strcmp(view_text(origin, "upstream"), view_text(like, "upstream")) == 0)
+        if (strcmp(farm_text(origin, "url"), farm_text(like, "url")) == 0 &&
+            strcmp(farm_text(origin, "upstream"), farm_text(like, "upstream")) == 0)
             return origin;
     }
     return NULL;
@@ -141,7 +141,7 @@ static const json_t *find_origin(const json_t *farm, const json_t *like)
 static void set_rate(json_t *origin, const json_t *before, const char *counter, const char *rate,
                      int64_t ms)
 {
-    int64_t now = view_int(origin, counter), then = view_int(before, counter);
+    int64_t now = farm_int(origin, counter), then = farm_int(before, counter);
 
     if (!json_is_integer(json_object_get(origin, counter)) || now < then || then < 0)
         return; /* not known, or the node was started anew */
@@ -188,26 +188,26 @@ static double rank_node(const json_t *node, const char *sort)
     const json_t *load = json_object_get(node, "load");
 
     if (strcmp(sort, "requests") == 0)
-        return view_number(load, "requests_per_s");
+        return farm_real(load, "requests_per_s");
     if (strcmp(sort, "errors") == 0)
-        return view_number(load, "errors_per_s");
+        return farm_real(load, "errors_per_s");
     if (strcmp(sort, "hits") == 0)
-        return view_number(load, "hit_ratio");
-    return strcmp(sort, "load") == 0 ? view_number(load, "cpu_percent") : 0;
+        return farm_real(load, "hit_ratio");
+    return strcmp(sort, "load") == 0 ? farm_real(load, "cpu_percent") : 0;
 }
 
 static double rank_origin(const json_t *origin, const char *sort)
 {
     if (strcmp(sort, "requests") == 0)
-        return view_number(origin, "requests_per_s");
+        return farm_real(origin, "requests_per_s");
     if (strcmp(sort, "errors") == 0)
-        return view_number(origin, "failures_per_s");
-    return strcmp(sort, "load") == 0 ? view_number(origin, "in_flight") : 0;
+        return farm_real(origin, "failures_per_s");
+    return strcmp(sort, "load") == 0 ? farm_real(origin, "in_flight") : 0;
 }
 
 static bool has(const json_t *row, const char *name, const char *filter)
 {
-    return strcasestr(view_text(row, name), filter) != NULL;
+    return strcasestr(farm_text(row, name), filter) != NULL;
 }
 
 static bool wanted(const json_t *row, const char *filter)
@@ -266,7 +266,7 @@ static size_t worth_telling(const json_t *farm)
     size_t n = 0, i;
 
     json_array_foreach(json_object_get(farm, "faults"), i, fault) n +=
-        strcmp(view_text(fault, "severity"), "info") != 0; /* the worst come first */
+        strcmp(farm_text(fault, "severity"), "info") != 0; /* the worst come first */
     return n;
 }
 

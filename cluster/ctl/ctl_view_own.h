@@ -10,13 +10,7 @@
 #include <stdio.h>
 
 #include "ctl_table.h"
-
-/* A text of the object, "" for none; a number, whole or not, 0 for none. */
-const char *view_text(const json_t *object, const char *name);
-double view_number(const json_t *object, const char *name);
-int64_t view_int(const json_t *object, const char *name);
-bool view_true(const json_t *object, const char *name);
-bool view_false(const json_t *object, const char *name); /* it says so: missing is not false */
+#include "farm_json.h"
 
 void view_heading(FILE *out, const struct ctl_look *look, const char *text);
 /* A line of parts, cut to the width. */

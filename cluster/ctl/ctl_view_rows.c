@@ -16,27 +16,27 @@ static void add_word(char *text, size_t room, const char *word)
 
 static enum ctl_colour node_state(const json_t *node, char *text, size_t room)
 {
-    bool draining = view_true(node, "draining"), ready = view_true(node, "ready");
-    bool odd = view_true(node, "suspect") || view_true(node, "autonomous") ||
-               view_true(node, "twin") || strcmp(view_text(node, "record"), "missing") == 0;
+    bool draining = farm_true(node, "draining"), ready = farm_true(node, "ready");
+    bool odd = farm_true(node, "suspect") || farm_true(node, "autonomous") ||
+               farm_true(node, "twin") || strcmp(farm_text(node, "record"), "missing") == 0;
 
     text[0] = '\0';
     add_word(text, room, draining ? "draining" : ready ? "ready" : "not ready");
-    if (view_true(node, "twin"))
+    if (farm_true(node, "twin"))
         add_word(text, room, "twin");
-    if (view_true(node, "suspect"))
+    if (farm_true(node, "suspect"))
         add_word(text, room, "suspect");
-    if (view_true(node, "autonomous"))
+    if (farm_true(node, "autonomous"))
         add_word(text, room, "alone");
-    if (strcmp(view_text(node, "record"), "missing") == 0)
+    if (strcmp(farm_text(node, "record"), "missing") == 0)
         add_word(text, room, "silent");
     return draining || (ready && odd) ? CTL_YELLOW : ready ? CTL_GREEN : CTL_RED;
 }
 
 static void add_config(struct ctl_table *t, const json_t *node)
 {
-    const char *hash = view_text(json_object_get(node, "config"), "hash");
-    bool drift = view_true(node, "drift");
+    const char *hash = farm_text(json_object_get(node, "config"), "hash");
+    bool drift = farm_true(node, "drift");
 
     ctl_table_addf(t, drift ? CTL_YELLOW : CTL_PLAIN, "%.6s%s", hash, drift ? " drift" : "");
 }
@@ -75,10 +75,10 @@ static void add_node(struct ctl_table *t, const json_t *node)
     char text[128];
     enum ctl_colour colour = node_state(node, text, sizeof text);
 
-    ctl_table_addf(t, CTL_PLAIN, "%s%s", view_text(node, "id"),
-                   view_true(node, "self") ? " *" : "");
+    ctl_table_addf(t, CTL_PLAIN, "%s%s", farm_text(node, "id"),
+                   farm_true(node, "self") ? " *" : "");
     ctl_table_add(t, colour, text);
-    ctl_table_add(t, CTL_PLAIN, view_text(node, "version"));
+    ctl_table_add(t, CTL_PLAIN, farm_text(node, "version"));
     add_age(t, json_object_get(node, "uptime_s"));
     view_count(t, load, "connections");
     view_rate(t, load, "requests_per_s", CTL_PLAIN);
@@ -144,27 +144,27 @@ void ctl_view_nodes(FILE *out, const struct ctl_look *look, const json_t *farm)
 
 bool view_origin_fine(const json_t *origin)
 {
-    return strcmp(view_text(origin, "in_force"), "up") == 0 && !view_true(origin, "ejected") &&
-           !view_true(origin, "flapping") && !view_true(origin, "held") &&
-           !view_true(origin, "panic") && !json_is_object(json_object_get(origin, "word"));
+    return strcmp(farm_text(origin, "in_force"), "up") == 0 && !farm_true(origin, "ejected") &&
+           !farm_true(origin, "flapping") && !farm_true(origin, "held") &&
+           !farm_true(origin, "panic") && !json_is_object(json_object_get(origin, "word"));
 }
 
 static enum ctl_colour origin_state(const json_t *origin, char *text, size_t room)
 {
-    const char *force = view_text(origin, "in_force");
+    const char *force = farm_text(origin, "in_force");
     bool up = strcmp(force, "up") == 0, down = strcmp(force, "down") == 0;
-    bool plain = strcmp(force, "unknown") == 0 && view_false(origin, "checked");
+    bool plain = strcmp(force, "unknown") == 0 && farm_false(origin, "checked");
 
     text[0] = '\0';
     add_word(text, room,
              plain ? "in use" : force); /* nobody checks it: nothing speaks against it */
-    if (view_true(origin, "held"))
+    if (farm_true(origin, "held"))
         add_word(text, room, "held");
-    if (view_true(origin, "ejected"))
+    if (farm_true(origin, "ejected"))
         add_word(text, room, "ejected");
-    if (view_true(origin, "flapping"))
+    if (farm_true(origin, "flapping"))
         add_word(text, room, "flapping");
-    if (view_true(origin, "panic"))
+    if (farm_true(origin, "panic"))
         add_word(text, room, "panic");
     if (down)
         return CTL_RED;
@@ -173,7 +173,7 @@ static enum ctl_colour origin_state(const json_t *origin, char *text, size_t roo
 
 static void add_votes(struct ctl_table *t, const json_t *origin)
 {
-    int64_t up = view_int(origin, "votes_up"), down = view_int(origin, "votes_down");
+    int64_t up = farm_int(origin, "votes_up"), down = farm_int(origin, "votes_down");
 
     if (down > 0)
         ctl_table_addf(t, CTL_YELLOW, "%lld down, %lld up", (long long)down, (long long)up);
@@ -187,12 +187,12 @@ static void add_votes(struct ctl_table *t, const json_t *origin)
 static void add_why(struct ctl_table *t, const json_t *origin)
 {
     const json_t *word = json_object_get(origin, "word");
-    const char *why = view_text(origin, "why"), *reason = view_text(origin, "reason");
+    const char *why = farm_text(origin, "why"), *reason = farm_text(origin, "reason");
 
-    if (json_is_object(word) && strcmp(view_text(word, "kind"), "weight") != 0)
-        ctl_table_addf(t, CTL_PLAIN, "%s: %s%s%s", view_text(word, "author"),
-                       view_text(word, "kind"), view_text(word, "reason")[0] != '\0' ? ", " : "",
-                       view_text(word, "reason"));
+    if (json_is_object(word) && strcmp(farm_text(word, "kind"), "weight") != 0)
+        ctl_table_addf(t, CTL_PLAIN, "%s: %s%s%s", farm_text(word, "author"),
+                       farm_text(word, "kind"), farm_text(word, "reason")[0] != '\0' ? ", " : "",
+                       farm_text(word, "reason"));
     else
         ctl_table_addf(t, CTL_PLAIN, "%s%s%s", why, why[0] != '\0' && reason[0] != '\0' ? ", " : "",
                        reason);
@@ -200,7 +200,7 @@ static void add_why(struct ctl_table *t, const json_t *origin)
 
 static void add_weight(struct ctl_table *t, const json_t *origin)
 {
-    int64_t weight = view_int(origin, "weight"), file = view_int(origin, "weight_configured");
+    int64_t weight = farm_int(origin, "weight"), file = farm_int(origin, "weight_configured");
 
     if (weight == file && weight <= 1)
         ctl_table_add(t, CTL_PLAIN, NULL);
@@ -216,10 +216,10 @@ static void add_origin(struct ctl_table *t, const json_t *origin)
     char text[128];
     enum ctl_colour colour = origin_state(origin, text, sizeof text);
 
-    ctl_table_add(t, CTL_PLAIN, view_text(origin, "upstream"));
-    ctl_table_add(t, CTL_PLAIN, view_text(origin, "url"));
+    ctl_table_add(t, CTL_PLAIN, farm_text(origin, "upstream"));
+    ctl_table_add(t, CTL_PLAIN, farm_text(origin, "url"));
     ctl_table_add(t, colour, text);
-    if (view_int(origin, "since_s") > 0)
+    if (farm_int(origin, "since_s") > 0)
         add_age(t, json_object_get(origin, "since_s"));
     else
         ctl_table_add(t, CTL_PLAIN, NULL); /* just now, or not known */
@@ -274,7 +274,7 @@ void ctl_view_origins(FILE *out, const struct ctl_look *look, const json_t *farm
 
     json_array_foreach(all, i, origin)
     {
-        if (upstream == NULL || strcmp(view_text(origin, "upstream"), upstream) == 0)
+        if (upstream == NULL || strcmp(farm_text(origin, "upstream"), upstream) == 0)
             json_array_append(some, origin);
     }
     view_origin_rows(out, look, some, 0);
@@ -285,20 +285,20 @@ void ctl_view_origins(FILE *out, const struct ctl_look *look, const json_t *farm
 
 static void add_word_row(struct ctl_table *t, const json_t *word, int64_t now_s)
 {
-    const char *name = view_text(word, "name"), *url = view_text(word, "url");
+    const char *name = farm_text(word, "name"), *url = farm_text(word, "url");
     const json_t *said = json_object_get(word, "said_at"), *left = json_object_get(word, "left_s");
     char text[CTL_TEXT_MAX];
     int64_t ago;
 
-    ctl_table_add(t, CTL_PLAIN, view_text(word, "target"));
+    ctl_table_add(t, CTL_PLAIN, farm_text(word, "target"));
     ctl_table_addf(t, CTL_PLAIN, "%s%s%s", name[0] != '\0' ? name : "all",
                    url[0] != '\0' ? " " : "", url);
     if (json_is_integer(json_object_get(word, "weight")))
-        ctl_table_addf(t, CTL_YELLOW, "%s %lld", view_text(word, "kind"),
-                       (long long)view_int(word, "weight"));
+        ctl_table_addf(t, CTL_YELLOW, "%s %lld", farm_text(word, "kind"),
+                       (long long)farm_int(word, "weight"));
     else
-        ctl_table_add(t, CTL_YELLOW, view_text(word, "kind"));
-    ctl_table_add(t, CTL_PLAIN, view_text(word, "author"));
+        ctl_table_add(t, CTL_YELLOW, farm_text(word, "kind"));
+    ctl_table_add(t, CTL_PLAIN, farm_text(word, "author"));
     ago = now_s > 0 && json_integer_value(said) > 0 ? now_s - json_integer_value(said) : -1;
     if (ago >= 0)
         ctl_table_addf(t, CTL_PLAIN, "%s ago", ctl_age(text, ago));
@@ -306,7 +306,7 @@ static void add_word_row(struct ctl_table *t, const json_t *word, int64_t now_s)
         ctl_table_add(t, CTL_PLAIN, NULL);
     ctl_table_add(t, CTL_PLAIN,
                   json_is_integer(left) ? ctl_age(text, json_integer_value(left)) : "for good");
-    ctl_table_add(t, CTL_PLAIN, view_text(word, "reason"));
+    ctl_table_add(t, CTL_PLAIN, farm_text(word, "reason"));
 }
 
 void view_word_rows(FILE *out, const struct ctl_look *look, const json_t *words, int64_t now_s)
@@ -343,13 +343,13 @@ void ctl_view_words(FILE *out, const struct ctl_look *look, const json_t *words,
 
 static void add_redis(struct ctl_table *t, const json_t *redis)
 {
-    int64_t up = view_int(redis, "nodes_up"), down = view_int(redis, "nodes_down");
+    int64_t up = farm_int(redis, "nodes_up"), down = farm_int(redis, "nodes_down");
     const json_t *slots = json_object_get(redis, "slots_covered");
     bool whole = json_integer_value(slots) == 16384;
     char count[CTL_TEXT_MAX];
 
-    ctl_table_add(t, CTL_PLAIN, view_text(redis, "endpoint"));
-    ctl_table_add(t, CTL_PLAIN, view_text(redis, "mode"));
+    ctl_table_add(t, CTL_PLAIN, farm_text(redis, "endpoint"));
+    ctl_table_add(t, CTL_PLAIN, farm_text(redis, "mode"));
     ctl_table_addf(t,
                    up == 0    ? CTL_RED
                    : down > 0 ? CTL_YELLOW
@@ -360,7 +360,7 @@ static void add_redis(struct ctl_table *t, const json_t *redis)
                        ctl_count(count, json_integer_value(slots)));
     else
         ctl_table_add(t, CTL_PLAIN, NULL);
-    ctl_table_add(t, CTL_YELLOW, view_text(redis, "trouble"));
+    ctl_table_add(t, CTL_YELLOW, farm_text(redis, "trouble"));
 }
 
 void view_redis_rows(FILE *out, const struct ctl_look *look, const json_t *redis)

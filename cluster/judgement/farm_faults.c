@@ -43,33 +43,6 @@ void farm_fault(struct farm_faults *f, enum farm_severity severity, const char *
     f->count++;
 }
 
-const char *farm_text(const json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-
-    return text != NULL ? text : "";
-}
-
-int64_t farm_int(const json_t *object, const char *name)
-{
-    return json_integer_value(json_object_get(object, name));
-}
-
-double farm_real(const json_t *object, const char *name)
-{
-    return json_number_value(json_object_get(object, name));
-}
-
-bool farm_true(const json_t *object, const char *name)
-{
-    return json_is_true(json_object_get(object, name));
-}
-
-bool farm_false(const json_t *object, const char *name)
-{
-    return json_is_false(json_object_get(object, name));
-}
-
 const char *farm_inner_text(const json_t *node, const char *name, const char *inner)
 {
     const json_t *value = json_object_get(node, name);

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "farm_json.h"
+
 enum farm_severity { FARM_INFO, FARM_DEGRADED, FARM_DOWN, FARM_SEVERITIES };
 
 /* Faults as they are found, in the order of severity when they are told. */
@@ -21,13 +23,6 @@ struct farm_faults {
 /* One more. `where` and `what` may be cut. */
 void farm_fault(struct farm_faults *f, enum farm_severity severity, const char *code,
                 const char *where, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
-
-/* Members of objects that may not be there: "", 0, false. */
-const char *farm_text(const json_t *object, const char *name);
-int64_t farm_int(const json_t *object, const char *name);
-double farm_real(const json_t *object, const char *name);
-bool farm_true(const json_t *object, const char *name);
-bool farm_false(const json_t *object, const char *name); /* it is there, and false */
 
 /* The value that most nodes have at `path` (two names, or one and NULL); of two as common the one
  * whose configuration was loaded last. NULL: none has it. Borrowed from the nodes. */

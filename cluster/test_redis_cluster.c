@@ -317,7 +317,7 @@ static void whom_the_operator_named_is_asked_when_a_map_names_nobody(void **stat
     struct test *t = *state;
     char text[16384];
     int n = snprintf(text, sizeof text, "*200\n");
-    int64_t until = redis_now_ms() + 5000;
+    int64_t end_ms = redis_now_ms() + 5000;
 
     for (int i = 0; i < 200; i++)
         n += snprintf(text + n, sizeof text - (size_t)n,
@@ -326,7 +326,7 @@ static void whom_the_operator_named_is_asked_when_a_map_names_nobody(void **stat
     fake_rule(&t->a, "CLUSTER SLOTS", 1, text);
     start(t);
     WAIT_FOR(t, stats(t)->map_version == 1);
-    while (stats(t)->map_version == 1 && redis_now_ms() < until)
+    while (stats(t)->map_version == 1 && redis_now_ms() < end_ms)
         get(t, key_of(0));
     assert_int_equal(stats(t)->map_version, 2);
     assert_in_range(stats(t)->refreshes, 2, 6);

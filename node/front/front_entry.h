@@ -1,0 +1,27 @@
+/*
+ * front_entry.h - one listening address with what was chosen for it. Counted (atomically) and
+ * immutable; a reload makes new ones, and connections keep the one they came by.
+ */
+#ifndef FRONT_ENTRY_H
+#define FRONT_ENTRY_H
+
+#include <stdbool.h>
+#include <stdatomic.h>
+
+#include "net_settings.h"
+
+struct tls_server_context;
+struct weir_netset;
+
+struct front_entry {
+    atomic_uint refs;
+    unsigned id;                    /* of the address, over reloads */
+    const char *address;            /* as configured */
+    struct tls_server_context *tls; /* reference; NULL: plain */
+    bool http2;                     /* plain: h2c by prior knowledge */
+    bool redirect_https;            /* every request but those for challenges and health */
+    uint16_t https_port;            /* in the redirect; 443: not written */
+    const char *alt_svc;            /* set on responses of this address; NULL: none */
+};
+
+#endif

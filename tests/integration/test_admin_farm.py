@@ -8,6 +8,8 @@ from lib.farm import FarmCase
 from lib.node import Node, settings, upstream
 from lib.wait import wait_until
 
+TAKES = 30  # seconds, most of them waits: the runner begins with it
+
 
 def check(name, value):
     schema.check(value, name)

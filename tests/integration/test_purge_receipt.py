@@ -17,6 +17,8 @@ from lib.ports import free_port
 from lib.resp import RedisError
 from lib.wait import wait_until
 
+TAKES = 40  # seconds, most of them waits: the runner begins with it
+
 HOST = "test.example"
 LATER = 20  # seconds until a node trusts a Redis that has come back
 LIVE = 6    # seconds a member that is silent counts as live

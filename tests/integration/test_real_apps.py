@@ -17,6 +17,8 @@ from lib.ports import LOOPBACK, free_port
 from lib.wait import wait_until
 from lib.webapps import DOCS, PAGE_SECONDS, USERS, WebApps
 
+TAKES = 75  # seconds, most of them waits: the runner begins with it
+
 MIB = 1 << 20
 STATIC = re.compile(r"/w/(load\.php|resources/|skins/)|/doc/")
 

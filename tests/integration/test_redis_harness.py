@@ -11,6 +11,8 @@ from lib.resp import RedisError, RespClient, Status, key_in_slot, key_slot, repl
 from lib.tls_files import TlsFiles
 from lib.wait import NotInTime, wait_until
 
+TAKES = 32  # seconds, most of them waits: the runner begins with it
+
 FORMED_IN = 6  # seconds; half of that on a machine with nothing else to do
 
 

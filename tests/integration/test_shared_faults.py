@@ -12,6 +12,8 @@ from lib.node import sanitizer
 from lib.tls_files import TlsFiles
 from lib.wait import wait_until
 
+TAKES = 70  # seconds, most of them waits: the runner begins with it
+
 CONF = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../conf/redis")
 RETURN = 30  # seconds until a node trusts a Redis that has come back: its breakers wait up to 10 s
 

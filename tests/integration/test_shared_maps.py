@@ -13,6 +13,8 @@ from lib.ports import LOOPBACK
 from lib.resp import reply
 from lib.wait import wait_until
 
+TAKES = 40  # seconds, most of them waits: the runner begins with it
+
 
 # ---- maps that are wrong ----
 

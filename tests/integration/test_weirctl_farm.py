@@ -11,6 +11,8 @@ from lib.load import Load, origin_handler
 from lib.schema import check
 from lib.wait import wait_until
 
+TAKES = 130  # seconds, most of them waits: the runner begins with it
+
 FINE, DEGRADED, DOWN, USAGE = 0, 1, 2, 3
 HEALTH = {"type": "http", "path": "/0", "interval": "1s", "fast_interval": "200ms", "timeout": "1s"}
 

@@ -61,6 +61,28 @@ def microseconds(text):
     return float(number) * {"us": 1, "ms": 1e3, "s": 1e6, "m": 6e7}[unit]
 
 
+def h2load(url, seconds, core):
+    """One run of h2load: 16 connections, 32 streams each. As wrk(); its p50 is the mean."""
+    out = subprocess.run(
+        ["taskset", "-c", str(core), "h2load", "-c16", "-m32", f"-D{seconds}", url],
+        capture_output=True, text=True, timeout=seconds + 30, check=True).stdout
+    took = microseconds(re.search(r"finished in ([\d.]+(?:us|ms|s|m))", out).group(1)) / 1e6
+    done, failed = re.search(r"requests: .* (\d+) succeeded, (\d+) failed", out).groups()
+    times = re.search(r"^time for request:(.*)$", out, re.M).group(1).split()
+    return {"requests": int(done), "errors": int(failed), "seconds": took,
+            "p50_us": microseconds(times[2]), "p99_us": microseconds(times[1])}
+
+
+def shaker(program, kind, port, path, seconds, at_once, core):
+    """Handshakes, full or resumed, each with one request. As wrk()."""
+    out = subprocess.run(["taskset", "-c", str(core), program, kind, str(port), path, str(seconds), str(at_once)],
+                         capture_output=True, text=True, timeout=seconds + 30, check=True).stdout
+    got = json.loads(out)
+    if kind == "resumed" and got["resumed"] < got["requests"] * 0.99:
+        raise RuntimeError(f"only {got['resumed']} of {got['requests']} handshakes were resumed")
+    return got
+
+
 def wrk(url, seconds, connections, core):
     """One run of wrk. requests, errors, seconds, p50_us, p99_us."""
     out = subprocess.run(

@@ -25,6 +25,8 @@ class Place:
     body: int  # bytes of the response
     bare: str  # bench_bare
     weir: str  # the node
+    tls: str = ""  # PEM file with certificate and key: clients come by TLS
+    h2: bool = False  # and may speak HTTP/2
 
     def write(self, name, text):
         path = os.path.join(self.dir, name)
@@ -42,6 +44,10 @@ def found(*names):
     return None
 
 
+# As good as what weir does by itself, and the same for all.
+CIPHERS = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305"
+
+
 def bare(p):
     if p.hit:
         return [p.bare, "answer", str(p.port), str(p.body), "max-age=3600"]
@@ -49,12 +55,14 @@ def bare(p):
 
 
 def weir(p):
+    tls = f"tls:\n  certificates:\n    - certificate: {p.tls}\n" if p.tls else ""
     config = p.write("weir.yaml", f"""\
 node:
   workers: 1
 listen:
   - address: 127.0.0.1:{p.port}
-client:
+    {"tls: {}" if p.tls else ""}
+{tls}client:
   idle_timeout: {IDLE_S}s
   requests_per_connection: {MANY}
   connections: {OPEN}
@@ -75,6 +83,13 @@ log:
 
 def nginx(p):
     cache = f"proxy_cache_path {p.dir}/cache levels=1:2 keys_zone=c:16m max_size=1g inactive=1d use_temp_path=off;"
+    tls = f"""
+        ssl_certificate {p.tls};
+        ssl_certificate_key {p.tls};
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_ciphers {CIPHERS};
+        ssl_session_tickets on;
+        http2_max_concurrent_streams 128;""" if p.tls else ""
     config = p.write("nginx.conf", f"""\
 user root;
 daemon off;
@@ -99,7 +114,7 @@ http {{
     {cache if p.hit else ""}
     upstream app {{ server 127.0.0.1:{p.origin}; keepalive 256; keepalive_requests {MANY}; }}
     server {{
-        listen 127.0.0.1:{p.port} backlog=4096;
+        listen 127.0.0.1:{p.port} backlog=4096{" ssl" if p.tls else ""}{" http2" if p.h2 else ""};{tls}
         location / {{
             proxy_pass http://app;
             proxy_http_version 1.1;
@@ -114,6 +129,8 @@ http {{
 
 
 def haproxy(p):
+    alpn = "h2,http/1.1" if p.h2 else "http/1.1"
+    tls = f"ssl crt {p.tls} alpn {alpn} ssl-min-ver TLSv1.2 ciphers {CIPHERS}" if p.tls else ""
     config = p.write("haproxy.cfg", f"""\
 global
     nbthread 1
@@ -132,7 +149,7 @@ cache c
     max-object-size 4000000
     max-age 3600
 listen app
-    bind 127.0.0.1:{p.port} backlog 4096
+    bind 127.0.0.1:{p.port} backlog 4096 {tls}
     {"http-request cache-use c" if p.hit else ""}
     {"http-response cache-store c" if p.hit else ""}
     server origin 127.0.0.1:{p.origin}
@@ -141,14 +158,37 @@ listen app
 
 
 def varnish(p):
+    """TLS is hitch's, on the same core: Varnish has none."""
     vcl = p.write("default.vcl", f"""\
 vcl 4.1;
 backend origin {{ .host = "127.0.0.1"; .port = "{p.origin}"; }}
 sub vcl_recv {{ {"" if p.hit else "return (pass);"} }}
 """)
-    return [found("varnishd"), "-F", "-j", "none", "-n", f"{p.dir}/work", "-a", f"127.0.0.1:{p.port}",
-            "-f", vcl, "-s", "malloc,512m", "-p", "thread_pools=1", "-p", f"timeout_idle={IDLE_S}",
-            "-p", "listen_depth=4096"]
+    address = f"{p.dir}/varnish.sock,PROXY" if p.tls else f"127.0.0.1:{p.port}"
+    command = [found("varnishd"), "-F", "-j", "none", "-n", f"{p.dir}/work", "-a", address,
+               "-f", vcl, "-s", "malloc,512m", "-p", "thread_pools=1", "-p", f"timeout_idle={IDLE_S}",
+               "-p", "listen_depth=4096", *(["-p", "feature=+http2"] if p.h2 else [])]
+    if not p.tls:
+        return command
+    config = p.write("hitch.conf", f"""\
+frontend = "[127.0.0.1]:{p.port}"
+backend = "{p.dir}/varnish.sock"
+pem-file = "{p.tls}"
+workers = 1
+backlog = 4096
+write-proxy-v2 = on
+user = "root"
+keepalive = {IDLE_S}
+alpn-protos = "{"h2, http/1.1" if p.h2 else "http/1.1"}"
+tls-protos = TLSv1.2 TLSv1.3
+ciphers = "{CIPHERS}"
+""")
+    start = p.write("start", f"""\
+{" ".join(command)} &
+while [ ! -S {p.dir}/varnish.sock ]; do sleep 0.1; done
+exec {found("hitch")} --config={config}
+""")
+    return ["/bin/sh", start]
 
 
 def h2o(p):
@@ -158,15 +198,22 @@ def h2o(p):
         what = f"file.dir: {p.dir}/www"
     else:
         what = f"proxy.reverse.url: http://127.0.0.1:{p.origin}/\n        proxy.timeout.keepalive: 60000"
+    tls = f"""
+  ssl:
+    certificate-file: {p.tls}
+    key-file: {p.tls}
+    minimum-version: TLSv1.2
+    cipher-suite: "{CIPHERS}\"""" if p.tls else ""
     config = p.write("h2o.conf", f"""\
 user: root
 num-threads: 1
 num-name-resolution-threads: 1
 max-connections: {OPEN}
 http1-request-timeout: {IDLE_S}
+http2-idle-timeout: {IDLE_S}
 listen:
   host: 127.0.0.1
-  port: {p.port}
+  port: {p.port}{tls}
 hosts:
   default:
     paths:
@@ -239,5 +286,6 @@ PEERS = {
     "h2o": h2o,
     "trafficserver": trafficserver,
 }
+WITH_TLS = ("weir", "nginx", "haproxy", "varnish", "h2o")
 PROGRAMS = {"nginx": "nginx", "haproxy": "haproxy", "varnish": "varnishd", "h2o": "h2o",
             "trafficserver": "traffic_server"}

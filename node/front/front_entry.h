@@ -8,10 +8,10 @@
 #include <stdbool.h>
 #include <stdatomic.h>
 
+#include "weir/err.h"
 #include "net_settings.h"
 
 struct tls_server_context;
-struct weir_netset;
 
 struct front_entry {
     atomic_uint refs;
@@ -23,5 +23,12 @@ struct front_entry {
     uint16_t https_port;            /* in the redirect; 443: not written */
     const char *alt_svc;            /* set on responses of this address; NULL: none */
 };
+
+/* A plain address without any choice; the caller sets the rest before anyone else sees it. Returns
+ * owned; NULL: *err. */
+struct front_entry *front_entry_new(unsigned id, const char *address, struct weir_err *err);
+/* Any thread. NULL does nothing. */
+const struct front_entry *front_entry_ref(const struct front_entry *e);
+void front_entry_unref(const struct front_entry *e);
 
 #endif

@@ -70,7 +70,10 @@ static inline bool net_chan_unsent(const struct net_chan *c)
 int net_chan_flush(struct net_chan *c);
 /* Half-close: the farewell, then shutdown(SHUT_WR). */
 void net_chan_shutdown(struct net_chan *c);
-/* Closes and frees, and leaves NET_CHAN_NONE. reset: RST, and no farewell. Harmless when none. */
+/* Closes the socket and keeps the layer, for what is still to be read of it (facts for a log).
+ * Nothing but net_chan_close() may follow. reset: RST, and no farewell. Harmless when none. */
+void net_chan_hang_up(struct net_chan *c, bool reset);
+/* Hangs up, frees the layer, and leaves NET_CHAN_NONE. Harmless when none. */
 void net_chan_close(struct net_chan *c, bool reset);
 
 #endif

@@ -75,7 +75,7 @@ static void on_drained_mail(struct weir_mail *mail)
     w->shared->drained(w->shared->arg);
 }
 
-static void on_server_drained(void *arg)
+static void on_clients_gone(void *arg)
 {
     struct worker *w = arg;
 
@@ -111,14 +111,14 @@ static void on_drain_mail(struct weir_mail *mail)
         if (w->listener_ids[i] != 0)
             net_listener_finish(&w->listeners[i]);
     stop_listening(w);
-    h1_server_drain(&w->server);
+    net_clients_drain(&w->clients);
 }
 
 static void on_polite_mail(struct weir_mail *mail)
 {
     struct worker *w = WEIR_CONTAINER(mail, struct worker, polite_mail);
 
-    h1_server_be_polite(&w->server);
+    net_clients_be_polite(&w->clients);
 }
 
 static void on_shed_mail(struct weir_mail *mail)
@@ -126,7 +126,7 @@ static void on_shed_mail(struct weir_mail *mail)
     struct worker *w = WEIR_CONTAINER(mail, struct worker, shed_mail);
 
     atomic_store(&w->shedding, false);
-    h1_server_shed(&w->server);
+    net_clients_shed(&w->clients);
     origin_client_drain(&w->x.origins);
 }
 
@@ -134,7 +134,7 @@ static void on_abort_mail(struct weir_mail *mail)
 {
     struct worker *w = WEIR_CONTAINER(mail, struct worker, abort_mail);
 
-    h1_server_abort(&w->server);
+    net_clients_abort(&w->clients);
 }
 
 static void on_stop_mail(struct weir_mail *mail)
@@ -142,7 +142,7 @@ static void on_stop_mail(struct weir_mail *mail)
     struct worker *w = WEIR_CONTAINER(mail, struct worker, stop_mail);
 
     stop_listening(w);
-    h1_server_abort(&w->server);
+    net_clients_abort(&w->clients);
     net_loop_stop(&w->loop); /* after what is deferred in this turn */
 }
 
@@ -207,6 +207,12 @@ static bool set_up(struct worker *w, struct site *site, struct weir_err *err)
     w->x.shared = w->port.shared;
     w->x.store = w->port.store;
     w->x.names = w->port.names;
+    w->clients = (struct net_clients){.peers = w->shared->peers,
+                                      .metrics = &w->metrics,
+                                      .drained = on_clients_gone,
+                                      .drained_arg = w,
+                                      .closed = on_connection_closed,
+                                      .closed_arg = w};
     w->x.index = w->index;
     w->x.loop = &w->loop;
     w->x.metrics = &w->metrics;
@@ -226,12 +232,8 @@ static bool set_up(struct worker *w, struct site *site, struct weir_err *err)
     w->x.scratch = pattern_scratch_new(err);
     if (w->x.scratch == NULL || !share_open(&w->x, err) ||
         !origin_client_init(&w->x.origins, &w->loop, &w->metrics, seed[1] | 1, err) ||
-        !h1_server_init(&w->server, &w->x, w->shared->peers, err))
+        !h1_server_init(&w->server, &w->x, &w->clients, err))
         return false;
-    w->server.drained = on_server_drained;
-    w->server.drained_arg = w;
-    w->server.closed = on_connection_closed;
-    w->server.closed_arg = w;
     w->x.site = bind_site(w, site, err);
     if (w->x.site != NULL)
         site_ref(site);
@@ -264,6 +266,13 @@ struct worker *worker_new(struct worker_shared *shared, unsigned index, struct s
     return w;
 }
 
+static void on_accepted(void *arg, int fd, const struct net_addr *peer)
+{
+    struct worker *w = arg;
+
+    h1_server_accept(&w->server, NULL, fd, peer);
+}
+
 bool worker_listen(struct worker *w, unsigned id, int fd, struct weir_err *err)
 {
     for (unsigned i = 0; i < WORKER_LISTENERS_MAX; i++) {
@@ -273,8 +282,8 @@ bool worker_listen(struct worker *w, unsigned id, int fd, struct weir_err *err)
             continue;
         w->listener_ids[i] = id;
         l->metrics = &w->metrics;
-        l->accepted = h1_server_accept;
-        l->arg = &w->server;
+        l->accepted = on_accepted;
+        l->arg = w;
         net_listener_start(l, &w->loop, fd);
         return true;
     }

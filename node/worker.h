@@ -46,6 +46,7 @@ struct worker {
     struct net_loop loop;
     struct farm_port port;
     struct exchange_worker x;
+    struct net_clients clients;
     struct h1_server server;
     struct net_listener listeners[WORKER_LISTENERS_MAX];
     unsigned listener_ids[WORKER_LISTENERS_MAX]; /* which address; 0 = free place */

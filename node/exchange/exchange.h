@@ -37,6 +37,7 @@
 #include "http_target.h"
 #include "limit.h"
 #include "net_addr.h"
+#include "net_chan.h"
 #include "net_loop.h"
 #include "net_pipe.h"
 #include "origin_client.h"
@@ -51,6 +52,7 @@ struct compose;
 struct content_gather;
 struct exchange_limited;
 struct fetch;
+struct front_entry;
 struct inflight;
 struct purge_feed;
 struct purge_submission;
@@ -65,6 +67,7 @@ struct store;
 struct store_names;
 struct sub_exchange;
 struct tier;
+struct tls_facts;
 struct weir_exchange;
 struct weir_sink;
 
@@ -151,8 +154,8 @@ struct exchange_client {
     void (*respond)(struct weir_exchange *x);
     /* After exchange_pull() said WAIT: pull again. */
     void (*more)(struct weir_exchange *x);
-    /* The origin switched protocols: takes fd. Instead of respond(). */
-    void (*upgraded)(struct weir_exchange *x, int fd, const struct http_head *head,
+    /* The origin switched protocols: takes the channel. Instead of respond(). */
+    void (*upgraded)(struct weir_exchange *x, struct net_chan origin, const struct http_head *head,
                      struct weir_span surplus);
 };
 
@@ -183,8 +186,10 @@ struct weir_exchange {
     struct weir_span raw;  /* the bytes req points into */
     struct net_pipe *body; /* content to come; NULL: none */
     const struct net_peer *peer;
-    const char *protocol; /* "HTTP/1.1" */
-    bool secure;          /* TLS, here or at a trusted peer */
+    const struct tls_facts *tls;     /* of the connection; NULL: plain */
+    const struct front_entry *entry; /* by which it came; NULL in tests alone */
+    const char *protocol;            /* "HTTP/1.1" */
+    bool secure;                     /* TLS, here or at a trusted peer */
 
     struct purge_submission *purging; /* PURGE, until the farm's log has it; NULL: not */
 

@@ -358,7 +358,8 @@ void fetch_broke_off(struct fetch *f, const struct weir_err *err)
     fetch_finish(f);
 }
 
-static void on_upgraded(void *arg, int fd, const struct http_head *head, struct weir_span surplus)
+static void on_upgraded(void *arg, struct net_chan chan, const struct http_head *head,
+                        struct weir_span surplus)
 {
     struct fetch *f = arg;
     struct weir_exchange *x =
@@ -366,7 +367,7 @@ static void on_upgraded(void *arg, int fd, const struct http_head *head, struct 
 
     note_origin(f, head);
     fetch_finish(f);
-    x->client->upgraded(x, fd, head, surplus);
+    x->client->upgraded(x, chan, head, surplus);
 }
 
 const struct origin_events fetch_origin_events = {on_interim, on_head, on_data,

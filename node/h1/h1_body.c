@@ -1,6 +1,5 @@
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "weir/alloc.h"
 #include "h1_conn.h"
@@ -297,7 +296,7 @@ void h1_body_readable(struct h1_stream *s)
     room = s->body_blob->cap - s->body_blob->len;
     if (s->x.framing.kind == HTTP_BODY_LENGTH && room > s->body_left)
         room = (uint32_t)s->body_left; /* what comes after is the next request's */
-    n = recv(c->fd, s->body_blob->bytes + s->body_blob->len, room, 0);
+    n = net_chan_recv(&c->client.chan, s->body_blob->bytes + s->body_blob->len, room);
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return;
     if (n <= 0) { /* an upload cut short is never completed toward the origin */

@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "weir/alloc.h"
 #include "weir/container.h"
+#include "front_entry.h"
 
 #define FREE_STREAMS_MAX 256
 #define LINGER_MS        2000
@@ -57,15 +57,39 @@ void h1_conn_expect(struct h1_conn *c, enum h1_wait wait, int64_t ms)
         net_timer_move(loop_of(c), &c->timer, due);
 }
 
+static void free_conn(struct net_deferred *d);
+
+static void read_again(struct net_deferred *d)
+{
+    struct h1_conn *c = WEIR_CONTAINER(d, struct h1_conn, later);
+
+    c->again = false;
+    if (c->closed)
+        net_defer(loop_of(c), &c->later, free_conn); /* as if it had only now been put off */
+    else if (c->reading)
+        event_active(&c->readable, EV_READ, 0);
+}
+
+/* Of what a layer holds no event will tell. In the next turn: other connections have theirs. */
+static void look_for_more(struct h1_conn *c)
+{
+    if (!c->reading || c->again || !net_chan_pending(&c->client.chan))
+        return;
+    c->again = true;
+    net_defer(loop_of(c), &c->later, read_again);
+}
+
 void h1_conn_read(struct h1_conn *c, bool on)
 {
     if (c->reading == on || c->closed)
         return;
     c->reading = on;
-    if (on)
+    if (on) {
         event_add(&c->readable, NULL);
-    else
+        look_for_more(c);
+    } else {
         event_del(&c->readable);
+    }
 }
 
 bool h1_conn_keep(struct h1_conn *c, const char *bytes, size_t len)
@@ -94,35 +118,9 @@ static void drop_input(struct h1_conn *c)
     c->in_len = c->in_cap = 0;
 }
 
-static void leave_idle(struct h1_conn *c)
+static void set_idle(struct h1_conn *c, bool idle)
 {
-    struct h1_server *s = c->server;
-
-    if (!c->in_idle_list)
-        return;
-    c->in_idle_list = false;
-    if (c->older_idle != NULL)
-        c->older_idle->newer_idle = c->newer_idle;
-    else
-        s->oldest_idle = c->newer_idle;
-    if (c->newer_idle != NULL)
-        c->newer_idle->older_idle = c->older_idle;
-    else
-        s->newest_idle = c->older_idle;
-}
-
-static void enter_idle(struct h1_conn *c)
-{
-    struct h1_server *s = c->server;
-
-    c->in_idle_list = true;
-    c->newer_idle = NULL;
-    c->older_idle = s->newest_idle;
-    if (s->newest_idle != NULL)
-        s->newest_idle->newer_idle = c;
-    else
-        s->oldest_idle = c;
-    s->newest_idle = c;
+    net_clients_idle(c->server->clients, &c->client, idle);
 }
 
 /* ---- streams ---- */
@@ -149,7 +147,10 @@ static struct h1_stream *stream_new(struct h1_conn *c)
     s->body_left = s->body_bytes = 0;
     s->body_done = s->body_dropped = false;
     s->wait_ms = 0;
-    exchange_open(&s->x, &h1_client, &c->peer, loop_of(c)->clock.mono_us);
+    exchange_open(&s->x, &h1_client, &c->client.peer, loop_of(c)->clock.mono_us);
+    s->x.tls = c->client.tls;
+    s->x.entry = c->client.entry;
+    s->x.secure = c->client.tls != NULL;
     http_parser_init(&s->parser);
     h1_send_begin(s);
     return s;
@@ -175,44 +176,52 @@ static void stream_end(struct h1_stream *s, bool complete)
 
 /* ---- opening and closing ---- */
 
-struct h1_conn *h1_conn_new(struct h1_server *server, int fd, const struct net_peer *peer)
+static void close_client(struct net_client *client, bool reset);
+static void drain_client(struct net_client *client);
+
+/* What is polite goes into the next answer. */
+static const struct net_client_ops client_ops = {close_client, drain_client, NULL};
+
+struct h1_conn *h1_conn_new(struct h1_server *server)
 {
     struct h1_conn *c = weir_calloc(1, sizeof *c);
 
     if (c == NULL)
         return NULL;
     c->server = server;
-    c->fd = fd;
-    c->peer = *peer;
+    c->client.ops = &client_ops;
+    c->client.chan = NET_CHAN_NONE;
     c->timer.fire = on_timer;
-    c->next = server->conns;
-    c->at = &server->conns;
-    if (c->next != NULL)
-        c->next->at = &c->next;
-    server->conns = c;
-    server->count++;
-    event_assign(&c->readable, loop_of(c)->base, fd, EV_READ | EV_PERSIST, on_readable, c);
-    h1_conn_read(c, true);
-    enter_idle(c);
-    h1_conn_expect(c, H1_FIRST, settings_of(c)->first_timeout_ms);
     return c;
+}
+
+void h1_conn_begin(struct h1_conn *c)
+{
+    bool draining = c->server->clients->draining;
+
+    event_assign(&c->readable, loop_of(c)->base, c->client.chan.fd, EV_READ | EV_PERSIST,
+                 on_readable, c);
+    set_idle(c, true);
+    h1_conn_expect(c, H1_FIRST, draining ? LAST_CHANCE_MS : settings_of(c)->first_timeout_ms);
+    h1_conn_read(c, true);
+    if (c->in_len > 0)
+        take_input(c, c->in, c->in_len);
 }
 
 static void free_conn(struct net_deferred *d)
 {
-    struct h1_conn *c = WEIR_CONTAINER(d, struct h1_conn, gone);
+    struct h1_conn *c = WEIR_CONTAINER(d, struct h1_conn, later);
 
     if (c->stream != NULL)
         stream_end(c->stream, false);
     drop_input(c);
+    net_chan_close(&c->client.chan, false);
+    front_entry_unref(c->client.entry);
     weir_free(c);
 }
 
 void h1_conn_close(struct h1_conn *c, bool reset)
 {
-    struct h1_server *server = c->server;
-    struct linger now = {1, 0};
-
     if (c->closed)
         return;
     if (c->tunnel != NULL) { /* comes back through the tunnel's end */
@@ -222,29 +231,21 @@ void h1_conn_close(struct h1_conn *c, bool reset)
     h1_conn_read(c, false);
     c->closed = true;
     net_timer_stop(loop_of(c), &c->timer);
-    leave_idle(c);
     if (c->stream !=
         NULL) { /* nothing more may be sent or awaited; the rest at the end of the turn */
         h1_send_end(c->stream);
         if (c->stream->x.body != NULL && !c->stream->body_done)
             h1_body_fail(c->stream, WEIR_E_CLIENT_GONE);
     }
-    if (c->fd >= 0 && reset)
-        setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-    if (c->fd >= 0)
-        close(c->fd);
-    c->fd = -1; /* its number may be another connection's before this turn is over */
-    *c->at = c->next;
-    if (c->next != NULL)
-        c->next->at = c->at;
-    server->count--;
-    net_peers_leave(server->peers, &c->peer);
-    weir_metric_add(server->w->metrics, WEIR_M_connections_open, -1);
-    net_defer(loop_of(c), &c->gone, free_conn);
-    if (server->closed != NULL)
-        server->closed(server->closed_arg);
-    if (server->draining && server->count == 0 && server->drained != NULL)
-        server->drained(server->drained_arg);
+    net_chan_hang_up(&c->client.chan, reset); /* the log may ask the layer yet */
+    if (!c->again)
+        net_defer(loop_of(c), &c->later, free_conn);
+    net_clients_leave(c->server->clients, &c->client);
+}
+
+static void close_client(struct net_client *client, bool reset)
+{
+    h1_conn_close(WEIR_CONTAINER(client, struct h1_conn, client), reset);
 }
 
 /* Our side is done, but closing with unread bytes would reset the reply away: read and drop for a
@@ -252,24 +253,38 @@ void h1_conn_close(struct h1_conn *c, bool reset)
 static void linger(struct h1_conn *c)
 {
     drop_input(c);
-    leave_idle(c);
-    shutdown(c->fd, SHUT_WR);
+    set_idle(c, false);
+    net_chan_shutdown(&c->client.chan);
     h1_conn_read(c, true);
     h1_conn_expect(c, H1_LINGER, LINGER_MS);
+}
+
+/* Has it sent what has not been read? Under a layer this need not be a request. */
+static bool has_sent(const struct h1_conn *c)
+{
+    char byte;
+
+    return net_chan_pending(&c->client.chan) ||
+           recv(c->client.chan.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 /*
  * Closing what has unread bytes would reset it, and its request was sent in good faith. Who has
  * just connected is about to ask; who was served before knows that a kept connection may close.
  */
-void h1_conn_drain_idle(struct h1_conn *c)
+static void drain_client(struct net_client *client)
 {
-    char byte;
+    struct h1_conn *c = WEIR_CONTAINER(client, struct h1_conn, client);
+    bool sent;
 
-    if (recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
+    if (!client->idle)
         return;
-    if (c->wait == H1_FIRST && errno == EAGAIN)
-        h1_conn_expect(c, H1_FIRST, LAST_CHANCE_MS);
+    errno = 0;
+    sent = has_sent(c);
+    if (sent && client->chan.layer == NULL)
+        return;
+    if (sent || (c->wait == H1_FIRST && errno == EAGAIN))
+        h1_conn_expect(c, (enum h1_wait)c->wait, LAST_CHANCE_MS);
     else
         h1_conn_close(c, false);
 }
@@ -278,7 +293,7 @@ void h1_conn_drain_idle(struct h1_conn *c)
 static int64_t idle_ms(const struct h1_conn *c)
 {
     const struct client_settings *s = settings_of(c);
-    uint64_t open = net_peers_count(c->server->peers);
+    uint64_t open = net_peers_count(c->server->clients->peers);
 
     if (s->connections == 0 || open <= s->connections / 100 * CROWDED_PERCENT)
         return s->idle_timeout_ms;
@@ -288,11 +303,11 @@ static int64_t idle_ms(const struct h1_conn *c)
 static void become_idle(struct h1_conn *c)
 {
     drop_input(c);
-    if (c->server->draining) {
+    if (c->server->clients->draining) {
         h1_conn_close(c, false);
         return;
     }
-    enter_idle(c);
+    set_idle(c, true);
     h1_conn_read(c, true);
     h1_conn_expect(c, H1_IDLE, idle_ms(c));
 }
@@ -438,7 +453,7 @@ static void take_input(struct h1_conn *c, char *buf, size_t len)
         size_t used;
 
         if (s == NULL) {
-            leave_idle(c);
+            set_idle(c, false);
             s = c->stream = stream_new(c);
             if (s == NULL) {
                 h1_conn_close(c, true);
@@ -481,7 +496,7 @@ static void take_input(struct h1_conn *c, char *buf, size_t len)
 /* Drops what arrives after our last word, until the client ends too. */
 static void read_and_drop(struct h1_conn *c)
 {
-    ssize_t n = recv(c->fd, c->server->scratch, H1_READ_BYTES, 0);
+    ssize_t n = net_chan_recv(&c->client.chan, c->server->scratch, H1_READ_BYTES);
 
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
         h1_conn_close(c, false);
@@ -490,7 +505,7 @@ static void read_and_drop(struct h1_conn *c)
 /* A request is being served, its content is complete: early requests, or the client leaves. */
 static void read_early(struct h1_conn *c)
 {
-    ssize_t n = recv(c->fd, c->server->scratch, H1_READ_BYTES, 0);
+    ssize_t n = net_chan_recv(&c->client.chan, c->server->scratch, H1_READ_BYTES);
 
     if (n > 0) {
         weir_metric_add(worker_of(c)->metrics, WEIR_M_bytes_in, n);
@@ -511,14 +526,11 @@ static void read_early(struct h1_conn *c)
     h1_conn_close(c, n < 0);
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+static void read_some(struct h1_conn *c)
 {
-    struct h1_conn *c = arg;
     char *scratch = c->server->scratch;
     ssize_t n;
 
-    (void)what;
-    net_loop_enter(loop_of(c));
     if (c->wait == H1_LINGER && c->stream == NULL) {
         read_and_drop(c);
         return;
@@ -532,7 +544,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
             read_early(c);
         return;
     }
-    n = recv(fd, scratch, H1_READ_BYTES, 0);
+    n = net_chan_recv(&c->client.chan, scratch, H1_READ_BYTES);
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return;
     if (n <= 0) {
@@ -547,6 +559,17 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     } else {
         h1_conn_close(c, true);
     }
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct h1_conn *c = arg;
+
+    (void)fd;
+    (void)what;
+    net_loop_enter(loop_of(c));
+    read_some(c);
+    look_for_more(c); /* whatever was not asked for, or did not fit */
 }
 
 /* ---- time-outs ---- */

@@ -20,25 +20,23 @@
 
 #include "h1_server.h"
 #include "http_chunked.h"
+#include "net_clients.h"
 #include "net_tunnel.h"
 
 enum h1_wait { H1_FIRST, H1_IDLE, H1_HEAD, H1_BODY, H1_RESPONSE, H1_SEND, H1_LINGER };
 
 struct h1_conn {
+    struct net_client client; /* first: its place among all, channel, addresses */
     struct h1_server *server;
-    struct h1_conn *next, **at;              /* all of the server */
-    struct h1_conn *older_idle, *newer_idle; /* while idle */
-    struct h1_stream *stream;                /* NULL: idle */
+    struct h1_stream *stream; /* NULL: idle */
     struct event readable;
     struct net_timer timer;
-    struct net_deferred gone;
-    struct net_peer peer;
+    struct net_deferred later; /* to read again, or to be freed */
     char *in; /* bytes that wait: an unfinished head, or early requests; NULL: none */
     uint32_t in_len, in_cap;
     uint32_t requests;
-    int fd;
     uint8_t wait; /* enum h1_wait: what the timer means */
-    bool in_idle_list, processing, closed, reading;
+    bool processing, closed, reading, again;
     struct net_tunnel *tunnel;
 };
 
@@ -84,11 +82,13 @@ struct h1_stream {
 };
 
 /* ---- h1_conn.c ---- */
-struct h1_conn *h1_conn_new(struct h1_server *s, int fd, const struct net_peer *peer);
+/* Not known to anyone yet; weir_free() takes it back. NULL without memory. */
+struct h1_conn *h1_conn_new(struct h1_server *s);
+/* It has its place and channel: waits for the first request, of which `in` may hold the beginning.
+ */
+void h1_conn_begin(struct h1_conn *c);
 /* At once; the memory goes at the end of the turn. reset: RST rather than FIN. */
 void h1_conn_close(struct h1_conn *c, bool reset);
-/* Between requests while the server drains: closes, unless a request is there or is due. */
-void h1_conn_drain_idle(struct h1_conn *c);
 /* The response is out: next request, linger or close. */
 void h1_conn_response_done(struct h1_stream *s);
 /* Sets what the timer waits for. */

@@ -1,6 +1,5 @@
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "h1_conn.h"
 #include "http_text.h"
@@ -56,7 +55,7 @@ static bool keeps_alive(const struct h1_stream *s)
     const struct h1_conn *c = s->conn;
 
     return s->x.started && s->x.framing.keep_alive && !s->x.response.close && !s->close_after &&
-           !c->server->polite && !h1_body_expected(s) &&
+           !c->server->clients->polite && !h1_body_expected(s) &&
            c->requests < settings_of(s)->requests_per_connection;
 }
 
@@ -232,19 +231,34 @@ static bool takes_too_little(const struct h1_stream *s)
  */
 static ssize_t send_queued(struct h1_stream *s)
 {
+    struct net_chan *chan = &s->conn->client.chan;
     const struct iovec *iov = s->iov + s->iov_at;
     unsigned count = s->iov_count - s->iov_at;
-    struct msghdr msg = {.msg_iov = s->iov + s->iov_at, .msg_iovlen = count};
     char flat[FLAT_MAX];
-    size_t len = 0;
+    struct iovec one = {flat, 0};
 
     for (unsigned i = 0; i < count; i++) {
-        if (iov[i].iov_len > sizeof flat - len)
-            return sendmsg(s->conn->fd, &msg, MSG_NOSIGNAL);
-        memcpy(flat + len, iov[i].iov_base, iov[i].iov_len);
-        len += iov[i].iov_len;
+        if (iov[i].iov_len > sizeof flat - one.iov_len)
+            return net_chan_send(chan, iov, count);
+        memcpy(flat + one.iov_len, iov[i].iov_base, iov[i].iov_len);
+        one.iov_len += iov[i].iov_len;
     }
-    return send(s->conn->fd, flat, len, MSG_NOSIGNAL);
+    return net_chan_send(chan, &one, 1);
+}
+
+static int wait_for_room(struct h1_stream *s)
+{
+    want_write(s, true);
+    h1_conn_expect(s->conn, H1_SEND, settings_of(s)->send_timeout_ms);
+    return takes_too_little(s) ? -1 : 0;
+}
+
+/* What a layer has taken and the socket has not. */
+static int flush_layer(struct h1_stream *s)
+{
+    int out = net_chan_flush(&s->conn->client.chan);
+
+    return out == 0 ? wait_for_room(s) : out;
 }
 
 /* Sends what is queued. 1: all out; 0: the socket is full; -1: broken. */
@@ -257,15 +271,13 @@ static int flush(struct h1_stream *s)
             weir_metric_add(s->x.w->metrics, WEIR_M_bytes_out, n);
             advance(s, (size_t)n);
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            want_write(s, true);
-            h1_conn_expect(s->conn, H1_SEND, settings_of(s)->send_timeout_ms);
-            return takes_too_little(s) ? -1 : 0;
+            return wait_for_room(s);
         } else if (errno != EINTR) {
             return -1;
         }
     }
     queue_reset(s);
-    return 1;
+    return net_chan_unsent(&s->conn->client.chan) ? flush_layer(s) : 1;
 }
 
 bool h1_send_push(struct h1_stream *s)
@@ -276,7 +288,7 @@ bool h1_send_push(struct h1_stream *s)
         return false;
     for (;;) {
         /* The first round goes with the head; later ones when the one before is out. */
-        bool room = s->iov_count == 0 || s->first_round;
+        bool room = (s->iov_count == 0 && !net_chan_unsent(&c->client.chan)) || s->first_round;
         int out = 1;
 
         if (s->head_queued && !s->ended && !s->waiting_body && room) {
@@ -321,8 +333,8 @@ void h1_send_begin(struct h1_stream *s)
     s->waiting_body = s->first_round = false;
     s->iov_at = s->iov_count = s->blob_count = 0;
     s->blocked_ms = 0;
-    event_assign(&s->writable, loop_of(s)->base, s->conn->fd, EV_WRITE | EV_PERSIST, on_writable,
-                 s);
+    event_assign(&s->writable, loop_of(s)->base, s->conn->client.chan.fd, EV_WRITE | EV_PERSIST,
+                 on_writable, s);
 }
 
 void h1_send_end(struct h1_stream *s)
@@ -407,7 +419,6 @@ static void on_tunnel_end(void *arg, const struct net_tunnel_end *end)
     s->x.received_bytes = end->bytes_in;
     s->x.sent_bytes = end->bytes_out;
     s->conn->tunnel = NULL;
-    s->conn->fd = -1; /* the tunnel closed it */
     h1_conn_close(s->conn, false);
 }
 
@@ -417,6 +428,7 @@ static bool write_switch(struct h1_stream *s, const struct http_head *head)
     size_t room = http_fields_bytes(head) + 256;
     char *buf = weir_arena_alloc(&x->arena, room);
     struct http_text t;
+    struct iovec iov;
 
     if (buf == NULL)
         return false;
@@ -430,11 +442,12 @@ static bool write_switch(struct h1_stream *s, const struct http_head *head)
                     x->site->site->source.forward->via ? x->site->site->via_len : 0);
     http_text_lit(&t, "\r\n");
     /* The first bytes on an otherwise idle connection: they fit, or it is broken. */
+    iov = (struct iovec){buf, http_text_len(&t)};
     return http_text_ok(&t) &&
-           send(s->conn->fd, buf, http_text_len(&t), MSG_NOSIGNAL) == (ssize_t)http_text_len(&t);
+           net_chan_send(&s->conn->client.chan, &iov, 1) == (ssize_t)iov.iov_len;
 }
 
-static void upgraded(struct weir_exchange *x, int fd, const struct http_head *head,
+static void upgraded(struct weir_exchange *x, struct net_chan origin, const struct http_head *head,
                      struct weir_span surplus)
 {
     struct h1_stream *s = stream_of(x);
@@ -450,10 +463,10 @@ static void upgraded(struct weir_exchange *x, int fd, const struct http_head *he
     /* An interim response that is still stuck would get in between. */
     if (!c->closed && s->iov_count == 0 && early.len <= NET_TUNNEL_BUFFER &&
         surplus.len <= NET_TUNNEL_BUFFER && write_switch(s, head))
-        c->tunnel = net_tunnel_start(loop_of(s), c->fd, fd, early, surplus,
+        c->tunnel = net_tunnel_start(loop_of(s), &c->client.chan, origin, early, surplus,
                                      settings_of(s)->tunnel_idle_ms, on_tunnel_end, s);
     if (c->tunnel == NULL) {
-        evutil_closesocket(fd);
+        net_chan_close(&origin, true);
         h1_conn_close(c, true);
         return;
     }

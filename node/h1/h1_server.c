@@ -4,84 +4,56 @@
 #include <unistd.h>
 
 #include "weir/alloc.h"
+#include "front_entry.h"
 #include "h1_conn.h"
 
-bool h1_server_init(struct h1_server *s, struct exchange_worker *w, struct net_peers *peers,
+bool h1_server_init(struct h1_server *s, struct exchange_worker *w, struct net_clients *clients,
                     struct weir_err *err)
 {
     memset(s, 0, sizeof *s);
     s->w = w;
-    s->peers = peers;
+    s->clients = clients;
     s->scratch = weir_malloc(H1_READ_BYTES);
     return s->scratch != NULL || weir_fail(err, WEIR_E_MEMORY, "h1: server", 0);
 }
 
-/* Counts the connection in; a full node gives up its oldest idle connection first. */
-static bool admit(struct h1_server *s, const struct net_peer *peer)
+void h1_server_accept(struct h1_server *s, const struct front_entry *entry, int fd,
+                      const struct net_addr *addr)
 {
     const struct client_settings *limits = s->w->site->site->source.client;
-    enum net_admission a =
-        net_peers_enter(s->peers, peer, limits->connections, limits->connections_per_client);
+    struct h1_conn *c = h1_conn_new(s);
 
-    if (a == NET_TOO_MANY && s->oldest_idle != NULL) {
-        h1_conn_close(s->oldest_idle, false);
-        a = net_peers_enter(s->peers, peer, limits->connections, limits->connections_per_client);
-    }
-    return a == NET_ADMITTED;
-}
-
-void h1_server_accept(void *server, int fd, const struct net_addr *addr)
-{
-    struct h1_server *s = server;
-    struct net_peer peer;
-
-    net_peer_from(&peer, addr);
-    if (!admit(s, &peer)) {
-        weir_metric_add(s->w->metrics, WEIR_M_connections_refused, 1);
+    if (c == NULL) {
         close(fd);
         return;
     }
-    if (h1_conn_new(s, fd, &peer) == NULL) {
-        net_peers_leave(s->peers, &peer);
+    net_peer_from(&c->client.peer, addr);
+    if (!net_clients_enter(s->clients, &c->client,
+                           (struct net_clients_limits){limits->connections,
+                                                       limits->connections_per_client})) {
         close(fd);
+        weir_free(c);
         return;
     }
-    weir_metric_add(s->w->metrics, WEIR_M_connections_accepted, 1);
-    weir_metric_add(s->w->metrics, WEIR_M_connections_open, 1);
+    c->client.chan = net_chan_plain(fd);
+    c->client.entry = front_entry_ref(entry);
+    h1_conn_begin(c);
 }
 
-void h1_server_shed(struct h1_server *s)
+bool h1_server_take(struct h1_server *s, struct net_client *from, struct weir_span early)
 {
-    while (s->oldest_idle != NULL)
-        h1_conn_close(s->oldest_idle, false);
-}
+    struct h1_conn *c = h1_conn_new(s);
 
-void h1_server_be_polite(struct h1_server *s)
-{
-    s->polite = true;
-}
-
-void h1_server_drain(struct h1_server *s)
-{
-    struct h1_conn *newer;
-
-    s->draining = s->polite = true;
-    for (struct h1_conn *c = s->oldest_idle; c != NULL; c = newer) {
-        newer = c->newer_idle;
-        h1_conn_drain_idle(c);
+    if (c == NULL)
+        return false;
+    if (early.len > 0 && !h1_conn_keep(c, early.ptr, early.len)) {
+        weir_free(c);
+        return false;
     }
-    if (s->count == 0 && s->drained != NULL)
-        s->drained(s->drained_arg);
-}
-
-void h1_server_abort(struct h1_server *s)
-{
-    struct h1_conn *c, *next;
-
-    for (c = s->conns; c != NULL; c = next) {
-        next = c->next;
-        h1_conn_close(c, true);
-    }
+    weir_metric_add(s->w->metrics, WEIR_M_bytes_in, (int64_t)early.len);
+    net_clients_replace(s->clients, from, &c->client);
+    h1_conn_begin(c);
+    return true;
 }
 
 void h1_server_close(struct h1_server *s)

@@ -1,48 +1,35 @@
 /*
- * h1_server.h - one worker's HTTP/1.x clients: accepting, limits, idle connections, draining.
+ * h1_server.h - one worker's HTTP/1.x clients.
  */
 #ifndef H1_SERVER_H
 #define H1_SERVER_H
 
 #include "exchange.h"
-#include "net_peers.h"
+#include "net_clients.h"
 
-struct h1_conn;
+struct front_entry;
 struct h1_stream;
 
 #define H1_READ_BYTES 65536
 
 struct h1_server {
     struct exchange_worker *w;
-    struct net_peers *peers; /* shared by all workers */
-    struct h1_conn *conns;   /* all */
-    struct h1_conn *oldest_idle, *newest_idle;
-    unsigned count;
+    struct net_clients *clients; /* where its connections have their place */
     struct h1_stream *free_streams;
     unsigned free_count;
-    bool polite;   /* answers say that the connection closes */
-    bool draining; /* and nothing new is awaited */
     char *scratch; /* H1_READ_BYTES: what arrives is parsed here; idle connections hold no buffer */
-    void (*drained)(void *arg); /* draining and no connection left */
-    void *drained_arg;
-    void (*closed)(void *arg); /* a descriptor came free */
-    void *closed_arg;
 };
 
-bool h1_server_init(struct h1_server *s, struct exchange_worker *w, struct net_peers *peers,
+bool h1_server_init(struct h1_server *s, struct exchange_worker *w, struct net_clients *clients,
                     struct weir_err *err);
-/* Takes fd. For net_listener.accepted. */
-void h1_server_accept(void *server, int fd, const struct net_addr *peer);
-/* From now on each connection is closed after its next response: clients go elsewhere, and lose
- * nothing. */
-void h1_server_be_polite(struct h1_server *s);
-/* No new requests: idle connections close now, busy ones after their response. What has been sent
- * already is answered; a connection that has not said anything yet has half a second for it. */
-void h1_server_drain(struct h1_server *s);
-/* Closes connections between requests: a node short of memory. */
-void h1_server_shed(struct h1_server *s);
-/* Ends every connection now, whatever it does. */
-void h1_server_abort(struct h1_server *s);
+/* A plain connection nothing else is expected of: let in, or closed. Takes fd; keeps a reference of
+ * the entry, which may be NULL in tests. */
+void h1_server_accept(struct h1_server *s, const struct front_entry *entry, int fd,
+                      const struct net_addr *peer);
+/* `from` has been let in and speaks HTTP/1; its place, channel and addresses go to a connection of
+ * this server (net_clients_replace()), and the caller frees the rest. early: bytes already read,
+ * borrowed. false without memory: nothing has changed. */
+bool h1_server_take(struct h1_server *s, struct net_client *from, struct weir_span early);
 /* No connection may be left. */
 void h1_server_close(struct h1_server *s);
 

@@ -144,7 +144,7 @@ static void a_polite_server_closes_after_the_next_answer(void **state)
     node_send(&t, GET);
     assert_int_equal(node_receive(&t, 1), 1);
     assert_false(got(&t, "Connection: close"));
-    h1_server_be_polite(&t.server);
+    net_clients_be_polite(&t.clients);
     node_send(&t, GET);
     assert_int_equal(node_receive(&t, 2), 2);
     assert_true(got(&t, "Connection: close\r\n"));

@@ -62,7 +62,7 @@ static void farm_stop(struct farm *f)
 {
     struct exchange_worker *w = &f->t.worker;
 
-    h1_server_abort(&f->t.server);
+    net_clients_abort(&f->t.clients);
     node_settle(&f->t);
     fetch_cancel_all(w);
     node_settle(&f->t);

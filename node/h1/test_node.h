@@ -110,6 +110,7 @@ struct test_node {
     struct site *site;
     struct exchange_worker worker;
     struct h1_server server;
+    struct net_clients clients;
     struct net_peers *peers;
 
     /* client */
@@ -393,6 +394,8 @@ static inline bool node_start(struct test_node *t)
     memset(t->metrics, 0, sizeof *t->metrics);
     t->registry = origin_registry_new(&err);
     t->peers = net_peers_new(&t->secret, &err);
+    t->clients.peers = t->peers;
+    t->clients.metrics = t->metrics;
     w->loop = &t->loop;
     w->metrics = t->metrics;
     w->secret = &t->secret;
@@ -406,7 +409,7 @@ static inline bool node_start(struct test_node *t)
     if (t->registry == NULL || t->peers == NULL || w->inflight == NULL || w->search_rules == NULL ||
         w->purges == NULL || w->scratch == NULL || (w->tier == NULL && t->cache.memory_bytes > 0) ||
         !origin_client_init(&w->origins, &t->loop, t->metrics, 1, &err) ||
-        !h1_server_init(&t->server, w, t->peers, &err))
+        !h1_server_init(&t->server, w, &t->clients, &err))
         return false;
     w->limits.box = &t->loop.box;
     w->limits.clock = &t->loop.clock;
@@ -459,7 +462,7 @@ static inline void node_stop(struct test_node *t)
     struct exchange_worker *w = &t->worker;
 
     if (t->server.scratch != NULL)
-        h1_server_abort(&t->server);
+        net_clients_abort(&t->clients);
     node_settle(t);
     fetch_cancel_all(w);
     node_settle(t);
@@ -539,7 +542,7 @@ static inline void node_client_open(struct test_node *t)
                  t);
     event_add(&t->client_event, NULL);
     weir_clock_update(&t->loop.clock);
-    h1_server_accept(&t->server, pair[1], &a);
+    h1_server_accept(&t->server, NULL, pair[1], &a);
 }
 
 static inline void node_send(struct test_node *t, const char *text)

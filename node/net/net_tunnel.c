@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "weir/alloc.h"
 #include "weir/container.h"
@@ -17,10 +15,12 @@
  */
 struct direction {
     struct net_tunnel *t;
-    int from, to;
+    struct net_chan *from, *to;
     struct event readable; /* on `from` */
     struct event writable; /* on `to` */
-    uint32_t at, len;      /* bytes[at..len) wait for `to` */
+    struct net_deferred again;
+    bool reading, again_due;
+    uint32_t at, len; /* bytes[at..len) wait for `to` */
     bool source_ended, shut;
     uint64_t passed;
     char bytes[NET_TUNNEL_BUFFER];
@@ -34,6 +34,7 @@ struct net_tunnel {
     bool ended, timed_out;
     void (*on_end)(void *arg, const struct net_tunnel_end *end);
     void *arg;
+    struct net_chan origin;
     struct direction inbound, outbound; /* client -> origin, origin -> client */
 };
 
@@ -42,6 +43,7 @@ static void finish(struct net_deferred *d)
     struct net_tunnel *t = WEIR_CONTAINER(d, struct net_tunnel, end);
     struct net_tunnel_end end = {t->inbound.passed, t->outbound.passed, t->timed_out};
 
+    net_chan_close(&t->origin, false);
     t->on_end(t->arg, &end);
     weir_free(t);
 }
@@ -50,6 +52,39 @@ static void drop_events(struct direction *d)
 {
     event_del(&d->readable);
     event_del(&d->writable);
+    d->reading = false;
+}
+
+static void read_again(struct net_deferred *again)
+{
+    struct direction *d = WEIR_CONTAINER(again, struct direction, again);
+
+    d->again_due = false;
+    if (d->reading)
+        event_active(&d->readable, EV_READ, 0);
+}
+
+/* Of what a layer holds no event will tell. In the next turn: others on this loop have theirs. */
+static void look_for_more(struct direction *d)
+{
+    if (!d->reading || d->again_due || !net_chan_pending(d->from))
+        return;
+    d->again_due = true;
+    net_defer(d->t->loop, &d->again, read_again);
+}
+
+static void resume_reading(struct direction *d)
+{
+    event_add(&d->readable, NULL);
+    d->reading = true;
+    look_for_more(d);
+}
+
+static void wait_for_room(struct direction *d)
+{
+    event_del(&d->readable);
+    d->reading = false;
+    event_add(&d->writable, NULL);
 }
 
 static void end_tunnel(struct net_tunnel *t)
@@ -60,8 +95,8 @@ static void end_tunnel(struct net_tunnel *t)
     drop_events(&t->inbound);
     drop_events(&t->outbound);
     net_timer_stop(t->loop, &t->idle);
-    close(t->inbound.from);
-    close(t->inbound.to);
+    net_chan_hang_up(t->inbound.from, false);
+    net_chan_hang_up(t->inbound.to, false);
     net_defer(t->loop, &t->end, finish);
 }
 
@@ -69,7 +104,7 @@ static void end_direction(struct direction *d)
 {
     d->shut = true;
     drop_events(d);
-    shutdown(d->to, SHUT_WR);
+    net_chan_shutdown(d->to);
     if (d->t->inbound.shut && d->t->outbound.shut)
         end_tunnel(d->t);
 }
@@ -78,14 +113,14 @@ static void end_direction(struct direction *d)
 static bool drain(struct direction *d)
 {
     while (d->at < d->len) {
-        ssize_t n = send(d->to, d->bytes + d->at, d->len - d->at, MSG_NOSIGNAL);
+        struct iovec iov = {d->bytes + d->at, d->len - d->at};
+        ssize_t n = net_chan_send(d->to, &iov, 1);
 
         if (n > 0) {
             d->at += (uint32_t)n;
             d->passed += (uint64_t)n;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            event_del(&d->readable);
-            event_add(&d->writable, NULL);
+            wait_for_room(d);
             return false;
         } else if (errno != EINTR) {
             end_tunnel(d->t);
@@ -93,6 +128,16 @@ static bool drain(struct direction *d)
         }
     }
     d->at = d->len = 0;
+    if (net_chan_unsent(d->to)) {
+        int out = net_chan_flush(d->to);
+
+        if (out == 0)
+            wait_for_room(d);
+        else if (out < 0)
+            end_tunnel(d->t);
+        if (out <= 0)
+            return false;
+    }
     if (d->source_ended) {
         end_direction(d);
         return false;
@@ -110,10 +155,11 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     struct direction *d = arg;
     ssize_t n;
 
+    (void)fd;
     (void)what;
     net_loop_enter(d->t->loop);
     touch(d->t);
-    n = recv(fd, d->bytes, sizeof d->bytes, 0);
+    n = net_chan_recv(d->from, d->bytes, sizeof d->bytes);
     if (n > 0)
         d->len = (uint32_t)n;
     else if (n == 0)
@@ -124,7 +170,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         end_tunnel(d->t);
         return;
     }
-    drain(d);
+    if (drain(d))
+        look_for_more(d);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
@@ -137,7 +184,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
     touch(d->t);
     event_del(&d->writable);
     if (drain(d))
-        event_add(&d->readable, NULL);
+        resume_reading(d);
 }
 
 static void on_idle(struct net_timer *timer)
@@ -148,8 +195,8 @@ static void on_idle(struct net_timer *timer)
     end_tunnel(t);
 }
 
-static void init_direction(struct net_tunnel *t, struct direction *d, int from, int to,
-                           struct weir_span first)
+static void init_direction(struct net_tunnel *t, struct direction *d, struct net_chan *from,
+                           struct net_chan *to, struct weir_span first)
 {
     d->t = t;
     d->from = from;
@@ -157,13 +204,22 @@ static void init_direction(struct net_tunnel *t, struct direction *d, int from, 
     d->len = first.len < sizeof d->bytes ? (uint32_t)first.len : sizeof d->bytes;
     if (d->len > 0)
         memcpy(d->bytes, first.ptr, d->len);
-    event_assign(&d->readable, t->loop->base, from, EV_READ | EV_PERSIST, on_readable, d);
-    event_assign(&d->writable, t->loop->base, to, EV_WRITE | EV_PERSIST, on_writable, d);
+    event_assign(&d->readable, t->loop->base, from->fd, EV_READ | EV_PERSIST, on_readable, d);
+    event_assign(&d->writable, t->loop->base, to->fd, EV_WRITE | EV_PERSIST, on_writable, d);
 }
 
-struct net_tunnel *net_tunnel_start(struct net_loop *loop, int client, int origin,
-                                    struct weir_span from_client, struct weir_span from_origin,
-                                    int64_t idle_ms,
+/* From the next turn on, so that `ended` never runs inside the call that starts the tunnel. */
+static void start_direction(struct direction *d)
+{
+    if (d->len > 0 || net_chan_unsent(d->to))
+        event_add(&d->writable, NULL);
+    else
+        resume_reading(d);
+}
+
+struct net_tunnel *net_tunnel_start(struct net_loop *loop, struct net_chan *client,
+                                    struct net_chan origin, struct weir_span from_client,
+                                    struct weir_span from_origin, int64_t idle_ms,
                                     void (*ended)(void *arg, const struct net_tunnel_end *end),
                                     void *arg)
 {
@@ -179,12 +235,12 @@ struct net_tunnel *net_tunnel_start(struct net_loop *loop, int client, int origi
     t->on_end = ended;
     t->arg = arg;
     t->idle.fire = on_idle;
-    init_direction(t, &t->inbound, client, origin, from_client);
-    init_direction(t, &t->outbound, origin, client, from_origin);
+    t->origin = origin;
+    init_direction(t, &t->inbound, client, &t->origin, from_client);
+    init_direction(t, &t->outbound, &t->origin, client, from_origin);
     net_timer_start(loop, &t->idle, net_now_ms(loop) + t->idle_ms);
-    /* From the next turn on, so that `ended` never runs inside this call. */
-    event_add(t->inbound.len > 0 ? &t->inbound.writable : &t->inbound.readable, NULL);
-    event_add(t->outbound.len > 0 ? &t->outbound.writable : &t->outbound.readable, NULL);
+    start_direction(&t->inbound);
+    start_direction(&t->outbound);
     return t;
 }
 

@@ -1,5 +1,5 @@
 /*
- * net_tunnel.h - two connected sockets that pass bytes both ways until both sides have ended
+ * net_tunnel.h - two connected channels that pass bytes both ways until both sides have ended
  * (WebSocket, later CONNECT).
  *
  * Half-close travels: an end of stream from one side becomes shutdown(SHUT_WR) on the other after
@@ -9,6 +9,7 @@
 #ifndef NET_TUNNEL_H
 #define NET_TUNNEL_H
 
+#include "net_chan.h"
 #include "net_loop.h"
 #include "weir/span.h"
 
@@ -22,13 +23,14 @@ struct net_tunnel_end {
 };
 
 /*
- * Takes both descriptors (events of former owners removed). `from_client` and `from_origin` are
- * bytes already read, sent first; borrowed, at most NET_TUNNEL_BUFFER each. `ended` is called once,
- * on the loop, after both are closed. NULL without memory: descriptors then stay the caller's.
+ * Events of former owners are removed. `client` is kept until `ended`, and hung up by then; its
+ * layer stays the caller's to close. `origin` is taken. `from_client` and `from_origin` are bytes
+ * already read, sent first; borrowed, at most NET_TUNNEL_BUFFER each. `ended` is called once, on
+ * the loop, after both are closed. NULL without memory: channels then stay the caller's.
  */
-struct net_tunnel *net_tunnel_start(struct net_loop *loop, int client, int origin,
-                                    struct weir_span from_client, struct weir_span from_origin,
-                                    int64_t idle_ms,
+struct net_tunnel *net_tunnel_start(struct net_loop *loop, struct net_chan *client,
+                                    struct net_chan origin, struct weir_span from_client,
+                                    struct weir_span from_origin, int64_t idle_ms,
                                     void (*ended)(void *arg, const struct net_tunnel_end *end),
                                     void *arg);
 /* Closes both at once; `ended` is called. */

@@ -13,11 +13,13 @@
 #include <unistd.h>
 
 #include "weir/alloc.h"
+#include "test_layer.h"
 
 struct ends {
     struct net_loop loop;
     struct net_tunnel *tunnel;
-    int client, origin; /* the tests' ends */
+    struct net_chan side; /* the client's, as its owner has it */
+    int client, origin;   /* the tests' ends */
     int ended;
     struct net_tunnel_end end;
 };
@@ -45,8 +47,9 @@ static void open_tunnel(struct ends *e, struct weir_span from_client, struct wei
     setsockopt(a[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
     e->client = a[0];
     e->origin = b[0];
-    e->tunnel =
-        net_tunnel_start(&e->loop, a[1], b[1], from_client, from_origin, idle_ms, on_end, e);
+    e->side = net_chan_plain(a[1]);
+    e->tunnel = net_tunnel_start(&e->loop, &e->side, net_chan_plain(b[1]), from_client, from_origin,
+                                 idle_ms, on_end, e);
     assert_non_null(e->tunnel);
     assert_int_equal(e->ended, 0);
 }
@@ -242,18 +245,69 @@ static void an_aborted_tunnel_ends_once(void **state)
     close_tunnel(&e);
 }
 
+/* Under a layer no event tells of what it holds, nor of what it has not sent. */
+static void a_layer_is_emptied_both_ways(void **state)
+{
+    static char many[20000], got[20000];
+    struct ends e;
+    struct test_layer *layer;
+    int pair[2], other[2], freed = 0;
+    size_t n = 0;
+
+    (void)state;
+    memset(&e, 0, sizeof e);
+    memset(many, 'm', sizeof many);
+    assert_true(net_loop_init(&e.loop, NULL));
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, other), 0);
+    e.client = pair[0];
+    e.origin = other[0];
+    layer = layer_new(pair[1], 7000, LAYER_NO_LIMIT, 3000, &freed);
+    e.side = (struct net_chan){pair[1], &layer->layer};
+    layer_cipher(many, sizeof many);
+    assert_int_equal(send(e.client, many, sizeof many, 0), sizeof many);
+    layer_cipher(many, sizeof many);
+    assert_int_equal(send(e.origin, many, sizeof many, 0), sizeof many);
+    e.tunnel = net_tunnel_start(&e.loop, &e.side, net_chan_plain(other[1]), WEIR_SPAN_NONE,
+                                WEIR_SPAN_NONE, 0, on_end, &e);
+    for (int i = 0; i < 10; i++)
+        settle(&e);
+    assert_int_equal(recv(e.origin, got, sizeof got, MSG_WAITALL), sizeof got);
+    assert_memory_equal(got, many, sizeof got);
+    for (int i = 0; i < 20 && n < sizeof got; i++) {
+        ssize_t part = recv(e.client, got + n, sizeof got - n, 0);
+
+        n += part > 0 ? (size_t)part : 0;
+        settle(&e);
+    }
+    layer_cipher(got, sizeof got);
+    assert_memory_equal(got, many, sizeof got);
+    close(e.origin);
+    settle(&e);
+    assert_int_equal(layer->farewells, 1); /* the half-close, in the layer's words */
+    close(e.client);
+    settle(&e);
+    assert_int_equal(e.ended, 1);
+    assert_int_equal(freed, 0);
+    net_chan_close(&e.side, false); /* the caller's */
+    assert_int_equal(freed, 1);
+    net_loop_close(&e.loop);
+}
+
 #ifdef WEIR_FAULTS
 static void without_memory_the_descriptors_stay_the_callers(void **state)
 {
     struct net_loop loop;
+    struct net_chan client;
     int a[2];
 
     (void)state;
     assert_true(net_loop_init(&loop, NULL));
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, a), 0);
     weir_alloc_fail_at(1);
-    assert_null(
-        net_tunnel_start(&loop, a[0], a[1], WEIR_SPAN_NONE, WEIR_SPAN_NONE, 0, on_end, NULL));
+    client = net_chan_plain(a[0]);
+    assert_null(net_tunnel_start(&loop, &client, net_chan_plain(a[1]), WEIR_SPAN_NONE,
+                                 WEIR_SPAN_NONE, 0, on_end, NULL));
     weir_alloc_fail_at(0);
     assert_int_equal(close(a[0]), 0);
     assert_int_equal(close(a[1]), 0);
@@ -271,6 +325,7 @@ int main(void)
         cmocka_unit_test(a_side_that_fails_ends_the_tunnel),
         cmocka_unit_test(silence_ends_the_tunnel_and_traffic_keeps_it),
         cmocka_unit_test(an_aborted_tunnel_ends_once),
+        cmocka_unit_test(a_layer_is_emptied_both_ways),
 #ifdef WEIR_FAULTS
         cmocka_unit_test(without_memory_the_descriptors_stay_the_callers),
 #endif

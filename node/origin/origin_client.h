@@ -28,6 +28,7 @@
 #include "balance.h"
 #include "http_framing.h"
 #include "http_head.h"
+#include "net_chan.h"
 #include "net_loop.h"
 #include "net_pipe.h"
 #include "origin_settings.h"
@@ -110,7 +111,8 @@ struct origin_events {
     void (*end)(void *arg);
     void (*fail)(void *arg, const struct weir_err *err);
     /* 101: takes fd. surplus: bytes of the other protocol already read; borrowed. */
-    void (*upgraded)(void *arg, int fd, const struct http_head *head, struct weir_span surplus);
+    void (*upgraded)(void *arg, struct net_chan chan, const struct http_head *head,
+                     struct weir_span surplus);
 };
 
 struct origin_fetch {

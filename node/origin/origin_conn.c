@@ -660,7 +660,7 @@ static void switch_protocols(struct origin_conn *c)
         return;
     }
     leave(c);
-    origin_fetch_upgraded(f, fd, &c->head, surplus);
+    origin_fetch_upgraded(f, net_chan_plain(fd), &c->head, surplus);
     origin_pool_freed(p);
 }
 

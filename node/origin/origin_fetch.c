@@ -260,8 +260,8 @@ void origin_fetch_again(struct origin_fetch *f)
     attempt(f, NULL);
 }
 
-void origin_fetch_upgraded(struct origin_fetch *f, int fd, const struct http_head *head,
-                           struct weir_span surplus)
+void origin_fetch_upgraded(struct origin_fetch *f, struct net_chan chan,
+                           const struct http_head *head, struct weir_span surplus)
 {
     f->conn = NULL;
     f->active = false;
@@ -269,7 +269,7 @@ void origin_fetch_upgraded(struct origin_fetch *f, int fd, const struct http_hea
     f->latency_us = now_us(f) - f->began_us;
     outlier_success(f->up->states[f->index], f->began_us);
     end_attempt(f, true);
-    f->events->upgraded(f->arg, fd, head, surplus);
+    f->events->upgraded(f->arg, chan, head, surplus);
 }
 
 void origin_fetch_ended(struct origin_fetch *f)

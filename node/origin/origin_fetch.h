@@ -17,8 +17,8 @@ void origin_fetch_head(struct origin_fetch *f, const struct http_head *head,
 bool origin_fetch_retries_status(struct origin_fetch *f, int status);
 void origin_fetch_again(struct origin_fetch *f);
 /* 101: the descriptor goes to the caller. */
-void origin_fetch_upgraded(struct origin_fetch *f, int fd, const struct http_head *head,
-                           struct weir_span surplus);
+void origin_fetch_upgraded(struct origin_fetch *f, struct net_chan chan,
+                           const struct http_head *head, struct weir_span surplus);
 /* The response is complete; the connection has already gone its way. */
 void origin_fetch_ended(struct origin_fetch *f);
 /* The connection failed and has closed. reused: it had served others before, so an origin that

@@ -412,13 +412,14 @@ static void on_fail(void *arg, const struct weir_err *err)
     g->w->loop.stopping = true;
 }
 
-static void on_upgraded(void *arg, int fd, const struct http_head *head, struct weir_span surplus)
+static void on_upgraded(void *arg, struct net_chan chan, const struct http_head *head,
+                        struct weir_span surplus)
 {
     struct get *g = arg;
 
     assert_int_equal(head->status, 101);
     g->upgrades++;
-    g->fd = fd;
+    g->fd = chan.fd;
     memcpy(g->surplus, surplus.ptr, surplus.len);
     g->surplus_len = surplus.len;
     g->w->loop.stopping = true;

@@ -34,10 +34,11 @@
 #include "origin_settings.h"
 #include "retry_budget.h"
 
-struct origin_conn;
+struct origin_dial;
 struct origin_names;
 struct origin_state;
 struct origin_pool;
+struct origin_work; /* what serves a fetch: origin_fetch.h */
 
 #define ORIGIN_FIELDS_MAX 1024 /* no setting may allow more */
 
@@ -110,7 +111,7 @@ struct origin_events {
     bool (*data)(void *arg, struct weir_slice s, bool last);
     void (*end)(void *arg);
     void (*fail)(void *arg, const struct weir_err *err);
-    /* 101: takes fd. surplus: bytes of the other protocol already read; borrowed. */
+    /* 101: takes the channel. surplus: bytes of the other protocol already read; borrowed. */
     void (*upgraded)(void *arg, struct net_chan chan, const struct http_head *head,
                      struct weir_span surplus);
 };
@@ -120,7 +121,7 @@ struct origin_fetch {
     struct origin_request request;
     const struct origin_events *events;
     void *arg;
-    struct origin_conn *conn;
+    struct origin_work *work; /* NULL: not being served */
     struct balance_hint hint;
     int index; /* origin of this attempt, -1 none */
     unsigned attempts;
@@ -135,6 +136,9 @@ struct origin_fetch {
     struct origin_fetch *next_waiting, **at_waiting;
     struct origin_pool *waiting_pool;
     struct net_timer queue_timer;
+    /* waiting for a connection that is being made */
+    struct origin_fetch *next_dialling, **at_dialling;
+    struct origin_dial *dial;
     /* a failure found inside start, delivered at the end of the turn */
     struct weir_err err;
     struct net_deferred later;

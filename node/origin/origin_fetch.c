@@ -4,7 +4,8 @@
 
 #include "weir/container.h"
 #include "weir/log.h"
-#include "origin_conn.h"
+#include "origin_dial.h"
+#include "origin_h1.h"
 #include "origin_pool.h"
 #include "origin_state.h"
 #include "outlier.h"
@@ -78,6 +79,23 @@ static void begin_on(struct origin_fetch *f, int index)
     balancer_begin(f->up->balancer, index);
 }
 
+/* At the origin of this attempt. */
+static void stand_in_line(struct origin_fetch *f)
+{
+    struct net_loop *loop = f->up->client->loop;
+    struct weir_err err = {0};
+
+    if (!origin_pool_wait(f->up->pools[f->index], f)) {
+        weir_failf(&err, WEIR_E_ORIGIN_LIMIT, "origin: queue", 0, "%u requests wait already",
+                   f->up->settings->queue);
+        end_attempt(f, true);
+        fail_later(f, &err);
+        return;
+    }
+    f->queue_timer.fire = on_queue_timeout;
+    net_timer_start(loop, &f->queue_timer, net_now_ms(loop) + f->up->settings->queue_timeout_ms);
+}
+
 /*
  * One attempt: the balancer's choice, or when that one has no connection to spare the next best
  * that has; if none has, stand in line at the first choice. last: why the attempt before failed, or
@@ -88,7 +106,7 @@ static void attempt(struct origin_fetch *f, const struct weir_err *last)
     struct origin_client *c = f->up->client;
     struct balance_hint hint = f->hint;
     struct weir_err err = {0};
-    struct origin_conn *conn = NULL;
+    struct origin_place place;
     int first = -1;
 
     f->attempts++;
@@ -99,10 +117,10 @@ static void attempt(struct origin_fetch *f, const struct weir_err *last)
             break;
         if (first < 0)
             first = index;
-        conn = origin_pool_acquire(f->up->pools[index], !http_method_safe(f->request.method), &err);
-        if (conn != NULL || err.code != WEIR_OK) {
+        place = origin_pool_acquire(f->up->pools[index], f, false, &err);
+        if (origin_place_any(place) || err.code != WEIR_OK) {
             begin_on(f, index);
-            origin_fetch_connected(f, conn, &err);
+            origin_fetch_connected(f, place, &err);
             return;
         }
         balance_hint_tried(&hint, index);
@@ -116,16 +134,7 @@ static void attempt(struct origin_fetch *f, const struct weir_err *last)
         return;
     }
     begin_on(f, first);
-    if (!origin_pool_wait(f->up->pools[first], f)) {
-        weir_failf(&err, WEIR_E_ORIGIN_LIMIT, "origin: queue", 0, "%u requests wait already",
-                   f->up->settings->queue);
-        end_attempt(f, true);
-        fail_later(f, &err);
-        return;
-    }
-    f->queue_timer.fire = on_queue_timeout;
-    net_timer_start(c->loop, &f->queue_timer,
-                    net_now_ms(c->loop) + f->up->settings->queue_timeout_ms);
+    stand_in_line(f);
 }
 
 void origin_fetch_start(struct origin_fetch *f, struct origin_upstream *up,
@@ -182,7 +191,7 @@ void origin_fetch_failed(struct origin_fetch *f, const struct weir_err *err, boo
     bool race = reused && !f->got_bytes && err->code == WEIR_E_ORIGIN_RESET;
     bool blamed = !race && blames_origin(err->code);
 
-    f->conn = NULL;
+    f->work = NULL;
     weir_metric_add(c->metrics, WEIR_M_origin_failures, 1);
     if (blamed && outlier_failure(f->up->settings, f->up->states, f->index, f->began_us, now_us(f),
                                   err->code == WEIR_E_ORIGIN_REFUSED)) {
@@ -203,18 +212,38 @@ void origin_fetch_failed(struct origin_fetch *f, const struct weir_err *err, boo
     fail_later(f, err);
 }
 
-void origin_fetch_connected(struct origin_fetch *f, struct origin_conn *conn,
+static void take_place(struct origin_fetch *f, struct origin_place place)
+{
+    if (place.h1 != NULL)
+        origin_h1_serve(place.h1, f);
+    else
+        origin_dial_join(place.dial, f);
+}
+
+void origin_fetch_connected(struct origin_fetch *f, struct origin_place place,
                             const struct weir_err *err)
 {
     net_timer_stop(f->up->client->loop, &f->queue_timer);
-    if (conn == NULL) {
+    if (!origin_place_any(place)) {
         origin_fetch_failed(f, err, false, false);
         return;
     }
-    f->conn = conn;
     f->began_us = now_us(f);
     weir_metric_add(f->up->client->metrics, WEIR_M_origin_requests, 1);
-    origin_conn_serve(conn, f);
+    take_place(f, place);
+}
+
+void origin_fetch_reconnect(struct origin_fetch *f)
+{
+    struct weir_err err = {0};
+    struct origin_place place = origin_pool_acquire(f->up->pools[f->index], f, false, &err);
+
+    if (origin_place_any(place))
+        take_place(f, place); /* it is still the same request to the same origin */
+    else if (err.code != WEIR_OK)
+        origin_fetch_failed(f, &err, false, false);
+    else
+        stand_in_line(f);
 }
 
 static bool counts_as_failure(const struct origin_fetch *f, int status)
@@ -251,7 +280,7 @@ bool origin_fetch_retries_status(struct origin_fetch *f, int status)
 
 void origin_fetch_again(struct origin_fetch *f)
 {
-    f->conn = NULL;
+    f->work = NULL;
     f->latency_us = now_us(f) - f->began_us;
     outlier_failure(f->up->settings, f->up->states, f->index, f->began_us, now_us(f), false);
     end_attempt(f, false);
@@ -263,7 +292,7 @@ void origin_fetch_again(struct origin_fetch *f)
 void origin_fetch_upgraded(struct origin_fetch *f, struct net_chan chan,
                            const struct http_head *head, struct weir_span surplus)
 {
-    f->conn = NULL;
+    f->work = NULL;
     f->active = false;
     f->head_done = true;
     f->latency_us = now_us(f) - f->began_us;
@@ -274,7 +303,7 @@ void origin_fetch_upgraded(struct origin_fetch *f, struct net_chan chan,
 
 void origin_fetch_ended(struct origin_fetch *f)
 {
-    f->conn = NULL;
+    f->work = NULL;
     f->active = false;
     end_attempt(f, true);
     f->events->end(f->arg);
@@ -282,22 +311,23 @@ void origin_fetch_ended(struct origin_fetch *f)
 
 void origin_fetch_resume(struct origin_fetch *f)
 {
-    if (f->active && f->conn != NULL)
-        origin_conn_resume(f->conn);
+    if (f->active && f->work != NULL)
+        f->work->ops->resume(f->work);
 }
 
 void origin_fetch_cancel(struct origin_fetch *f)
 {
-    struct origin_conn *conn = f->conn;
+    struct origin_work *work = f->work;
 
     if (!f->active)
         return;
     f->active = false;
     forget_waiting(f);
+    origin_dial_leave(f);
     if (!f->head_done)
         f->latency_us = -1;
     end_attempt(f, true);
-    f->conn = NULL;
-    if (conn != NULL)
-        origin_conn_close(conn);
+    f->work = NULL;
+    if (work != NULL)
+        work->ops->cancel(work);
 }

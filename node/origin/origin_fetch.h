@@ -6,9 +6,28 @@
 
 #include "origin_client.h"
 
-/* The wait for a connection is over: conn, or NULL with *err. */
-void origin_fetch_connected(struct origin_fetch *f, struct origin_conn *conn,
+/* What serves a fetch: embedded in a connection of HTTP/1, in a stream of HTTP/2. */
+struct origin_work;
+
+struct origin_work_ops {
+    /* data() said false; the fetch takes more now. */
+    void (*resume)(struct origin_work *w);
+    /* The fetch lets go; no callback. HTTP/1 closes the connection, HTTP/2 resets the stream. */
+    void (*cancel)(struct origin_work *w);
+};
+
+struct origin_work {
+    const struct origin_work_ops *ops;
+};
+
+struct origin_place;
+
+/* The wait for a connection is over: something that serves it, or none with *err. */
+void origin_fetch_connected(struct origin_fetch *f, struct origin_place place,
                             const struct weir_err *err);
+/* What it waited for is not to be had (the connection that was dialled carries one fetch, another
+ * one's): it looks anew at the same origin. */
+void origin_fetch_reconnect(struct origin_fetch *f);
 /* The final head is here; the connection goes on with the content. */
 void origin_fetch_head(struct origin_fetch *f, const struct http_head *head,
                        const struct http_framing *framing);
@@ -16,7 +35,7 @@ void origin_fetch_head(struct origin_fetch *f, const struct http_head *head,
  * origin_fetch_again(). */
 bool origin_fetch_retries_status(struct origin_fetch *f, int status);
 void origin_fetch_again(struct origin_fetch *f);
-/* 101: the descriptor goes to the caller. */
+/* 101: the channel goes to the caller. */
 void origin_fetch_upgraded(struct origin_fetch *f, struct net_chan chan,
                            const struct http_head *head, struct weir_span surplus);
 /* The response is complete; the connection has already gone its way. */

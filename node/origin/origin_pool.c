@@ -4,8 +4,9 @@
 
 #include "weir/alloc.h"
 #include "weir/container.h"
-#include "origin_conn.h"
+#include "origin_dial.h"
 #include "origin_fetch.h"
+#include "origin_h1.h"
 #include "origin_names.h"
 #include "origin_state.h"
 
@@ -55,11 +56,11 @@ static void free_if_unused(struct origin_pool *p)
 static void close_idle(struct origin_pool *p, unsigned keep)
 {
     while (p->idle_count > keep) {
-        struct origin_conn *oldest = p->idle;
+        struct origin_h1 *oldest = p->idle;
 
         while (oldest->next_idle != NULL)
             oldest = oldest->next_idle;
-        origin_conn_close(oldest);
+        origin_h1_close(oldest);
     }
 }
 
@@ -68,13 +69,18 @@ void origin_pool_release(struct origin_pool *p)
     p->upstreams--;
     if (p->upstreams == 0)
         close_idle(p, 0); /* nobody sends here any more */
+    origin_pool_let_go(p);
+}
+
+void origin_pool_let_go(struct origin_pool *p)
+{
     p->users--;
     free_if_unused(p);
 }
 
-static void unlink_idle(struct origin_conn *conn)
+static void unlink_idle(struct origin_h1 *conn)
 {
-    struct origin_conn **at = &conn->pool->idle;
+    struct origin_h1 **at = &conn->pool->idle;
 
     while (*at != conn)
         at = &(*at)->next_idle;
@@ -83,29 +89,50 @@ static void unlink_idle(struct origin_conn *conn)
     conn->pool->idle_count--;
 }
 
-struct origin_conn *origin_pool_acquire(struct origin_pool *p, bool careful, struct weir_err *err)
+/* The idle connection that was used last and is still good; NULL: none. */
+static struct origin_h1 *take_idle(struct origin_pool *p, bool careful)
 {
-    struct origin_conn *conn;
+    struct origin_h1 *conn;
 
-    err->code = WEIR_OK;
     while ((conn = p->idle) != NULL) {
         unlink_idle(conn);
         conn->idle = false;
-        if (!origin_conn_quiet(conn, careful)) { /* the loop has not got round to it yet */
-            origin_conn_close(conn);
-            continue;
+        if (origin_h1_quiet(conn, careful)) {
+            weir_metric_add(p->client->metrics, WEIR_M_origin_reuses, 1);
+            return conn;
         }
-        weir_metric_add(p->client->metrics, WEIR_M_origin_reuses, 1);
-        return conn;
+        origin_h1_close(conn); /* the loop has not got round to it yet */
     }
+    return NULL;
+}
+
+static struct origin_dial *dial(struct origin_pool *p, struct weir_err *err)
+{
+    struct origin_dial *d;
+
     if (!origin_state_connect(p->state, p->max_connections))
         return NULL;
-    conn = origin_conn_open(p, err);
-    if (conn == NULL)
+    d = origin_dial_open(p, err);
+    if (d == NULL) {
         origin_state_disconnect(p->state);
-    else
-        p->users++;
-    return conn;
+        return NULL;
+    }
+    p->users++;
+    weir_metric_add(p->client->metrics, WEIR_M_origin_connects, 1);
+    weir_metric_add(p->client->metrics, WEIR_M_origin_connections_open, 1);
+    return d;
+}
+
+struct origin_place origin_pool_acquire(struct origin_pool *p, const struct origin_fetch *f,
+                                        bool careful, struct weir_err *err)
+{
+    struct origin_place place = {NULL, NULL};
+
+    err->code = WEIR_OK;
+    place.h1 = take_idle(p, careful || !http_method_safe(f->request.method));
+    if (place.h1 == NULL)
+        place.dial = dial(p, err);
+    return place;
 }
 
 /* ---- standing in line ---- */
@@ -158,13 +185,13 @@ static void serve_waiting(struct origin_pool *p)
 {
     while (p->first_waiting != NULL) {
         struct weir_err err = {0};
-        struct origin_conn *conn = origin_pool_acquire(p, true, &err);
+        struct origin_place place = origin_pool_acquire(p, p->first_waiting, true, &err);
         struct origin_fetch *f = p->first_waiting;
 
-        if (conn == NULL && err.code == WEIR_OK)
+        if (!origin_place_any(place) && err.code == WEIR_OK)
             return;
         origin_pool_unwait(f);
-        origin_fetch_connected(f, conn, &err);
+        origin_fetch_connected(f, place, &err);
     }
 }
 
@@ -189,14 +216,14 @@ static void on_kick(struct weir_mail *mail)
     }
 }
 
-void origin_pool_put(struct origin_conn *conn)
+void origin_pool_put(struct origin_h1 *conn)
 {
     struct origin_pool *p = conn->pool;
     unsigned waiting = atomic_load_explicit(&p->state->waiting, memory_order_relaxed);
     struct origin_fetch *f = p->first_waiting;
 
-    if (f != NULL && !origin_conn_quiet(conn, true)) {
-        origin_conn_close(conn); /* its place goes to who waits */
+    if (f != NULL && !origin_h1_quiet(conn, true)) {
+        origin_h1_close(conn); /* its place goes to who waits */
         return;
     }
     if (f != NULL) {
@@ -204,11 +231,11 @@ void origin_pool_put(struct origin_conn *conn)
 
         origin_pool_unwait(f);
         weir_metric_add(p->client->metrics, WEIR_M_origin_reuses, 1);
-        origin_fetch_connected(f, conn, &none);
+        origin_fetch_connected(f, (struct origin_place){.h1 = conn}, &none);
         return;
     }
     if (waiting > 0 || p->upstreams == 0 || p->max_idle == 0) {
-        origin_conn_close(conn); /* another worker needs the place, or nobody this origin */
+        origin_h1_close(conn); /* another worker needs the place, or nobody this origin */
         return;
     }
     if (p->idle_count >= p->max_idle)
@@ -222,6 +249,7 @@ void origin_pool_put(struct origin_conn *conn)
 
 void origin_pool_freed(struct origin_pool *p)
 {
+    weir_metric_add(p->client->metrics, WEIR_M_origin_connections_open, -1);
     origin_state_disconnect(p->state);
     serve_waiting(p);
     if (atomic_load(&p->state->waiting) > p->waiting_count)

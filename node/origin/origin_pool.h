@@ -20,7 +20,8 @@ struct origin_pool {
     uint64_t requests_per_connection;
     unsigned rotate; /* next of the origin's addresses */
 
-    struct origin_conn *idle; /* most recently used first */
+    struct origin_dial *dials; /* being made */
+    struct origin_h1 *idle;    /* most recently used first */
     unsigned idle_count;
     struct origin_fetch *first_waiting, **last_waiting;
     unsigned waiting_count;
@@ -29,21 +30,35 @@ struct origin_pool {
 /* The client's pool for this origin, made if need be; limits are those of the newest settings. */
 struct origin_pool *origin_pool_get(struct origin_client *c, struct origin_state *state,
                                     struct origin_names *names, struct weir_err *err);
-/* One user less. */
+/* One upstream less. */
 void origin_pool_release(struct origin_pool *p);
+/* One user less. */
+void origin_pool_let_go(struct origin_pool *p);
+
+/* What can serve a fetch: one of these, or none. */
+struct origin_place {
+    struct origin_h1 *h1;
+    struct origin_dial *dial;
+};
+
+static inline bool origin_place_any(struct origin_place place)
+{
+    return place.h1 != NULL || place.dial != NULL;
+}
 
 /*
- * A connection for the fetch: an idle one, or a new one being opened; NULL with WEIR_OK in
- * err->code: all are in use. careful: the request cannot be repeated, so an idle connection is
- * asked first whether the origin has closed it.
+ * A place for the fetch: an idle connection, or a new one being made; none with WEIR_OK in
+ * err->code: all are in use. An idle connection is asked first whether the origin has closed it, if
+ * the request cannot be repeated or the caller wants it (careful).
  */
-struct origin_conn *origin_pool_acquire(struct origin_pool *p, bool careful, struct weir_err *err);
+struct origin_place origin_pool_acquire(struct origin_pool *p, const struct origin_fetch *f,
+                                        bool careful, struct weir_err *err);
 /* Stands in line; false when the line is full. The fetch's queue_timer is the caller's matter. */
 bool origin_pool_wait(struct origin_pool *p, struct origin_fetch *f);
 void origin_pool_unwait(struct origin_fetch *f);
 /* A connection has served its exchange well and is kept, or handed to who waits. Takes it. */
-void origin_pool_put(struct origin_conn *conn);
-/* A connection has gone: its place is free. */
+void origin_pool_put(struct origin_h1 *conn);
+/* A connection, or what was to become one, has gone: its place is free. */
 void origin_pool_freed(struct origin_pool *p);
 
 #endif

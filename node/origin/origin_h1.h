@@ -1,29 +1,35 @@
 /*
- * origin_conn.h - one HTTP/1.1 connection to an origin. Private to this folder.
+ * origin_h1.h - one HTTP/1.1 connection to an origin, one exchange at a time. Private to this
+ * folder.
  *
- *   CONNECTING --connected--> SENDING/RECEIVING (one fetch) --complete--> idle in its pool
- *        '--------------- any failure, surplus byte, time-out ------------> closed
+ *   new --origin_h1_serve()--> SENDING/RECEIVING (one fetch) --complete--> idle in its pool
+ *                 '------ any failure, surplus byte, time-out ------------> closed
+ *
+ * origin_h1.c has its life and the response, origin_h1_send.c the request on its way out.
  */
-#ifndef ORIGIN_CONN_H
-#define ORIGIN_CONN_H
+#ifndef ORIGIN_H1_H
+#define ORIGIN_H1_H
 
 #include "http_chunked.h"
 #include "http_parse.h"
+#include "net_chan.h"
 #include "origin_client.h"
+#include "origin_fetch.h"
 
-struct origin_conn {
+struct origin_h1 {
+    struct origin_work work; /* for the fetch it serves */
     struct origin_pool *pool;
     struct origin_fetch *fetch; /* NULL while idle and once closed */
-    struct origin_conn *next_idle;
+    struct origin_h1 *next_idle;
     struct event readable, writable;
     struct net_timer timer;
     struct net_deferred gone;
-    int fd;
-    bool idle, connecting, closed;
+    struct net_chan chan;
+    bool idle, closed;
+    bool for_one;    /* the origin was told whose it is (PROXY): never kept */
     bool want_write; /* the writable event is on */
     bool paused;     /* the readable event is off: the client is slow */
     uint64_t served; /* exchanges before this one */
-    unsigned addrs_tried;
 
     /* the request on its way out */
     uint32_t head_sent;
@@ -55,17 +61,33 @@ struct origin_conn {
     uint32_t next_read; /* size of the next blob: grows while the origin fills them */
 };
 
-/* Opens a connection, takes the counted place on success. NULL: *err. */
-struct origin_conn *origin_conn_open(struct origin_pool *p, struct weir_err *err);
-/* Sends the fetch's request and reads its response; called once it has connected or is about to. */
-void origin_conn_serve(struct origin_conn *c, struct origin_fetch *f);
-void origin_conn_resume(struct origin_conn *c);
+/*
+ * Takes the channel, which is connected (and its handshake over), and with it the counted place of
+ * the pool. NULL: *err, and both stay the caller's.
+ */
+struct origin_h1 *origin_h1_new(struct origin_pool *p, struct net_chan chan, struct weir_err *err);
+/* Sends the fetch's request and reads its response. */
+void origin_h1_serve(struct origin_h1 *c, struct origin_fetch *f);
 /*
  * Between exchanges: nothing has come, not even the end, that would be taken for the next response.
  * Asks what the loop has seen; careful: asks the socket too, one system call.
  */
-bool origin_conn_quiet(const struct origin_conn *c, bool careful);
+bool origin_h1_quiet(struct origin_h1 *c, bool careful);
 /* Closes at once, from any state; freed at the end of the turn. No callback. */
-void origin_conn_close(struct origin_conn *c);
+void origin_h1_close(struct origin_h1 *c);
+
+/* ---- between the two files ---- */
+
+/* Ends the connection and tells its fetch. */
+void origin_h1_fail(struct origin_h1 *c, const struct weir_err *err);
+/* Something has to happen within so many ms. */
+void origin_h1_expect(struct origin_h1 *c, int64_t ms);
+/* A new request is about to go out. */
+void origin_h1_send_reset(struct origin_h1 *c);
+void origin_h1_send_start(struct origin_h1 *c);
+/* The socket takes bytes again. */
+void origin_h1_send_more(struct origin_h1 *c);
+/* All of the request has been accepted by the channel. */
+bool origin_h1_all_sent(const struct origin_h1 *c);
 
 #endif

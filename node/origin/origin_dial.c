@@ -1,0 +1,254 @@
+#include "origin_dial.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "weir/alloc.h"
+#include "weir/container.h"
+#include "origin_fetch.h"
+#include "origin_h1.h"
+#include "origin_names.h"
+#include "origin_pool.h"
+#include "origin_state.h"
+
+static void on_writable(evutil_socket_t fd, short what, void *arg);
+static void on_timer(struct net_timer *t);
+
+static struct net_loop *loop_of(const struct origin_dial *d)
+{
+    return d->pool->client->loop;
+}
+
+/* ---- addresses ---- */
+
+static int start_connect(struct origin_dial *d, const struct net_addr *a, struct weir_err *err)
+{
+    int on = 1;
+    int fd = socket(a->sa.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd < 0) {
+        weir_fail(err, errno == EMFILE || errno == ENFILE ? WEIR_E_DESCRIPTORS : WEIR_E_INTERNAL,
+                  "origin: socket", errno);
+        return -1;
+    }
+    if (a->sa.any.sa_family != AF_UNIX)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (connect(fd, &a->sa.any, a->len) != 0) {
+        if (errno != EINPROGRESS) {
+            weir_failf(err, WEIR_E_ORIGIN_REFUSED, "origin: connect", errno, "%s",
+                       d->pool->state->url);
+            close(fd);
+            return -1;
+        }
+        d->connecting = true;
+    }
+    return fd;
+}
+
+/* Tries the origin's addresses from the next in turn on, until one does not refuse at once. */
+static bool connect_somewhere(struct origin_dial *d, struct weir_err *err)
+{
+    struct origin_pool *p = d->pool;
+    struct net_addr addr;
+    unsigned count = 0;
+
+    while (d->chan.fd < 0) {
+        if (!origin_names_pick(p->names, p->rotate, &addr, &count))
+            return weir_failf(err, WEIR_E_ORIGIN_DNS, "origin: resolve", 0, "%s", p->state->url);
+        if (d->addrs_tried >= count)
+            return false; /* err is that of the last address */
+        p->rotate++;
+        d->addrs_tried++;
+        d->chan.fd = start_connect(d, &addr, err);
+        if (d->chan.fd < 0 && err->code == WEIR_E_DESCRIPTORS)
+            return false;
+    }
+    event_assign(&d->writable, loop_of(d)->base, d->chan.fd, EV_WRITE | EV_PERSIST, on_writable, d);
+    if (d->connecting) {
+        event_add(&d->writable, NULL);
+        d->want_write = true;
+    }
+    return true;
+}
+
+static void forget_events(struct origin_dial *d)
+{
+    if (d->want_write)
+        event_del(&d->writable);
+    d->want_write = false;
+}
+
+/* ---- who waits ---- */
+
+static void leave_line(struct origin_fetch *f)
+{
+    struct origin_dial *d = f->dial;
+
+    *f->at_dialling = f->next_dialling;
+    if (f->next_dialling != NULL)
+        f->next_dialling->at_dialling = f->at_dialling;
+    else
+        d->last = f->at_dialling;
+    f->dial = NULL;
+    d->waiting--;
+}
+
+static struct origin_fetch *next_in_line(struct origin_dial *d)
+{
+    struct origin_fetch *f = d->first;
+
+    if (f != NULL)
+        leave_line(f);
+    return f;
+}
+
+/* ---- the end of a dial ---- */
+
+static void free_dial(struct net_deferred *gone)
+{
+    weir_free(WEIR_CONTAINER(gone, struct origin_dial, gone));
+}
+
+/* No more events; whoever waits still stands in its line. */
+static void retire(struct origin_dial *d)
+{
+    struct origin_dial **at = &d->pool->dials;
+
+    while (*at != d)
+        at = &(*at)->next;
+    *at = d->next;
+    d->over = true;
+    forget_events(d);
+    net_timer_stop(loop_of(d), &d->timer);
+    net_defer(loop_of(d), &d->gone, free_dial);
+}
+
+static void give_up(struct origin_dial *d)
+{
+    retire(d);
+    net_chan_close(&d->chan, false);
+    origin_pool_freed(d->pool);
+}
+
+static void fail(struct origin_dial *d, const struct weir_err *err)
+{
+    struct origin_fetch *f;
+
+    give_up(d);
+    while ((f = next_in_line(d)) != NULL)
+        origin_fetch_failed(f, err, false, false);
+}
+
+/* The connection is there: the first in line has it, the others look anew. */
+static void up(struct origin_dial *d)
+{
+    struct weir_err err = {0};
+    struct origin_pool *p = d->pool;
+    struct origin_h1 *conn = origin_h1_new(p, d->chan, &err);
+    struct origin_fetch *f;
+
+    if (conn == NULL) {
+        fail(d, &err);
+        return;
+    }
+    d->chan = NET_CHAN_NONE;
+    retire(d);
+    p->users++; /* whatever becomes of those who are served now */
+    origin_h1_serve(conn, next_in_line(d));
+    while ((f = next_in_line(d)) != NULL)
+        origin_fetch_reconnect(f);
+    origin_pool_let_go(p);
+}
+
+/* ---- events ---- */
+
+static void connect_failed(struct origin_dial *d, int os)
+{
+    struct weir_err err = {0};
+
+    weir_failf(&err, WEIR_E_ORIGIN_REFUSED, "origin: connect", os, "%s", d->pool->state->url);
+    forget_events(d);
+    net_chan_close(&d->chan, false);
+    d->connecting = false;
+    if (!connect_somewhere(d, &err))
+        fail(d, &err);
+    else if (!d->connecting)
+        up(d);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+    struct origin_dial *d = arg;
+    socklen_t len = sizeof(int);
+    int os = 0;
+
+    (void)what;
+    net_loop_enter(loop_of(d));
+    getsockopt(fd, SOL_SOCKET, SO_ERROR, &os, &len);
+    if (os != 0) {
+        connect_failed(d, os);
+        return;
+    }
+    d->connecting = false;
+    up(d);
+}
+
+static void on_timer(struct net_timer *t)
+{
+    struct origin_dial *d = WEIR_CONTAINER(t, struct origin_dial, timer);
+    struct weir_err err = {0};
+
+    weir_failf(&err, WEIR_E_ORIGIN_CONNECT_TIMEOUT, "origin: connect", 0, "%s",
+               d->pool->state->url);
+    fail(d, &err);
+}
+
+struct origin_dial *origin_dial_open(struct origin_pool *p, struct weir_err *err)
+{
+    struct origin_dial *d = weir_calloc(1, sizeof *d);
+
+    if (d == NULL) {
+        weir_fail(err, WEIR_E_MEMORY, "origin: connection", 0);
+        return NULL;
+    }
+    d->pool = p;
+    d->last = &d->first;
+    d->chan = NET_CHAN_NONE;
+    d->timer.fire = on_timer;
+    err->code = WEIR_OK;
+    if (!connect_somewhere(d, err)) {
+        weir_free(d);
+        return NULL;
+    }
+    d->next = p->dials;
+    p->dials = d;
+    return d;
+}
+
+void origin_dial_join(struct origin_dial *d, struct origin_fetch *f)
+{
+    f->dial = d;
+    f->next_dialling = NULL;
+    f->at_dialling = d->last;
+    *d->last = f;
+    d->last = &f->next_dialling;
+    if (d->waiting++ > 0)
+        return;
+    net_timer_start(loop_of(d), &d->timer,
+                    net_now_ms(loop_of(d)) + f->up->settings->connect_timeout_ms);
+    if (!d->connecting)
+        up(d);
+}
+
+void origin_dial_leave(struct origin_fetch *f)
+{
+    struct origin_dial *d = f->dial;
+
+    if (d == NULL)
+        return;
+    leave_line(f);
+    if (d->waiting == 0 && !d->over)
+        give_up(d);
+}

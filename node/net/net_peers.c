@@ -11,7 +11,7 @@
 
 struct client {
     struct client *next;
-    unsigned char key[9]; /* family, then the address or its /64 */
+    unsigned char key[NET_PEERS_KEY];
     uint32_t count;
 };
 
@@ -57,34 +57,35 @@ void net_peers_free(struct net_peers *p)
     weir_free(p);
 }
 
-static void client_key(unsigned char key[9], const struct net_peer *peer)
+void net_peers_key(unsigned char key[NET_PEERS_KEY], const struct net_peer *peer)
 {
-    memset(key, 0, 9);
+    memset(key, 0, NET_PEERS_KEY);
     key[0] = peer->family;
     memcpy(key + 1, peer->ip, peer->family == AF_INET ? 4 : 8);
 }
 
-static struct client **find(struct net_peers *p, const unsigned char key[9], struct shard **shard)
+static struct client **find(struct net_peers *p, const unsigned char key[NET_PEERS_KEY],
+                            struct shard **shard)
 {
-    uint64_t hash = weir_hash64(p->secret, key, 9);
+    uint64_t hash = weir_hash64(p->secret, key, NET_PEERS_KEY);
     struct client **at;
 
     *shard = &p->shard[hash % SHARDS];
     at = &(*shard)->bucket[hash / SHARDS % BUCKETS];
     pthread_mutex_lock(&(*shard)->lock);
-    while (*at != NULL && memcmp((*at)->key, key, 9) != 0)
+    while (*at != NULL && memcmp((*at)->key, key, NET_PEERS_KEY) != 0)
         at = &(*at)->next;
     return at;
 }
 
 static bool enter_client(struct net_peers *p, const struct net_peer *peer, uint64_t limit)
 {
-    unsigned char key[9];
+    unsigned char key[NET_PEERS_KEY];
     struct shard *shard;
     struct client **at;
     bool ok = true;
 
-    client_key(key, peer);
+    net_peers_key(key, peer);
     at = find(p, key, &shard);
     if (*at == NULL && (*at = weir_calloc(1, sizeof **at)) != NULL)
         memcpy((*at)->key, key, sizeof key);
@@ -112,14 +113,14 @@ enum net_admission net_peers_enter(struct net_peers *p, const struct net_peer *p
 
 void net_peers_leave(struct net_peers *p, const struct net_peer *peer)
 {
-    unsigned char key[9];
+    unsigned char key[NET_PEERS_KEY];
     struct shard *shard;
     struct client **at, *gone = NULL;
 
     atomic_fetch_sub_explicit(&p->count, 1, memory_order_relaxed);
     if (peer->family == AF_UNIX)
         return;
-    client_key(key, peer);
+    net_peers_key(key, peer);
     at = find(p, key, &shard);
     if (*at != NULL && --(*at)->count == 0) {
         gone = *at;

@@ -28,4 +28,8 @@ enum net_admission net_peers_enter(struct net_peers *p, const struct net_peer *p
 void net_peers_leave(struct net_peers *p, const struct net_peer *peer);
 uint64_t net_peers_count(const struct net_peers *p);
 
+/* What stands for one client: family, then the address or its /64. */
+#define NET_PEERS_KEY 9
+void net_peers_key(unsigned char key[NET_PEERS_KEY], const struct net_peer *peer);
+
 #endif

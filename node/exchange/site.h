@@ -26,6 +26,7 @@
 
 struct access_format;
 struct exchange_worker;
+struct h2_settings;
 struct limit_list;
 struct limit_node;
 struct limit_set;
@@ -48,6 +49,7 @@ struct site_upstream {
 struct site_source {
     const struct client_settings *client;
     const struct head_settings *head;
+    const struct h2_settings *http2; /* NULL: the usual */
     const struct forward_settings *forward;
     const struct cache_settings *cache;
     const struct compression_settings *compression; /* NULL: the usual levels */

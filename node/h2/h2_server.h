@@ -5,14 +5,24 @@
 #define H2_SERVER_H
 
 #include "exchange.h"
+#include "h2_settings.h"
 #include "net_clients.h"
+
+struct h2_out;
+struct h2_stream;
+struct nghttp2_option;
+struct nghttp2_session_callbacks;
 
 struct h2_server {
     struct exchange_worker *w;
     struct net_clients *clients;
     struct h2_stream *free_streams;
     unsigned free_count;
-    char *out; /* frames of one turn are gathered here: one write */
+    /* From here on made with the first connection: a node without HTTP/2 holds none of it. */
+    char *in;           /* what arrives is read into this: idle connections hold no buffer */
+    struct h2_out *out; /* frames of one turn are gathered here: one write */
+    struct nghttp2_option *option;
+    struct nghttp2_session_callbacks *callbacks;
 };
 
 bool h2_server_init(struct h2_server *s, struct exchange_worker *w, struct net_clients *clients,

@@ -6,6 +6,7 @@
 void net_pipe_init(struct net_pipe *p)
 {
     memset(p, 0, sizeof *p);
+    p->enough = NET_PIPE_BYTES;
 }
 
 void net_pipe_clear(struct net_pipe *p)

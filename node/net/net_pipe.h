@@ -27,6 +27,7 @@ struct net_pipe {
     enum weir_code
         failed;      /* the producer gave up; what is queued must not be taken for the whole */
     size_t bytes;    /* queued */
+    size_t enough;   /* bytes that make it full: NET_PIPE_BYTES, unless the producer says less */
     uint64_t passed; /* taken out so far */
     void (*on_data)(void *consumer); /* data, the end or a failure came */
     void *consumer;
@@ -43,7 +44,7 @@ void net_pipe_clear(struct net_pipe *p);
 
 static inline bool net_pipe_full(const struct net_pipe *p)
 {
-    return p->count == NET_PIPE_SLOTS || p->bytes >= NET_PIPE_BYTES;
+    return p->count == NET_PIPE_SLOTS || p->bytes >= p->enough;
 }
 
 static inline unsigned net_pipe_free_slots(const struct net_pipe *p)

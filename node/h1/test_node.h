@@ -96,6 +96,7 @@ struct test_node {
     struct origin_registry *registry;
     struct client_settings client_settings;
     struct head_settings head_settings;
+    const struct h2_settings *http2; /* NULL: the usual */
     struct forward_settings forward;
     struct cache_settings cache;
     struct log_settings log;
@@ -374,6 +375,7 @@ static inline bool node_start(struct test_node *t)
                                 .shards = 4};
     struct site_source source = {.client = &t->client_settings,
                                  .head = &t->head_settings,
+                                 .http2 = t->http2,
                                  .forward = &t->forward,
                                  .cache = &t->cache,
                                  .log = &t->log,

@@ -8,6 +8,8 @@
 #include "test_node.h"
 
 #include <nghttp2/nghttp2.h>
+#include <openssl/evp.h>
+#include <openssl/sha.h>
 
 #include "h2_server.h"
 
@@ -284,6 +286,27 @@ static inline int32_t h2_ask(struct h2_node *t, const char *method, const char *
 static inline int32_t h2_get(struct h2_node *t, const char *path)
 {
     return h2_ask(t, "GET", path, NULL, 0);
+}
+
+/* The origin's answer to the handshake that it was sent, and what it says then. */
+static inline void h2_test_switch(struct h2_node *t, const char *first)
+{
+    static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    struct origin_side *o = &t->n.origin[0];
+    const char *key = memmem(o->in, o->in_len, "Sec-WebSocket-Key: ", 19);
+    unsigned char digest[20], accept[32];
+    char text[128], reply[512];
+
+    assert_non_null(key);
+    snprintf(text, sizeof text, "%.24s%s", key + 19, guid);
+    SHA1((unsigned char *)text, strlen(text), digest);
+    EVP_EncodeBlock(accept, digest, sizeof digest);
+    snprintf(reply, sizeof reply,
+             "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+             "Sec-WebSocket-Accept: %s\r\nSec-WebSocket-Protocol: chat\r\n\r\n%s",
+             (char *)accept, first);
+    (void)!send(o->fd, reply, strlen(reply), MSG_NOSIGNAL);
+    o->in_len = 0;
 }
 
 /* Turns until the stream has closed, or the connection. */

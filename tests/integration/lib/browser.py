@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import tempfile
 
-from .wait import DEADLINE, wait_until
+from .wait import wait_until
 
 DRIVER_TRIES = 5
 START_DEADLINE = 60  # seconds, on a machine that is busy with other tests
@@ -143,14 +143,14 @@ class Browser:
         found = self.command("POST", "/elements", {"using": "css selector", "value": css})
         return [Element(self, e[ELEMENT]) for e in found]
 
-    def find(self, css, deadline=DEADLINE):
+    def find(self, css, deadline=START_DEADLINE / 2):
         """The first element, waiting until there is one."""
         return wait_until(lambda: self.all(css), deadline, "an element %s on %s" % (css, self.url))[0]
 
     def text(self, css="body"):
         return self.find(css).text
 
-    def wait_text(self, css, wanted, deadline=DEADLINE):
+    def wait_text(self, css, wanted, deadline=START_DEADLINE / 2):
         """Waits until an element holds that text. For what a click leads to: the page before may have the element too,
         and may go while it is read."""
         def there():

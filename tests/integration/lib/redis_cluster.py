@@ -246,7 +246,8 @@ class RedisCluster:
                    "all know who owns slot %d" % slot)
 
     def move_slot(self, slot, target):
-        """All three steps."""
+        """All three steps, to the master of the target's shard: on a busy machine that may be another by now."""
+        target = next(n for n, role in self.roles().items() if role == "master" and n in self.shard(target))
         source = self.begin_move(slot, target)
         self.move_keys(slot, source, target)
         self.end_move(slot, source, target)

@@ -1,17 +1,12 @@
 #include "words_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <jansson.h>
 
 #include "weir/alloc.h"
+#include "weir/keepfile.h"
 
 #define FILE_FORMAT 1
 
@@ -124,38 +119,7 @@ void words_file_clear(struct words_file *f)
 
 bool words_file_read(const char *path, char **text, size_t *len, struct weir_err *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); /* nor wait at a FIFO */
-    struct stat st;
-    ssize_t got = 0;
-    bool ok = false;
-
-    *text = NULL;
-    *len = 0;
-    if (fd < 0)
-        return errno == ENOENT ||
-               weir_failf(err, WEIR_E_FILE, "words: open", errno, "%.120s", path);
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (uintmax_t)st.st_size > WORDS_FILE_MAX) {
-        weir_failf(err, WEIR_E_FILE, "words: file", 0, "%.100s is no file, or too large", path);
-        goto out;
-    }
-    *text = weir_malloc((size_t)st.st_size + 1);
-    if (*text == NULL) {
-        weir_fail(err, WEIR_E_MEMORY, "words: file", 0);
-        goto out;
-    }
-    while (*len < (size_t)st.st_size &&
-           (got = read(fd, *text + *len, (size_t)st.st_size - *len)) > 0)
-        *len += (size_t)got;
-    ok = got >= 0;
-    if (!ok)
-        weir_failf(err, WEIR_E_FILE, "words: read", errno, "%.120s", path);
-out:
-    if (!ok) {
-        weir_free(*text);
-        *text = NULL;
-    }
-    close(fd);
-    return ok;
+    return weir_keepfile_read(path, WORDS_FILE_MAX, text, len, err);
 }
 
 /* ---- writing ---- */
@@ -191,57 +155,7 @@ char *words_file_text(const struct words_file *f)
     return text;
 }
 
-static bool write_all(int fd, struct weir_span text)
-{
-    while (text.len > 0) {
-        ssize_t put = write(fd, text.ptr, text.len);
-
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0)
-            return false;
-        text.ptr += put;
-        text.len -= (size_t)put;
-    }
-    return true;
-}
-
-/* So that the new name outlives a power cut as well. */
-static bool sync_folder(const char *path)
-{
-    char folder[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    bool ok;
-    int fd;
-
-    if (slash == NULL)
-        strcpy(folder, ".");
-    else
-        snprintf(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path);
-    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    ok = fd >= 0 && fsync(fd) == 0;
-    if (fd >= 0)
-        close(fd);
-    return ok;
-}
-
 bool words_file_write(const char *path, struct weir_span text, struct weir_err *err)
 {
-    char temporary[PATH_MAX];
-    bool ok;
-    int fd;
-
-    if (snprintf(temporary, sizeof temporary, "%s.new", path) >= (int)sizeof temporary)
-        return weir_fail(err, WEIR_E_FILE, "words: write", ENAMETOOLONG);
-    unlink(temporary); /* of a run that was killed; or something that was put there */
-    fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return weir_failf(err, WEIR_E_FILE, "words: write", errno, "%.120s", temporary);
-    ok = write_all(fd, text) && fsync(fd) == 0;
-    ok = close(fd) == 0 && ok;
-    if (ok && rename(temporary, path) == 0 && sync_folder(path))
-        return true;
-    weir_failf(err, WEIR_E_FILE, "words: write", errno, "%.120s", path);
-    unlink(temporary);
-    return false;
+    return weir_keepfile_write(path, text, err);
 }

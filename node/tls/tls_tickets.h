@@ -52,8 +52,9 @@ struct weir_mailbox;
 struct weir_work_pool;
 
 #define TLS_TICKETS_ROTATION_MIN_MS 2000
-#define TLS_TICKETS_ROTATION_MAX_MS ((int64_t)84 * 3600000) /* two are the week of RFC 8446 4.6.1  \
-                                                             */
+#define TLS_TICKETS_ROTATION_MAX_MS                                                                \
+    ((int64_t)84 * 3600000) /* two are the week of RFC 8446 4.6.1                                  \
+                             */
 
 struct tls_tickets_options {
     struct shared_port *port;        /* of the control thread; outlives it */

@@ -110,6 +110,11 @@ bool farm_seal_key(const struct farm *f, struct weir_seal_key *out, struct weir_
     return weir_seal_key_derive(out, secret_of(f), weir_span_str(f->settings->name), err);
 }
 
+bool farm_wrap_key(const struct farm *f, struct weir_wrap_key *out, struct weir_err *err)
+{
+    return weir_wrap_key_derive(out, secret_of(f), weir_span_str(f->settings->name), err);
+}
+
 /* ---- ports ---- */
 
 static void enter(void *arg)

@@ -15,6 +15,7 @@
 #include "weir/hash.h"
 #include "weir/seal.h"
 #include "weir/shared.h"
+#include "weir/wrap.h"
 
 struct cache_settings;
 struct farm;
@@ -40,6 +41,8 @@ struct weir_shared *farm_shared(const struct farm *f);
 bool farm_hash_secret(const struct farm *f, struct weir_hash_secret *out, struct weir_err *err);
 /* What this farm's nodes mark their words with. */
 bool farm_seal_key(const struct farm *f, struct weir_seal_key *out, struct weir_err *err);
+/* What they hide their secrets under; without a farm it is drawn. */
+bool farm_wrap_key(const struct farm *f, struct weir_wrap_key *out, struct weir_err *err);
 
 /* One thread's. */
 struct farm_port {

@@ -27,6 +27,7 @@
 #include "search_rules.h"
 #include "site.h"
 #include "tier.h"
+#include "tls_tickets.h"
 
 #define POOL_THREADS   2
 #define CODERS_MAX     8
@@ -420,6 +421,15 @@ static void watch_reloads(void *arg, struct reload_watcher *w)
     runtime_watch_reloads(arg, w);
 }
 
+static bool see_tickets(void *arg, struct tls_tickets_facts *out)
+{
+    const struct runtime *rt = arg;
+
+    if (rt->tickets != NULL)
+        tls_tickets_facts(rt->tickets, out);
+    return rt->tickets != NULL;
+}
+
 static void drain_by_admin(void *arg)
 {
     runtime_drain(arg);
@@ -456,6 +466,7 @@ static bool make_admin(struct runtime *rt, struct weir_err *err)
         .reloading = is_reloading,
         .watch_reloads = watch_reloads,
         .drain = drain_by_admin,
+        .tickets = see_tickets,
     };
 
     rt->admin = admin_new(&source, &rt->settings->admin, err);
@@ -555,6 +566,7 @@ static void tear_down(struct runtime *rt)
     fleet_free(rt->fleet);                    /* what it still writes goes through the pool */
     purge_feed_free(rt->shared.purge_feed);
     free_workers(rt);
+    tls_tickets_free(rt->tickets); /* what it keeps is written, by itself */
     weir_work_pool_free(rt->pool);
     if (rt->control.base != NULL) {
         weir_mailbox_drain(&rt->control.box); /* sites that came back */

@@ -5,6 +5,7 @@
  *   runtime_listen.c  addresses: opened for all workers, kept over reloads, closed
  *   runtime_reload.c  another configuration, in steps; what may fail comes first
  *   runtime_drain.c   the orderly end
+ *   runtime_tickets.c keys of session tickets, once some address wants them
  *
  * All of it runs on the control thread.
  */
@@ -26,6 +27,8 @@ struct fleet;
 struct hooks;
 struct origin_registry;
 struct site;
+struct tls_settings;
+struct tls_tickets;
 struct weir_sink;
 struct weir_work_pool;
 
@@ -63,6 +66,7 @@ struct runtime {
     struct weir_work_pool *pool;
     struct origin_registry *registry;
     struct fleet *fleet;
+    struct tls_tickets *tickets; /* NULL: nobody wanted any yet */
     struct reload_watcher fleet_watcher;
     struct weir_sink *access;
     struct admin *admin;
@@ -117,6 +121,13 @@ bool runtime_plan_listeners(struct runtime *rt, const struct settings *s,
 void runtime_drop_listeners(struct runtime *rt, const struct settings *s,
                             struct worker_change *changes);
 void runtime_forget_listeners(struct runtime *rt);
+
+/* ---- runtime_tickets.c ---- */
+
+/* The keys of session tickets for addresses under TLS, from the first call on: *out; NULL where
+ * tickets are off. At the start, and again with what a reload wants. false: *err. */
+bool runtime_tickets(struct runtime *rt, const struct tls_settings *s, struct tls_tickets **out,
+                     struct weir_err *err);
 
 /* ---- runtime_reload.c ---- */
 

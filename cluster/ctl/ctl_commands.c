@@ -186,6 +186,15 @@ const struct ctl_command ctl_commands[] = {
      .run = ctl_limits,
      .summary = "rate limits, and who was refused most",
      .help = "Counts are those of the node that is asked.\n"},
+    {.group = "tls",
+     .name = "tickets",
+     .arguments = "",
+     .options = CTL_NODE,
+     .run = ctl_tls_tickets,
+     .summary = "the keys of session tickets: names and ages",
+     .help =
+         "The same on all nodes, when all is well. A name is the beginning of every ticket that\n"
+         "was issued under the key; of the key itself nothing is shown.\n"},
     {.group = "config",
      .arguments = "",
      .options = CTL_NODE,

@@ -168,6 +168,18 @@ enum ctl_exit ctl_limits(const struct ctl_options *o)
     return status;
 }
 
+enum ctl_exit ctl_tls_tickets(const struct ctl_options *o)
+{
+    struct ctl_look look = ctl_look_at(stdout, o->colours);
+    json_t *tickets;
+    enum ctl_exit status = ctl_call(o, "GET", "/v1/tls/tickets", NULL, &tickets);
+
+    if (status == CTL_FINE && !o->json)
+        ctl_view_tickets(stdout, &look, tickets);
+    json_decref(tickets);
+    return status;
+}
+
 /* The form of the file is YAML; JSON is YAML too. */
 enum ctl_exit ctl_config(const struct ctl_options *o)
 {

@@ -27,6 +27,8 @@ void ctl_view_words(FILE *out, const struct ctl_look *look, const json_t *words,
 void ctl_view_drift(FILE *out, const struct ctl_look *look, const json_t *farm);
 /* Of GET /v1/limits. */
 void ctl_view_limits(FILE *out, const struct ctl_look *look, const json_t *limits);
+/* Of GET /v1/tls/tickets. */
+void ctl_view_tickets(FILE *out, const struct ctl_look *look, const json_t *tickets);
 
 /*
  * One picture of `top`, of `height` lines at most (0: all). The farm has what ctl_view_rates() has

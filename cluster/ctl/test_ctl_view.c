@@ -188,6 +188,29 @@ static void limits_are_shown(void **state)
     json_decref(limits);
 }
 
+static void ticket_keys_are_shown(void **state)
+{
+    static const char text[] =
+        "{\"enabled\": true, \"now\": 100000, \"refused\": 2, \"keys\": ["
+        "{\"name\": \"00112233aabbccdd\", \"kind\": \"stored\", \"use\": \"previous\", \"issues\": "
+        "false, \"begins\": 57600, \"ends\": 115200},"
+        "{\"name\": \"0123456789abcdef\", \"kind\": \"stored\", \"use\": \"current\", \"issues\": "
+        "true, \"begins\": 86400, \"ends\": 144000},"
+        "{\"name\": \"fedcba9876543210\", \"kind\": \"derived\", \"use\": \"next\", \"issues\": "
+        "false, \"begins\": 100100, \"ends\": 100190}]}";
+    struct ctl_look look = {.width = 100};
+    json_t *tickets = json_loads(text, 0, NULL), *none = json_loads("{}", 0, NULL);
+    struct picture p;
+
+    (void)state;
+    ctl_view_tickets(begin(&p), &look, tickets);
+    compare(&p, "tickets-100");
+    ctl_view_tickets(begin(&p), &look, none);
+    compare(&p, "tickets-none");
+    json_decref(tickets);
+    json_decref(none);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +223,7 @@ int main(void)
         cmocka_unit_test(exit_statuses_follow_what_is_of_concern),
         cmocka_unit_test(counters_that_went_back_give_no_rate),
         cmocka_unit_test(limits_are_shown),
+        cmocka_unit_test(ticket_keys_are_shown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

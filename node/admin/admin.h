@@ -36,6 +36,7 @@ struct search_rules;
 struct shared_port;
 struct site;
 struct tier;
+struct tls_tickets_facts;
 struct weir_hash_secret;
 struct words;
 
@@ -75,6 +76,8 @@ struct admin_source {
     bool (*reloading)(void *arg); /* another one is under way: one more comes after it */
     void (*watch_reloads)(void *arg, struct reload_watcher *w);
     void (*drain)(void *arg);
+    /* Keys of session tickets. false: there are none. */
+    bool (*tickets)(void *arg, struct tls_tickets_facts *out);
 };
 
 /* NULL: the socket that was named cannot be had (LISTEN), or MEMORY. */

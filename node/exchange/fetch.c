@@ -7,6 +7,7 @@
 #include "content.h"
 #include "cookie.h"
 #include "fetch_parts.h"
+#include "http_grpc.h"
 #include "inflight.h"
 #include "origin_state.h"
 #include "purging.h"
@@ -212,7 +213,8 @@ static bool prepare(struct fetch *f, struct weir_exchange *x)
         out.upgrade = f->request.upgrade;
     }
     f->request.body_chunked = f->request.body != NULL && !x->framing.has_length;
-    if (f->route->settings->trailer_count > 0) {
+    f->grpc = f->pass && http_grpc_call(&x->req);
+    if (f->route->settings->trailer_count > 0 || f->grpc) {
         struct http_field *fields = weir_arena_alloc(&f->arena, TRAILERS_MAX * sizeof *fields);
 
         if (fields == NULL)

@@ -229,7 +229,9 @@ static void on_end(void *arg)
     if (f->fill->state == FILL_OPEN) {
         struct weir_blob *trailers = NULL;
 
-        if (f->request.trailers != NULL)
+        if (f->grpc)
+            trailers = trailers_of_call(&f->trailers);
+        else if (f->request.trailers != NULL)
             trailers = trailers_filter(&f->trailers, f->route->settings->trailers,
                                        f->route->settings->trailer_count, false);
         fetch_store(f);

@@ -26,6 +26,7 @@ struct fetch {
     struct fill *fill;            /* reference */
     struct weir_exchange *leader; /* NULL once it has left */
     bool pass;
+    bool grpc; /* a call of gRPC: its trailers go on */
     bool ended;
     bool prepared;  /* the request is written, and `req` is the fetch's own */
     bool abandoned; /* nobody reads it: it goes on for the farm alone */

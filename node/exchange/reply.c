@@ -5,6 +5,7 @@
 #include "weir/log.h"
 #include "cache_report.h"
 #include "edits.h"
+#include "http_grpc.h"
 #include "http_list.h"
 #include "http_text.h"
 #include "limit_stage.h"
@@ -173,10 +174,40 @@ static void log_error(const struct weir_exchange *x, int status)
              x->request_id, status, weir_err_str(&x->err, text, sizeof text));
 }
 
-void reply_with_error(struct weir_exchange *x)
+/* "Trailers-Only": clients of gRPC look for their status there, and make a worse one of ours. */
+static void put_call_status(struct http_text *t, const struct weir_exchange *x, int status,
+                            struct weir_span id)
 {
-    int status =
-        x->err.code == WEIR_E_RATE_LIMIT ? limit_stage_status(x) : weir_code_status(x->err.code);
+    put_common(t, x, 200);
+    http_text_lit(t, "Content-Type: application/grpc\r\ngrpc-status: ");
+    http_text_i64(t, http_grpc_status(status));
+    http_text_lit(t, "\r\ngrpc-message: ");
+    http_text_add(t, http_status_reason(status));
+    http_text_lit(t, ", request ");
+    http_text_add(t, id);
+    http_text_lit(t, "\r\n");
+    put_limits(t, x);
+}
+
+static void reply_to_call(struct weir_exchange *x, int status)
+{
+    struct weir_span id = trace_request_id(x);
+    size_t room = HEAD_MAX + limits_room(x);
+    char *head = weir_arena_alloc(&x->arena, room);
+    struct http_text t;
+
+    log_error(x, status);
+    http_text_init(&t, head != NULL ? head : x->extra, head != NULL ? room : sizeof x->extra);
+    if (head == NULL)
+        put_common(&t, x, status);
+    else
+        put_call_status(&t, x, status, id);
+    set_response(x, head != NULL ? 200 : status, &t, WEIR_SPAN_NONE);
+    x->response.close = must_close(x->err.code);
+}
+
+static void reply_in_html_or_json(struct weir_exchange *x, int status)
+{
     struct weir_span reason = http_status_reason(status);
     struct weir_span id = trace_request_id(x);
     size_t room = HEAD_MAX + limits_room(x);
@@ -199,6 +230,17 @@ void reply_with_error(struct weir_exchange *x)
     put_error_fields(&t, x, status, json);
     set_response(x, status, &t, http_text_span(&b));
     x->response.close = must_close(x->err.code);
+}
+
+void reply_with_error(struct weir_exchange *x)
+{
+    int status =
+        x->err.code == WEIR_E_RATE_LIMIT ? limit_stage_status(x) : weir_code_status(x->err.code);
+
+    if (http_grpc_call(&x->req))
+        reply_to_call(x, status);
+    else
+        reply_in_html_or_json(x, status);
 }
 
 /* ---- redirects and fixed responses ---- */

@@ -8,7 +8,8 @@
 #include "exchange.h"
 
 /*
- * x->err becomes a response: HTML, or problem details (RFC 9457) for clients that prefer JSON.
+ * x->err becomes a response: HTML, or problem details (RFC 9457) for clients that prefer JSON;
+ * for a call of gRPC its status, as a response with trailers only.
  * Never fails: without memory it has no content. Faults in framing close the connection.
  */
 void reply_with_error(struct weir_exchange *x);

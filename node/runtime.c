@@ -488,6 +488,8 @@ static void watch_signals(struct runtime *rt)
 static bool start(struct runtime *rt, struct weir_err *err)
 {
     raise_descriptor_limit();
+    if (!net_inherit_take(&rt->inherited, err))
+        return false;
     rt->worker_count = rt->settings->workers != 0 ? rt->settings->workers : count_cores();
     if (rt->worker_count > WORKERS_MAX)
         rt->worker_count = WORKERS_MAX;

@@ -6,6 +6,7 @@
 
 #include "weir/alloc.h"
 #include "weir/log.h"
+#include "front_entry.h"
 #include "net_listener.h"
 
 static struct bound *find_bound(struct runtime *rt, const char *address)
@@ -25,6 +26,24 @@ static void forget_bound(struct runtime *rt, struct bound *b)
     *b = rt->bound[--rt->bound_count];
 }
 
+/* The socket whoever started us has opened for this address, or one of our own. */
+static bool open_sockets(struct runtime *rt, const struct listen_settings *l, int *fds,
+                         struct net_addr *where, bool *inherited, struct weir_err *err)
+{
+    struct net_inherited_socket *s;
+
+    err->code = WEIR_OK;
+    s = net_inherit_find(&rt->inherited, l->address, err);
+    *inherited = s != NULL;
+    if (s == NULL)
+        return err->code == WEIR_OK && net_listen_open(l, fds, rt->worker_count, where, err);
+    *where = s->addr;
+    if (!net_inherit_adopt(s, fds, rt->worker_count, err))
+        return false;
+    net_listen_tune(fds[0], where->sa.any.sa_family, &l->tuning); /* the others are the same one */
+    return true;
+}
+
 /* Opens one address for all workers. */
 static bool bind_address(struct runtime *rt, const struct listen_settings *l, int *fds,
                          struct weir_err *err)
@@ -32,17 +51,18 @@ static bool bind_address(struct runtime *rt, const struct listen_settings *l, in
     struct net_addr where;
     char text[NET_TEXT_MAX];
     struct bound *b = &rt->bound[rt->bound_count];
+    bool inherited, removes;
 
     if (rt->bound_count == WORKER_LISTENERS_MAX)
         return weir_failf(err, WEIR_E_LISTEN, "listen", 0, "more than %d addresses",
                           WORKER_LISTENERS_MAX);
-    if (!net_listen_open(l, fds, rt->worker_count, &where, err))
+    if (!open_sockets(rt, l, fds, &where, &inherited, err))
         return false;
+    removes = where.sa.any.sa_family == AF_UNIX && !inherited;
     b->address = weir_strndup(l->address, strlen(l->address));
-    b->unix_path = where.sa.any.sa_family == AF_UNIX
-                       ? weir_strndup(where.sa.un.sun_path, strlen(where.sa.un.sun_path))
-                       : NULL;
-    if (b->address == NULL || (b->unix_path == NULL && where.sa.any.sa_family == AF_UNIX)) {
+    b->unix_path =
+        removes ? weir_strndup(where.sa.un.sun_path, strlen(where.sa.un.sun_path)) : NULL;
+    if (b->address == NULL || (b->unix_path == NULL && removes)) {
         for (unsigned w = 0; w < rt->worker_count; w++)
             close(fds[w]);
         weir_free(b->address);
@@ -51,22 +71,46 @@ static bool bind_address(struct runtime *rt, const struct listen_settings *l, in
     }
     b->id = ++rt->last_id;
     rt->bound_count++;
-    weir_log(WEIR_LOG_INFO, "listening on %s", net_addr_text(&where, text));
+    weir_log(WEIR_LOG_INFO, "listening on %s%s", net_addr_text(&where, text),
+             inherited ? ", inherited" : "");
     return true;
 }
 
 bool runtime_listen_all(struct runtime *rt, struct weir_err *err)
 {
+    struct runtime_entries entries;
     int fds[WORKERS_MAX];
+    bool ok = runtime_make_entries(rt, rt->settings, &entries, err);
 
-    for (size_t i = 0; i < rt->settings->listen_count; i++) {
-        if (!bind_address(rt, &rt->settings->listens[i], fds, err))
-            return false;
-        for (unsigned w = 0; w < rt->worker_count; w++)
-            if (!worker_listen(rt->workers[w], rt->last_id, fds[w], err))
-                return false;
+    for (unsigned i = 0; ok && i < entries.count; i++) {
+        ok = bind_address(rt, &rt->settings->listens[i], fds, err);
+        entries.entry[i]->id = rt->last_id;
+        for (unsigned w = 0; ok && w < rt->worker_count; w++)
+            ok = worker_listen(rt->workers[w], entries.entry[i], fds[w], err);
     }
-    return true;
+    runtime_drop_entries(&entries);
+    if (ok)
+        net_inherit_close_rest(&rt->inherited);
+    return ok;
+}
+
+/* For every worker: this entry is in force; fds NULL: on the socket that it has. */
+static void plan_entry(struct runtime *rt, struct worker_change *changes,
+                       const struct front_entry *entry, const int *fds)
+{
+    for (unsigned w = 0; w < rt->worker_count; w++)
+        changes[w].listen[changes[w].listen_count++] =
+            (struct worker_listen){entry->id, fds != NULL ? fds[w] : -1, front_entry_ref(entry)};
+}
+
+static void drop_plan(struct runtime *rt, struct worker_change *changes)
+{
+    for (unsigned w = 0; w < rt->worker_count; w++)
+        for (unsigned i = 0; i < changes[w].listen_count; i++) {
+            if (changes[w].listen[i].fd >= 0)
+                close(changes[w].listen[i].fd);
+            front_entry_unref(changes[w].listen[i].entry);
+        }
 }
 
 /* New addresses are opened before anything changes: the step that may fail. */
@@ -74,25 +118,27 @@ bool runtime_plan_listeners(struct runtime *rt, const struct settings *s,
                             struct worker_change *changes, struct weir_err *err)
 {
     unsigned had = rt->bound_count;
+    struct runtime_entries entries;
+    bool ok = runtime_make_entries(rt, s, &entries, err);
 
-    for (size_t i = 0; i < s->listen_count; i++) {
+    for (unsigned i = 0; ok && i < entries.count; i++) {
+        const struct bound *b = find_bound(rt, s->listens[i].address);
         int fds[WORKERS_MAX];
 
-        if (find_bound(rt, s->listens[i].address) != NULL)
-            continue;
-        if (!bind_address(rt, &s->listens[i], fds, err)) {
-            while (rt->bound_count > had)
-                forget_bound(rt, &rt->bound[rt->bound_count - 1]);
-            for (unsigned w = 0; w < rt->worker_count; w++)
-                for (unsigned k = 0; k < changes[w].listen_count; k++)
-                    close(changes[w].listen[k].fd);
-            return false;
-        }
-        for (unsigned w = 0; w < rt->worker_count; w++)
-            changes[w].listen[changes[w].listen_count++] =
-                (struct worker_listen){rt->last_id, fds[w]};
+        if (b == NULL)
+            ok = bind_address(rt, &s->listens[i], fds, err);
+        if (!ok)
+            break;
+        entries.entry[i]->id = b != NULL ? b->id : rt->last_id;
+        plan_entry(rt, changes, entries.entry[i], b != NULL ? NULL : fds);
     }
-    return true;
+    runtime_drop_entries(&entries);
+    if (ok)
+        return true;
+    while (rt->bound_count > had)
+        forget_bound(rt, &rt->bound[rt->bound_count - 1]);
+    drop_plan(rt, changes);
+    return false;
 }
 
 static bool still_wanted(const struct settings *s, const char *address)
@@ -113,7 +159,8 @@ void runtime_drop_listeners(struct runtime *rt, const struct settings *s,
             continue;
         for (unsigned w = 0; w < rt->worker_count; w++)
             if (changes[w].listen_count < WORKER_LISTENERS_MAX)
-                changes[w].listen[changes[w].listen_count++] = (struct worker_listen){b->id, -1};
+                changes[w].listen[changes[w].listen_count++] =
+                    (struct worker_listen){b->id, -1, NULL};
         weir_log(WEIR_LOG_INFO, "no longer listening on %s", b->address);
         forget_bound(rt, b);
     }
@@ -123,4 +170,5 @@ void runtime_forget_listeners(struct runtime *rt)
 {
     while (rt->bound_count > 0)
         forget_bound(rt, &rt->bound[rt->bound_count - 1]);
+    net_inherit_free(&rt->inherited);
 }

@@ -2,6 +2,7 @@
  * runtime_own.h - what the files of the runtime share. Private to them.
  *
  *   runtime.c         builds everything in order, watches signals and memory, tears down
+ *   runtime_entries.c what was chosen for each address, as the workers need it
  *   runtime_listen.c  addresses: opened for all workers, kept over reloads, closed
  *   runtime_reload.c  another configuration, in steps; what may fail comes first
  *   runtime_drain.c   the orderly end
@@ -16,6 +17,7 @@
 
 #include "weir/hash.h"
 #include "farm.h"
+#include "net_inherit.h"
 #include "net_loop.h"
 #include "readiness.h"
 #include "reload_report.h"
@@ -24,6 +26,7 @@
 
 struct admin;
 struct fleet;
+struct front_entry;
 struct hooks;
 struct origin_registry;
 struct site;
@@ -35,6 +38,12 @@ struct weir_work_pool;
 #define WORKERS_MAX            256
 #define RUNTIME_SETTLE_MS      3000 /* how long a start or a reload waits for names to resolve */
 #define RUNTIME_SETTLE_POLL_MS 50
+
+/* One for each address of the settings, in their order. */
+struct runtime_entries {
+    struct front_entry *entry[WORKER_LISTENERS_MAX]; /* references */
+    unsigned count;
+};
 
 struct bound {
     unsigned id;
@@ -77,6 +86,7 @@ struct runtime {
     struct origin_client **clients;
     struct bound bound[WORKER_LISTENERS_MAX];
     unsigned bound_count, last_id;
+    struct net_inherited inherited;
 
     struct event signals[4];
     struct net_timer turn;
@@ -110,11 +120,19 @@ struct site *runtime_make_site(struct runtime *rt, struct settings *s, struct we
 struct weir_sink *runtime_open_access(const struct settings *s, unsigned workers,
                                       struct weir_err *err);
 
+/* ---- runtime_entries.c ---- */
+
+/* Reads all files they need. false: *err, and there are none. */
+bool runtime_make_entries(struct runtime *rt, const struct settings *s, struct runtime_entries *out,
+                          struct weir_err *err);
+void runtime_drop_entries(struct runtime_entries *entries);
+
 /* ---- runtime_listen.c ---- */
 
 /* All addresses of the settings, before the workers start. */
 bool runtime_listen_all(struct runtime *rt, struct weir_err *err);
-/* Opens what `s` adds, into `changes`, one for each worker. false: *err, and nothing is open. */
+/* Opens what `s` adds and makes all entries anew, into `changes`, one for each worker. false: *err,
+ * and nothing has changed. */
 bool runtime_plan_listeners(struct runtime *rt, const struct settings *s,
                             struct worker_change *changes, struct weir_err *err);
 /* What `s` has no more is to be closed, by `changes`. */

@@ -90,17 +90,25 @@ static void on_connection_closed(void *arg)
     struct worker *w = arg;
 
     for (unsigned i = 0; i < WORKER_LISTENERS_MAX; i++)
-        if (w->listener_ids[i] != 0)
-            net_listener_wake(&w->listeners[i]);
+        if (w->listeners[i].entry != NULL)
+            net_listener_wake(&w->listeners[i].listener);
+}
+
+/* last: what waits already is accepted before. */
+static void stop_listener(struct worker_listener *l, bool last)
+{
+    if (last)
+        net_listener_finish(&l->listener);
+    net_listener_stop(&l->listener);
+    front_entry_unref(l->entry);
+    l->entry = NULL;
 }
 
 static void stop_listening(struct worker *w)
 {
     for (unsigned i = 0; i < WORKER_LISTENERS_MAX; i++)
-        if (w->listener_ids[i] != 0) {
-            net_listener_stop(&w->listeners[i]);
-            w->listener_ids[i] = 0;
-        }
+        if (w->listeners[i].entry != NULL)
+            stop_listener(&w->listeners[i], false);
 }
 
 static void on_drain_mail(struct weir_mail *mail)
@@ -108,9 +116,8 @@ static void on_drain_mail(struct weir_mail *mail)
     struct worker *w = WEIR_CONTAINER(mail, struct worker, drain_mail);
 
     for (unsigned i = 0; i < WORKER_LISTENERS_MAX; i++)
-        if (w->listener_ids[i] != 0)
-            net_listener_finish(&w->listeners[i]);
-    stop_listening(w);
+        if (w->listeners[i].entry != NULL)
+            stop_listener(&w->listeners[i], true);
     net_clients_drain(&w->clients);
 }
 
@@ -153,21 +160,36 @@ static void on_change_done(struct weir_mail *mail)
     c->done(c);
 }
 
+/* NULL: it stopped listening meanwhile, for good. */
+static struct worker_listener *find_listener(struct worker *w, unsigned id)
+{
+    for (unsigned i = 0; i < WORKER_LISTENERS_MAX; i++)
+        if (w->listeners[i].entry != NULL && w->listeners[i].entry->id == id)
+            return &w->listeners[i];
+    return NULL;
+}
+
+/* New connections come by what is chosen now; the others keep what they came by. */
+static void renew_listener(struct worker_listener *l, const struct front_entry *entry)
+{
+    front_entry_unref(l->entry);
+    l->entry = front_entry_ref(entry);
+    net_listener_retune(&l->listener, &entry->tuning);
+}
+
 static void change_listeners(struct worker *w, const struct worker_change *c)
 {
     for (unsigned i = 0; i < c->listen_count; i++) {
         const struct worker_listen *l = &c->listen[i];
+        struct worker_listener *there = l->fd < 0 ? find_listener(w, l->id) : NULL;
 
-        if (l->fd >= 0) {
-            if (!worker_listen(w, l->id, l->fd, NULL))
-                close(l->fd);
-            continue;
-        }
-        for (unsigned k = 0; k < WORKER_LISTENERS_MAX; k++)
-            if (w->listener_ids[k] == l->id) {
-                net_listener_finish(&w->listeners[k]);
-                w->listener_ids[k] = 0;
-            }
+        if (l->fd >= 0 && !worker_listen(w, l->entry, l->fd, NULL))
+            close(l->fd);
+        if (there != NULL && l->entry != NULL)
+            renew_listener(there, l->entry);
+        else if (there != NULL)
+            stop_listener(there, true);
+        front_entry_unref(l->entry);
     }
 }
 
@@ -213,6 +235,7 @@ static bool set_up(struct worker *w, struct site *site, struct weir_err *err)
                                       .drained_arg = w,
                                       .closed = on_connection_closed,
                                       .closed_arg = w};
+    w->front = (struct front){.w = &w->x, .clients = &w->clients, .h1 = &w->server};
     w->x.index = w->index;
     w->x.loop = &w->loop;
     w->x.metrics = &w->metrics;
@@ -268,23 +291,24 @@ struct worker *worker_new(struct worker_shared *shared, unsigned index, struct s
 
 static void on_accepted(void *arg, int fd, const struct net_addr *peer)
 {
-    struct worker *w = arg;
+    struct worker_listener *l = arg;
 
-    h1_server_accept(&w->server, NULL, fd, peer);
+    front_accept(&l->worker->front, l->entry, fd, peer);
 }
 
-bool worker_listen(struct worker *w, unsigned id, int fd, struct weir_err *err)
+bool worker_listen(struct worker *w, const struct front_entry *entry, int fd, struct weir_err *err)
 {
     for (unsigned i = 0; i < WORKER_LISTENERS_MAX; i++) {
-        struct net_listener *l = &w->listeners[i];
+        struct worker_listener *l = &w->listeners[i];
 
-        if (w->listener_ids[i] != 0)
+        if (l->entry != NULL)
             continue;
-        w->listener_ids[i] = id;
-        l->metrics = &w->metrics;
-        l->accepted = on_accepted;
-        l->arg = w;
-        net_listener_start(l, &w->loop, fd);
+        l->worker = w;
+        l->entry = front_entry_ref(entry);
+        l->listener.metrics = &w->metrics;
+        l->listener.accepted = on_accepted;
+        l->listener.arg = l;
+        net_listener_start(&l->listener, &w->loop, fd);
         return true;
     }
     return weir_fail(err, WEIR_E_LISTEN, "worker: too many listeners", 0);

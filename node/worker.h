@@ -10,7 +10,7 @@
 
 #include "exchange.h"
 #include "farm.h"
-#include "h1_server.h"
+#include "front.h"
 #include "net_listener.h"
 
 #define WORKER_LISTENERS_MAX 64
@@ -38,6 +38,13 @@ struct worker_shared {
 
 struct worker_change;
 
+struct worker_listener {
+    struct net_listener listener;
+    struct worker *worker;
+    const struct front_entry *entry; /* what new connections come by; a reference; NULL: free place
+                                      */
+};
+
 struct worker {
     struct worker_shared *shared;
     unsigned index;
@@ -47,9 +54,9 @@ struct worker {
     struct farm_port port;
     struct exchange_worker x;
     struct net_clients clients;
+    struct front front;
     struct h1_server server;
-    struct net_listener listeners[WORKER_LISTENERS_MAX];
-    unsigned listener_ids[WORKER_LISTENERS_MAX]; /* which address; 0 = free place */
+    struct worker_listener listeners[WORKER_LISTENERS_MAX];
     struct weir_mail polite_mail, drain_mail, abort_mail, stop_mail, drained_mail, shed_mail;
     atomic_bool shedding; /* shed_mail is on its way */
     bool drained;
@@ -59,15 +66,16 @@ struct worker {
 /* Control thread. On failure *err, and nothing is left behind. */
 struct worker *worker_new(struct worker_shared *shared, unsigned index, struct site *site,
                           struct weir_sink *access, struct weir_err *err);
-/* Before it starts: takes fd. */
-bool worker_listen(struct worker *w, unsigned id, int fd, struct weir_err *err);
+/* Before it starts: takes fd, and keeps a reference. */
+bool worker_listen(struct worker *w, const struct front_entry *entry, int fd, struct weir_err *err);
 bool worker_start(struct worker *w, struct weir_err *err);
 
 /* ---- by mail ---- */
 
 struct worker_listen {
-    unsigned id;
-    int fd; /* taken; -1: stop listening on that id */
+    unsigned id;                     /* of the address */
+    int fd;                          /* taken; -1: it is listened on already */
+    const struct front_entry *entry; /* from now on; a reference, passed on; NULL: stop listening */
 };
 
 /* One reload for one worker. The control thread's, who keeps it until `done`. */

@@ -14,7 +14,8 @@
 static bool open_address(struct admin_tcp *next, const struct admin_tcp_settings *s,
                          struct weir_err *err)
 {
-    const struct listen_settings l = {.address = s->address, .backlog = BACKLOG};
+    const struct listen_settings l = {.address = s->address,
+                                      .tuning = {.backlog = BACKLOG, .keepalive = true}};
     struct net_addr bound;
 
     if (!net_listen_open(&l, &next->fd, 1, &bound, err))

@@ -15,6 +15,7 @@
 #include "config_rules_limits.h"
 #include "config_tree.h"
 #include "net_addr.h"
+#include "net_inherit.h"
 #include "netset.h"
 #include "origin_url.h"
 
@@ -28,10 +29,13 @@ void config_rule_listen_address(struct config_ctx *ctx, struct config_node *node
     struct weir_err err = {0};
     char found[CONFIG_QUOTE_MAX];
 
+    if (strncmp(node->text.ptr, NET_INHERIT_PREFIX, strlen(NET_INHERIT_PREFIX)) == 0 &&
+        node->text.ptr[strlen(NET_INHERIT_PREFIX)] != '\0')
+        return; /* whether there is such a socket, the start will tell */
     if (!net_addr_parse(node->text.ptr, &addr, &err))
         config_report(ctx, node,
-                      "expected an address such as 127.0.0.1:8080, [::1]:8080, :8080 or "
-                      "unix:/run/weir.sock, found %s",
+                      "expected an address such as 127.0.0.1:8080, [::1]:8080, :8080, "
+                      "unix:/run/weir.sock or systemd:NAME, found %s",
                       config_found(node, found));
     else if (addr.sa.any.sa_family != AF_UNIX && addr.sa.in.sin_port == 0)
         config_report(ctx, node, "the port must be 1 to 65535, found %s",

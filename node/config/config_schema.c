@@ -95,11 +95,25 @@ static const struct config_key node_keys[] = {
 };
 DEFINE_SECTION(node, struct settings);
 
+static const struct config_key keepalive_keys[] = {
+    BOOL("enabled", struct net_tuning, keepalive, "true"),
+    SECONDS("idle", struct net_tuning, keepalive_idle_s, 0, 32767, "0"),
+    SECONDS("interval", struct net_tuning, keepalive_interval_s, 0, 32767, "0"),
+    COUNT("count", struct net_tuning, keepalive_count, 0, 127, "0"),
+};
+DEFINE_SECTION(keepalive, struct net_tuning);
+
 static const struct config_key listen_keys[] = {
     TEXT("address", struct listen_settings, address, NULL, .flags = CONFIG_REQUIRED,
          .rule = config_rule_listen_address),
-    COUNT("backlog", struct listen_settings, backlog, 1, 65535, "4096"),
+    COUNT("backlog", struct listen_settings, tuning.backlog, 1, 65535, "4096"),
     NUMBER("mode", CONFIG_MODE, struct listen_settings, mode, 0, 0777, "0660"),
+    SECTION("keepalive", offsetof(struct listen_settings, tuning), keepalive, NULL),
+    COUNT("fastopen", struct listen_settings, tuning.fastopen, 0, 65535, "0"),
+    TIME("defer_accept", struct listen_settings, tuning.defer_accept_ms, 0, 60 * SECOND, "0"),
+    BOOL("h2c", struct listen_settings, h2c, "false"),
+    TEXTS("proxy_protocol", struct listen_settings, proxy_protocol, proxy_protocol_count,
+          config_rule_network),
 };
 DEFINE_SECTION(listen, struct listen_settings);
 

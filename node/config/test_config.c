@@ -374,7 +374,7 @@ static void every_fault_has_its_words(void **state)
         {"listen: []\n" APP ROUTES, "t:1:9: listen: must not be empty\n"},
         {"listen: [{address: 'localhost:80'}]\n" APP ROUTES,
          "t:1:20: listen[0].address: expected an address such as 127.0.0.1:8080, [::1]:8080, "
-         ":8080 or unix:/run/weir.sock, found \"localhost:80\"\n"},
+         ":8080, unix:/run/weir.sock or systemd:NAME, found \"localhost:80\"\n"},
         {"listen: [{address: ':0'}]\n" APP ROUTES,
          "t:1:20: listen[0].address: the port must be 1 to 65535, found \":0\"\n"},
         {"listen: [{address: ':80'}, {address: ':80'}]\n" APP ROUTES,
@@ -772,7 +772,7 @@ static void arguments_make_one_upstream_and_one_route(void **state)
     (void)state;
     assert_non_null(s);
     assert_int_equal(s->listen_count, 2);
-    assert_int_equal(s->listens[1].backlog, 4096);
+    assert_int_equal(s->listens[1].tuning.backlog, 4096);
     assert_int_equal(s->upstreams[0].origin_count, 2);
     assert_int_equal(s->upstreams[0].origins[1].port, 3001);
     assert_int_equal(s->routes[0].split_count, 1);
@@ -790,11 +790,12 @@ static void bad_arguments_are_all_reported(void **state)
     (void)state;
     assert_null(config_from_args(listens, 1, origins, 2, &errors));
     got = printed(&errors);
-    assert_string_equal(got, "command line: listen[0].address: expected an address such as "
-                             "127.0.0.1:8080, [::1]:8080, :8080 or unix:/run/weir.sock, found "
-                             "\"8080\"\n"
-                             "command line: upstreams[0].origins[0]: https origins are not "
-                             "supported yet; expected http://HOST:PORT or unix:/PATH\n");
+    assert_string_equal(
+        got, "command line: listen[0].address: expected an address such as "
+             "127.0.0.1:8080, [::1]:8080, :8080, unix:/run/weir.sock or systemd:NAME, found "
+             "\"8080\"\n"
+             "command line: upstreams[0].origins[0]: https origins are not "
+             "supported yet; expected http://HOST:PORT or unix:/PATH\n");
     free(got);
     config_errors_free(&errors);
     assert_null(config_from_args(NULL, 0, NULL, 0, &errors));

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "weir/alloc.h"
+#include "netset.h"
 
 struct front_entry *front_entry_new(unsigned id, const char *address, struct weir_err *err)
 {
@@ -41,6 +42,8 @@ void front_entry_unref(const struct front_entry *e)
 
     if (e == NULL || atomic_fetch_sub_explicit(&mine->refs, 1, memory_order_acq_rel) != 1)
         return;
+    netset_free(mine->proxy);
+    weir_free((char *)(uintptr_t)mine->alt_svc);
     weir_free((char *)(uintptr_t)mine->address);
     weir_free(mine);
 }

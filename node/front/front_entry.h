@@ -11,17 +11,21 @@
 #include "weir/err.h"
 #include "net_settings.h"
 
+struct netset;
 struct tls_server_context;
 
 struct front_entry {
     atomic_uint refs;
     unsigned id;                    /* of the address, over reloads */
-    const char *address;            /* as configured */
+    const char *address;            /* as configured; owned */
+    struct net_tuning tuning;       /* of its socket */
+    struct netset *proxy;           /* who must, and alone may, send a PROXY header; owned; NULL: it
+                                       is not expected */
     struct tls_server_context *tls; /* reference; NULL: plain */
     bool http2;                     /* plain: h2c by prior knowledge */
     bool redirect_https;            /* every request but those for challenges and health */
     uint16_t https_port;            /* in the redirect; 443: not written */
-    const char *alt_svc;            /* set on responses of this address; NULL: none */
+    const char *alt_svc;            /* owned; set on responses of this address; NULL: none */
 };
 
 /* A plain address without any choice; the caller sets the rest before anyone else sees it. Returns

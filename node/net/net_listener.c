@@ -44,6 +44,31 @@ static bool refuse_if_taken(const struct net_addr *a, const char *address, struc
     return ok;
 }
 
+static void tune(int fd, int level, int option, int64_t value)
+{
+    int number = (int)value;
+
+    setsockopt(fd, level, option, &number, sizeof number);
+}
+
+/* Accepted sockets inherit it: no system call per connection. */
+void net_listen_tune(int fd, int family, const struct net_tuning *t)
+{
+    if (family == AF_UNIX)
+        return;
+    tune(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    tune(fd, SOL_SOCKET, SO_KEEPALIVE, t->keepalive);
+    if (t->keepalive_idle_s > 0)
+        tune(fd, IPPROTO_TCP, TCP_KEEPIDLE, t->keepalive_idle_s);
+    if (t->keepalive_interval_s > 0)
+        tune(fd, IPPROTO_TCP, TCP_KEEPINTVL, t->keepalive_interval_s);
+    if (t->keepalive_count > 0)
+        tune(fd, IPPROTO_TCP, TCP_KEEPCNT, t->keepalive_count);
+    tune(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, (t->defer_accept_ms + 999) / 1000);
+    if (t->fastopen > 0)
+        tune(fd, IPPROTO_TCP, TCP_FASTOPEN, t->fastopen);
+}
+
 static int open_tcp(const struct listen_settings *s, struct net_addr *a, struct weir_err *err)
 {
     int on = 1;
@@ -55,9 +80,6 @@ static int open_tcp(const struct listen_settings *s, struct net_addr *a, struct 
     }
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-    /* Accepted sockets inherit both: no system call per connection. */
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     if (a->sa.any.sa_family == AF_INET6) {
         int v6only = !is_any_dual(s->address);
 
@@ -68,7 +90,8 @@ static int open_tcp(const struct listen_settings *s, struct net_addr *a, struct 
         close(fd);
         return -1;
     }
-    if (listen(fd, (int)s->backlog) != 0) {
+    net_listen_tune(fd, a->sa.any.sa_family, &s->tuning);
+    if (listen(fd, (int)s->tuning.backlog) != 0) {
         listen_failed(err, s->address, "listen: listen", errno);
         close(fd);
         return -1;
@@ -112,7 +135,7 @@ static int open_unix(const struct listen_settings *s, const struct net_addr *a,
         return -1;
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || bind(fd, &a->sa.any, a->len) != 0 || chmod(a->sa.un.sun_path, s->mode) != 0 ||
-        listen(fd, (int)s->backlog) != 0) {
+        listen(fd, (int)s->tuning.backlog) != 0) {
         listen_failed(err, s->address, "listen: open", errno);
         if (fd >= 0)
             close(fd);
@@ -255,4 +278,16 @@ void net_listener_wake(struct net_listener *l)
     l->paused = false;
     net_timer_stop(l->loop, &l->resume);
     event_add(&l->event, NULL);
+}
+
+void net_listener_retune(struct net_listener *l, const struct net_tuning *tuning)
+{
+    int family = AF_UNIX;
+    socklen_t len = sizeof family;
+
+    if (l->fd < 0)
+        return;
+    getsockopt(l->fd, SOL_SOCKET, SO_DOMAIN, &family, &len);
+    net_listen_tune(l->fd, family, tuning);
+    listen(l->fd, (int)tuning->backlog);
 }

@@ -25,6 +25,10 @@
 bool net_listen_open(const struct listen_settings *settings, int *fds, unsigned count,
                      struct net_addr *bound, struct weir_err *err);
 
+/* Of a listening socket; what the kernel does not know or take is left as it is. Takes effect for
+ * connections that are accepted later. */
+void net_listen_tune(int fd, int family, const struct net_tuning *tuning);
+
 struct net_listener {
     struct net_loop *loop;
     int fd;
@@ -37,6 +41,8 @@ struct net_listener {
     bool paused;
 };
 
+/* As net_listen_tune(), and the backlog. */
+void net_listener_retune(struct net_listener *l, const struct net_tuning *tuning);
 /* Takes fd. accepted, arg, metrics are set by the caller before. */
 void net_listener_start(struct net_listener *l, struct net_loop *loop, int fd);
 /* Accepts what waits already (closing would reset it), then as net_listener_stop(). */

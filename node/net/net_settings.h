@@ -8,11 +8,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What the kernel is asked for on a listening socket; accepted ones inherit it. */
+struct net_tuning {
+    unsigned backlog;         /* 4096 */
+    unsigned fastopen;        /* first data with the SYN: queue length; 0: off */
+    int64_t defer_accept_ms;  /* not accepted before data has come, but for so long; 0: off */
+    bool keepalive;           /* probes of silent connections: true */
+    int64_t keepalive_idle_s; /* this and the next two: 0: the kernel's */
+    int64_t keepalive_interval_s;
+    unsigned keepalive_count;
+};
+
 struct listen_settings {
     const char *address; /* "127.0.0.1:8080", "[::]:80", ":80" (all, both families),
-                            "unix:/run/weir.sock" */
-    unsigned backlog;    /* 4096 */
+                            "unix:/run/weir.sock", "systemd:NAME" */
     unsigned mode;       /* permissions of a Unix socket, 0660 */
+    struct net_tuning tuning;
+    bool h2c;                    /* plain: HTTP/2 by prior knowledge */
+    const char **proxy_protocol; /* networks that must, and alone may, send a PROXY header */
+    size_t proxy_protocol_count;
 };
 
 /* Time-outs and limits toward clients. */

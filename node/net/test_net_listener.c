@@ -17,7 +17,7 @@ static struct weir_metrics metrics;
 
 static struct listen_settings settings(const char *address)
 {
-    return (struct listen_settings){.address = address, .backlog = 16, .mode = 0600};
+    return (struct listen_settings){.address = address, .tuning = {.backlog = 16}, .mode = 0600};
 }
 
 static void close_all(const int *fds, unsigned n)

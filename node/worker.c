@@ -235,7 +235,7 @@ static bool set_up(struct worker *w, struct site *site, struct weir_err *err)
                                       .drained_arg = w,
                                       .closed = on_connection_closed,
                                       .closed_arg = w};
-    w->front = (struct front){.w = &w->x, .clients = &w->clients, .h1 = &w->server};
+    w->front = (struct front){.w = &w->x, .clients = &w->clients, .h1 = &w->server, .h2 = &w->h2};
     w->x.index = w->index;
     w->x.loop = &w->loop;
     w->x.metrics = &w->metrics;
@@ -255,7 +255,8 @@ static bool set_up(struct worker *w, struct site *site, struct weir_err *err)
     w->x.scratch = pattern_scratch_new(err);
     if (w->x.scratch == NULL || !share_open(&w->x, err) ||
         !origin_client_init(&w->x.origins, &w->loop, &w->metrics, seed[1] | 1, err) ||
-        !h1_server_init(&w->server, &w->x, &w->clients, err))
+        !h1_server_init(&w->server, &w->x, &w->clients, err) ||
+        !h2_server_init(&w->h2, &w->x, &w->clients, err))
         return false;
     w->x.site = bind_site(w, site, err);
     if (w->x.site != NULL)
@@ -388,6 +389,7 @@ void worker_free(struct worker *w)
         site_retire(w->x.site);
     if (w->server.scratch != NULL)
         h1_server_close(&w->server);
+    h2_server_close(&w->h2);
     if (w->x.origins.scratch != NULL)
         origin_client_close(&w->x.origins);
     share_close(&w->x);

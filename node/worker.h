@@ -11,6 +11,7 @@
 #include "exchange.h"
 #include "farm.h"
 #include "front.h"
+#include "h2_server.h"
 #include "net_listener.h"
 
 #define WORKER_LISTENERS_MAX 64
@@ -56,6 +57,7 @@ struct worker {
     struct net_clients clients;
     struct front front;
     struct h1_server server;
+    struct h2_server h2;
     struct worker_listener listeners[WORKER_LISTENERS_MAX];
     struct weir_mail polite_mail, drain_mail, abort_mail, stop_mail, drained_mail, shed_mail;
     atomic_bool shedding; /* shed_mail is on its way */

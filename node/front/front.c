@@ -9,6 +9,7 @@
 #include "weir/alloc.h"
 #include "weir/container.h"
 #include "front_conn.h"
+#include "h2_server.h"
 #include "netset.h"
 
 #define LAST_CHANCE_MS 500 /* for who has not said anything yet, on a node that drains */
@@ -145,10 +146,11 @@ void front_expect(struct front_conn *c, int64_t ms)
 void front_hand_over(struct front_conn *c, bool http2, struct weir_span early)
 {
     front_watch(c, 0);
-    if (http2 || !h1_server_take(c->front->h1, &c->client, early))
-        front_close(c, true);
-    else
+    if (http2 ? h2_server_take(c->front->h2, &c->client, early)
+              : h1_server_take(c->front->h1, &c->client, early))
         let_go(c);
+    else
+        front_close(c, true);
 }
 
 void front_next(struct front_conn *c)

@@ -18,6 +18,7 @@
 
 struct tls_client_context; /* tls_client.h: how we connect to origins */
 struct tls_server_context; /* tls_server.h: how we accept on one address */
+struct weir_work_pool;
 struct tls_session;
 struct tls_worker;
 
@@ -29,17 +30,26 @@ enum tls_step {
     TLS_FAILED,     /* *err; the alert has been sent, as far as the socket took it */
 };
 
-/* One for each worker: buffers, and whom to ask. */
+/*
+ * One for each worker: buffers, and whom to ask. All are kept and outlive it.
+ * metrics: NULL: nothing is counted. pool: makes slow signatures; NULL: the loop does.
+ */
 struct tls_worker *tls_worker_new(struct net_loop *loop, struct weir_metrics *metrics,
-                                  struct weir_err *err);
-void tls_worker_free(struct tls_worker *w); /* no session may be left; NULL does nothing */
+                                  struct weir_work_pool *pool, struct weir_err *err);
+/* No session may be left; waits for signatures that other threads make for those that are gone.
+ * On the loop's thread, or after its end. NULL does nothing. */
+void tls_worker_free(struct tls_worker *w);
 
 /* Keeps a reference of the context. fd stays the caller's. NULL: *err. */
 struct tls_session *tls_accept(struct tls_worker *w, struct tls_server_context *c, int fd,
                                struct weir_err *err);
-/* name: for SNI and verification, borrowed; NULL: an address, verified as such. */
+/* name: for SNI and verification, borrowed; an address, or NULL for the one the socket is connected
+ * to, is verified as such, and no SNI is sent. The settings' name goes before it. Sessions are
+ * resumed by name and port. */
 struct tls_session *tls_connect(struct tls_worker *w, struct tls_client_context *c, int fd,
                                 const char *name, struct weir_err *err);
+/* Before the first step: HTTP/1.1 is offered alone, whatever the settings say. */
+void tls_offer_http1(struct tls_session *s);
 /* One step; call again as it says. again(arg): only after BUSY, on the loop, never from inside. */
 enum tls_step tls_handshake(struct tls_session *s, void (*again)(void *arg), void *arg,
                             struct weir_err *err);

@@ -198,11 +198,16 @@ static bool suite_fits(const struct tls_certificate *c, SSL *ssl)
     return false;
 }
 
+/* ssl: NULL: any client. */
 static bool can_use(const struct tls_certificate *c, SSL *ssl)
 {
-    bool tls13 = SSL_version(ssl) >= TLS1_3_VERSION;
-    int count = SSL_get_shared_sigalgs(ssl, 0, NULL, NULL, NULL, NULL, NULL);
+    bool tls13;
+    int count;
 
+    if (ssl == NULL)
+        return true;
+    tls13 = SSL_version(ssl) >= TLS1_3_VERSION;
+    count = SSL_get_shared_sigalgs(ssl, 0, NULL, NULL, NULL, NULL, NULL);
     if (!tls13 && !suite_fits(c, ssl))
         return false;
     for (int i = 0; i < count; i++) {
@@ -217,7 +222,7 @@ static bool can_use(const struct tls_certificate *c, SSL *ssl)
 
 /* Of those that cover `name`, under the hash of `key`: the first that the client can use, else the
  * first of all. NULL: none covers it. */
-static struct tls_certificate *find_usable(struct tls_store *s, const char *key,
+static struct tls_certificate *find_usable(const struct tls_store *s, const char *key,
                                            struct weir_span name, SSL *ssl)
 {
     uint64_t hash = XXH3_64bits(key, strlen(key));
@@ -237,7 +242,7 @@ static struct tls_certificate *find_usable(struct tls_store *s, const char *key,
     return first;
 }
 
-static struct tls_certificate *find_named(struct tls_store *s, const char *name, SSL *ssl)
+static struct tls_certificate *find_named(const struct tls_store *s, const char *name, SSL *ssl)
 {
     struct tls_certificate *c = find_usable(s, name, weir_span_str(name), ssl);
     const char *dot = strchr(name, '.');
@@ -250,7 +255,7 @@ static struct tls_certificate *find_named(struct tls_store *s, const char *name,
 }
 
 /* The first one configured, or one beside it that this client can use. */
-static struct tls_certificate *find_default(struct tls_store *s, SSL *ssl)
+static struct tls_certificate *find_default(const struct tls_store *s, SSL *ssl)
 {
     struct tls_certificate *c = s->count > 0 ? s->certificates[0] : NULL;
     struct tls_der_names it;
@@ -309,13 +314,23 @@ static bool give(struct tls_store *s, struct tls_certificate *c, SSL *ssl, struc
     return ok;
 }
 
-bool tls_store_choose(struct tls_store *s, SSL *ssl, const char *name,
-                      const struct tls_certificate **chosen, struct weir_err *err)
+static struct tls_certificate *find(const struct tls_store *s, const char *name, SSL *ssl)
 {
     struct tls_certificate *c = name[0] != '\0' ? find_named(s, name, ssl) : NULL;
 
-    if (c == NULL)
-        c = find_default(s, ssl);
+    return c != NULL ? c : find_default(s, ssl);
+}
+
+const struct tls_certificate *tls_store_find(const struct tls_store *s, const char *name)
+{
+    return find(s, name, NULL);
+}
+
+bool tls_store_choose(struct tls_store *s, SSL *ssl, const char *name,
+                      const struct tls_certificate **chosen, struct weir_err *err)
+{
+    struct tls_certificate *c = find(s, name, ssl);
+
     if (c == NULL)
         return weir_failf(err, WEIR_E_FILE, "tls", 0, "there is no certificate");
     *chosen = c;

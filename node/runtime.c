@@ -46,6 +46,7 @@ struct site *runtime_make_site(struct runtime *rt, struct settings *s, struct we
     struct site_source source = {
         .client = &s->client,
         .head = &s->head,
+        .http2 = &s->http2,
         .forward = &s->forward,
         .cache = &s->cache,
         .compression = &s->compression,

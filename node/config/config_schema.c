@@ -143,6 +143,13 @@ static const struct config_key head_keys[] = {
 };
 DEFINE_SECTION(head, struct head_settings);
 
+static const struct config_key http2_keys[] = {
+    COUNT("max_streams", struct h2_settings, max_streams, 1, 10000, "100"),
+    SIZE("stream_window", struct h2_settings, stream_window_bytes, 16 * KiB, GiB, "64KiB"),
+    SIZE("connection_window", struct h2_settings, connection_window_bytes, 64 * KiB, GiB, "1MiB"),
+};
+DEFINE_SECTION(http2, struct h2_settings);
+
 /* ---- forward, cache, log ---- */
 
 static const cyaml_strval_t forwarded_words[] = {
@@ -694,6 +701,7 @@ static const struct config_key all_keys[] = {
     SECTIONS("listen", ALL, listens, listen_count, listen, NULL, .flags = CONFIG_REQUIRED),
     SECTION("client", offsetof(ALL, client), client, NULL),
     SECTION("head", offsetof(ALL, head), head, NULL),
+    SECTION("http2", offsetof(ALL, http2), http2, NULL),
     SECTION("forward", offsetof(ALL, forward), forward, NULL),
     SECTION("cache", offsetof(ALL, cache), cache, NULL),
     SECTION("compression", offsetof(ALL, compression), compression, NULL),

@@ -14,6 +14,7 @@
 #include "admin_settings.h"
 #include "cache_settings.h"
 #include "exchange_settings.h"
+#include "h2_settings.h"
 #include "lifecycle_settings.h"
 #include "limit_settings.h"
 #include "net_settings.h"
@@ -36,6 +37,7 @@ struct settings {
     size_t listen_count;
     struct client_settings client;
     struct head_settings head;
+    struct h2_settings http2;
     struct forward_settings forward;
     struct cache_settings cache;
     struct compression_settings compression;

@@ -109,7 +109,10 @@ static void put_target(struct http_text *t, struct weir_exchange *x, bool comple
 static void put_protocol(struct http_text *t, struct weir_exchange *x, bool complete)
 {
     (void)complete;
-    http_text_add(t, weir_span_str(x->req.minor == 0 && x->started ? "HTTP/1.0" : "HTTP/1.1"));
+    if (x->req.minor == 0 && x->started)
+        http_text_lit(t, "HTTP/1.0");
+    else
+        http_text_add(t, weir_span_str(x->protocol != NULL ? x->protocol : "HTTP/1.1"));
 }
 
 static void put_status(struct http_text *t, struct weir_exchange *x, bool complete)
@@ -353,6 +356,8 @@ static void put_combined(struct http_text *t, struct weir_exchange *x, bool comp
     put_target(t, x, complete);
     http_text_char(t, ' ');
     put_protocol(t, x, complete);
+    if (x->protocol != NULL && strcmp(x->protocol, "HTTP/2") == 0)
+        http_text_lit(t, ".0"); /* what reads this format expects two numbers */
     http_text_lit(t, "\" ");
     put_status(t, x, complete);
     http_text_char(t, ' ');

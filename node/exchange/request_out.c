@@ -230,9 +230,13 @@ static void put_own(struct http_text *t, const struct request_out *r, const stru
     put_accept_encoding(t, r);
     put_capability(t, r, fwd);
     put_forwarding(t, r, fwd, edited);
-    http_text_lit(t, "Via: 1."); /* the version the request came by (RFC 9110 7.6.3) */
-    http_text_char(t, (char)('0' + x->req.minor));
-    http_text_char(t, ' ');
+    http_text_lit(t, "Via: "); /* the version the request came by (RFC 9110 7.6.3) */
+    if (x->protocol != NULL && strcmp(x->protocol, "HTTP/2") == 0)
+        http_text_lit(t, "2.0 ");
+    else if (x->req.minor == 0)
+        http_text_lit(t, "1.0 ");
+    else
+        http_text_lit(t, "1.1 ");
     http_text_add(t, site->pseudonym);
     http_text_lit(t, "\r\n");
     http_text_field(t, http_field_name(HTTP_F_CDN_LOOP), site->pseudonym);

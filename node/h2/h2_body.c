@@ -27,7 +27,7 @@ bool h2_body_expected(const struct h2_stream *s)
 
 static void give_window(struct h2_stream *s, size_t n)
 {
-    if (n == 0 || s->conn->closed)
+    if (n == 0 || s->conn->closed || s->conn->memory.failed)
         return;
     if (s->closed)
         nghttp2_session_consume_connection(session_of(s), n);

@@ -31,32 +31,6 @@ const struct h2_settings *h2_conn_http2(const struct h2_conn *c)
     return s != NULL ? s : &h2_settings_usual;
 }
 
-/* ---- memory of nghttp2 ---- */
-
-static void *mem_malloc(size_t size, void *arg)
-{
-    (void)arg;
-    return weir_malloc(size);
-}
-
-static void mem_free(void *p, void *arg)
-{
-    (void)arg;
-    weir_free(p);
-}
-
-static void *mem_calloc(size_t n, size_t size, void *arg)
-{
-    (void)arg;
-    return weir_calloc(n, size);
-}
-
-static void *mem_realloc(void *p, size_t size, void *arg)
-{
-    (void)arg;
-    return weir_realloc(p, size);
-}
-
 /* ---- time ---- */
 
 /* Idle connections may stay less long while most places are taken. */
@@ -166,11 +140,19 @@ static void want_write(struct h2_conn *c, bool on)
 
 /* ---- closing ---- */
 
+/* Where memory failed in it, nghttp2 may not look at its own structures any more. */
+static void end_session(struct h2_conn *c)
+{
+    if (!c->memory.failed)
+        nghttp2_session_del(c->session);
+    h2_memory_drop(&c->memory);
+}
+
 static void free_conn(struct h2_conn *c)
 {
     while (c->streams != NULL)
         h2_stream_end(c->streams, false);
-    nghttp2_session_del(c->session);
+    end_session(c);
     weir_free(c->rest);
     net_chan_close(&c->net.chan, false);
     front_entry_unref(c->net.entry);
@@ -386,7 +368,7 @@ static bool gather(struct h2_conn *c, struct h2_out *o)
         h2_out_copy(o, frame, (size_t)n);
     }
     c->busy = false;
-    return ok;
+    return ok && !c->memory.failed;
 }
 
 /* One write for all there is, or several; nothing is pulled while the socket is full. */
@@ -404,7 +386,8 @@ static bool write_all(struct h2_conn *c)
         }
         out = ok ? send_out(c, o) : -1;
         h2_out_end(o);
-        end_closed(c);
+        if (out >= 0)
+            end_closed(c);
     }
     want_write(c, out == 0);
     return out == 0;
@@ -423,7 +406,7 @@ static void push(struct h2_conn *c)
 {
     if (c->closed || c->lingering)
         return;
-    if (!write_all(c)) {
+    if (c->memory.failed || !write_all(c)) {
         close_now(c, true);
         return;
     }
@@ -480,6 +463,8 @@ static bool feed(struct h2_conn *c, const char *bytes, size_t len)
     c->busy = false;
     if (n == NGHTTP2_ERR_FLOODED)
         h2_conn_fail(c, NGHTTP2_ENHANCE_YOUR_CALM, "too many frames");
+    if (c->memory.failed)
+        return false;
     if (n < 0)
         return c->failed;
     if (c->heading != NULL && !h2_stream_keep_fields(c->heading, c->server->w->field_cap))
@@ -629,18 +614,19 @@ static bool submit_settings(struct h2_conn *c)
 
 struct h2_conn *h2_conn_new(struct h2_server *server)
 {
-    nghttp2_mem mem = {NULL, mem_malloc, mem_free, mem_calloc, mem_realloc};
     struct h2_conn *c = weir_calloc(1, sizeof *c);
+    nghttp2_mem mem;
 
     if (c == NULL)
         return NULL;
+    mem = h2_memory_of(&c->memory, &server->memory);
     c->net.ops = &client_ops;
     c->server = server;
     c->timer.fire = on_timer;
     c->first = true;
     if (nghttp2_session_server_new3(&c->session, server->callbacks, c, server->option, &mem) != 0 ||
         !submit_settings(c)) {
-        nghttp2_session_del(c->session);
+        end_session(c);
         weir_free(c);
         return NULL;
     }

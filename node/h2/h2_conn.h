@@ -54,6 +54,7 @@ struct h2_conn {
     struct h2_stream *closing; /* of them: those that end when their bytes are out */
     struct h2_stream *heading; /* its fields arrive; NULL: none */
     nghttp2_session *session;
+    struct h2_session_memory memory;
     struct event readable, writable;
     struct net_timer timer;
     struct net_deferred turn, again;

@@ -33,7 +33,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     struct h2_conn *c = arg;
     struct h2_stream *s;
 
-    if (c->closed || c->failed)
+    if (c->closed || c->failed || c->memory.failed)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     if (!is_request(frame)) {
         s = stream_of(session, frame->hd.stream_id);
@@ -94,7 +94,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     struct h2_conn *c = arg;
 
     (void)session;
-    if (c->closed || c->failed)
+    if (c->closed || c->failed || c->memory.failed)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     switch (frame->hd.type) {
     case NGHTTP2_HEADERS:
@@ -110,7 +110,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     default:
         break;
     }
-    return 0;
+    return c->memory.failed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
 static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *bytes,
@@ -120,7 +120,7 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     struct h2_stream *s = stream_of(session, id);
 
     (void)flags;
-    if (c->closed || c->failed)
+    if (c->closed || c->failed || c->memory.failed)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     if (s != NULL && !s->closed)
         h2_body_data(s, bytes, len);

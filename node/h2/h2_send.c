@@ -18,7 +18,7 @@ static struct h2_stream *stream_of(struct weir_exchange *x)
 
 static bool gone(const struct h2_stream *s)
 {
-    return s->closed || s->conn->closed;
+    return s->closed || s->conn->closed || s->conn->memory.failed;
 }
 
 void h2_send_begin(struct h2_stream *s)

@@ -5,7 +5,7 @@
 #include "weir/alloc.h"
 #include "h2_conn.h"
 
-#define CONTINUATIONS_MAX 16 /* frames of one field section (security 3) */
+#define CONTINUATIONS_MAX 64 /* the score (http2_abuse.h) ends it before */
 
 const struct h2_settings h2_settings_usual = {.max_streams = 100,
                                               .stream_window_bytes = 65536,
@@ -71,6 +71,7 @@ void h2_server_close(struct h2_server *s)
         exchange_free(&stream->x);
         weir_free(stream);
     }
+    h2_memory_close(&s->memory);
     weir_free(s->in);
     weir_free(s->out);
     nghttp2_option_del(s->option);

@@ -5,6 +5,7 @@
 #define H2_SERVER_H
 
 #include "exchange.h"
+#include "h2_memory.h"
 #include "h2_settings.h"
 #include "net_clients.h"
 
@@ -18,6 +19,7 @@ struct h2_server {
     struct net_clients *clients;
     struct h2_stream *free_streams;
     unsigned free_count;
+    struct h2_memory memory; /* of sessions */
     /* From here on made with the first connection: a node without HTTP/2 holds none of it. */
     char *in;           /* what arrives is read into this: idle connections hold no buffer */
     struct h2_out *out; /* frames of one turn are gathered here: one write */

@@ -281,7 +281,7 @@ void h2_stream_end_trailers(struct h2_stream *s, bool ended)
 
 void h2_stream_reset(struct h2_stream *s, uint32_t error_code)
 {
-    if (s->closed || s->conn->closed)
+    if (s->closed || s->conn->closed || s->conn->memory.failed)
         return;
     weir_metric_add(worker_of(s)->metrics, WEIR_M_h2_resets_sent, 1);
     if (nghttp2_submit_rst_stream(s->conn->session, NGHTTP2_FLAG_NONE, s->id, error_code) != 0)
@@ -321,7 +321,7 @@ void h2_stream_end(struct h2_stream *s, bool complete)
     struct h2_conn *c = s->conn;
     struct h2_server *server = c->server;
 
-    if (!s->closed && !c->closed)
+    if (!s->closed && !c->closed && !c->memory.failed)
         nghttp2_session_set_stream_user_data(c->session, s->id, NULL);
     s->closed = true;
     uncount(s);

@@ -44,6 +44,7 @@ struct h2_node {
     char goaway_text[128];
     size_t read_limit; /* bytes the client reads in one turn; 0: all */
     bool deaf;         /* reads nothing */
+    bool one_by_one;   /* sends a byte a turn */
 };
 
 static inline struct h2_seen *h2_seen(struct h2_node *t, int32_t id)
@@ -117,7 +118,8 @@ static inline void h2_test_flush(struct h2_node *t)
 
     while (t->n.client >= 0 && (n = nghttp2_session_mem_send(t->session, &bytes)) > 0)
         for (ssize_t at = 0; at < n;) {
-            ssize_t sent = send(t->n.client, bytes + at, (size_t)(n - at), MSG_NOSIGNAL);
+            size_t len = t->one_by_one ? 1 : (size_t)(n - at);
+            ssize_t sent = send(t->n.client, bytes + at, len, MSG_NOSIGNAL);
 
             if (sent < 0 && errno == EAGAIN) {
                 node_turn(&t->n);
@@ -126,6 +128,8 @@ static inline void h2_test_flush(struct h2_node *t)
             if (sent < 0)
                 return;
             at += sent;
+            if (t->one_by_one)
+                node_settle(&t->n);
         }
 }
 

@@ -74,6 +74,7 @@ static void content_of_a_post_reaches_the_origin_and_its_answer_the_client(void 
     assert_memory_equal(s->body, "done", 4);
     t.n.seen[t.n.seen_len] = '\0';
     assert_non_null(strstr(t.n.seen, "POST /a HTTP/1.1\r\nHost: x\r\n"));
+    assert_non_null(strstr(t.n.seen, "\r\nVia: 2.0 weir\r\n"));
     assert_non_null(strstr(t.n.seen, "\r\nc\r\nsome content\r\n0\r\n\r\n"));
     h2_node_stop(&t);
 }
@@ -262,8 +263,7 @@ static void interim_responses_are_passed_on(void **state)
     assert_true(h2_node_start(&t));
     h2_client_open(&t);
     s = h2_wait(&t, h2_get(&t, "/a"));
-    assert_ptr_equal(strstr(s->head,
-                            ":status: 103\nlink: </a.css>; rel=preload\n:status: 200\n"),
+    assert_ptr_equal(strstr(s->head, ":status: 103\nlink: </a.css>; rel=preload\n:status: 200\n"),
                      s->head);
     assert_true(s->ended && s->body_len == 2);
     h2_node_stop(&t);

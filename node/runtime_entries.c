@@ -21,6 +21,17 @@ static bool add_proxy_networks(struct front_entry *e, const struct listen_settin
     return e->proxy != NULL;
 }
 
+static bool add_rules(struct front_entry *e, const struct listen_settings *l, struct weir_err *err)
+{
+    e->redirect_https = l->redirect_https;
+    e->https_port = l->https_port;
+    e->misdirected_allowed = l->misdirected_allowed;
+    if (l->alt_svc[0] == '\0')
+        return true;
+    e->alt_svc = weir_strndup(l->alt_svc, strlen(l->alt_svc));
+    return e->alt_svc != NULL || weir_fail(err, WEIR_E_MEMORY, "listen: entry", 0);
+}
+
 static struct front_entry *make_entry(const struct listen_settings *l, struct weir_err *err)
 {
     struct front_entry *e = front_entry_new(0, l->address, err);
@@ -29,7 +40,7 @@ static struct front_entry *make_entry(const struct listen_settings *l, struct we
         return NULL;
     e->tuning = l->tuning;
     e->http2 = l->h2c;
-    if (!add_proxy_networks(e, l, err)) {
+    if (!add_proxy_networks(e, l, err) || !add_rules(e, l, err)) {
         front_entry_unref(e);
         return NULL;
     }

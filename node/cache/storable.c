@@ -157,7 +157,10 @@ static enum storable_verdict judge_client(const struct storable_question *q)
     bool shareable = cc->public_ || cc->must_revalidate || cc->s_maxage != HTTP_CC_ABSENT ||
                      (q->route->despite.store & DESPITE_AUTHORIZATION) != 0;
 
-    if (http_head_has(q->request, HTTP_F_AUTHORIZATION) && !shareable)
+    /* Client-Cert tells who asks, too, and RFC 9440 leaves it to caches to heed that. */
+    if ((http_head_has(q->request, HTTP_F_AUTHORIZATION) ||
+         http_head_has(q->request, HTTP_F_CLIENT_CERT)) &&
+        !shareable)
         return STORABLE_NO_AUTHORIZATION;
     return q->request_cc->no_store ? STORABLE_NO_REQUEST_NO_STORE : STORABLE_YES;
 }

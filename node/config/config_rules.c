@@ -12,6 +12,7 @@
 #include "weir/members.h"
 #include "weir/secret.h"
 #include "admin_settings.h"
+#include "config_rules_connection.h"
 #include "config_rules_limits.h"
 #include "config_tree.h"
 #include "net_addr.h"
@@ -644,6 +645,7 @@ void config_rule_route(struct config_ctx *ctx, struct config_node *route)
         return;
     }
     route->bad |= chosen->bad;
+    config_rule_client_certificate(ctx, route);
     if (which == 1)
         check_split(ctx, route, chosen);
     else if (which == 0 && !route->bad)

@@ -4,6 +4,7 @@
 
 #include "weir/gcra.h"
 #include "config_rules.h"
+#include "config_rules_connection.h"
 #include "http_status.h"
 #include "settings.h"
 
@@ -114,6 +115,11 @@ static const struct config_key listen_keys[] = {
     BOOL("h2c", struct listen_settings, h2c, "false"),
     TEXTS("proxy_protocol", struct listen_settings, proxy_protocol, proxy_protocol_count,
           config_rule_network),
+    BOOL("redirect_https", struct listen_settings, redirect_https, "false"),
+    COUNT("https_port", struct listen_settings, https_port, 1, 65535, "443"),
+    TEXT("alt_svc", struct listen_settings, alt_svc, "", .flags = CONFIG_MAY_BE_EMPTY,
+         .rule = config_rule_alt_svc),
+    BOOL("misdirected", struct listen_settings, misdirected_allowed, "false"),
 };
 DEFINE_SECTION(listen, struct listen_settings);
 
@@ -619,6 +625,20 @@ static const struct config_key limits_keys[] = {
 };
 DEFINE_SECTION(limits, ROUTE);
 
+#define HSTS struct route_hsts_settings
+static const struct config_key hsts_keys[] = {
+    SECONDS("max_age", HSTS, max_age_s, 0, 10 * 365 * DAY_S, "0"),
+    BOOL("include_subdomains", HSTS, include_subdomains, "false"),
+    BOOL("preload", HSTS, preload, "false"),
+};
+DEFINE_SECTION(hsts, HSTS);
+
+static const cyaml_strval_t client_cert_words[] = {{"none", ROUTE_CLIENT_CERT_NONE},
+                                                   {"optional", ROUTE_CLIENT_CERT_OPTIONAL},
+                                                   {"required", ROUTE_CLIENT_CERT_REQUIRED}};
+static const cyaml_strval_t early_hints_words[] = {{"navigations", ROUTE_EARLY_HINTS_NAVIGATIONS},
+                                                   {"all", ROUTE_EARLY_HINTS_ALL},
+                                                   {"off", ROUTE_EARLY_HINTS_OFF}};
 static const cyaml_strval_t health_words[] = {{"live", ROUTE_HEALTH_LIVE},
                                               {"ready", ROUTE_HEALTH_READY}};
 static const cyaml_strval_t action_words[] = {{"upstream", ROUTE_UPSTREAM},
@@ -652,6 +672,10 @@ static const struct config_key route_keys[] = {
     GROUP("limits", limits, NULL),
     BOOL("websocket", ROUTE, websocket, "false"),
     TEXTS("trailers", ROUTE, trailers, trailer_count, config_rule_token),
+    WORD("client_certificate", ROUTE, client_certificate, client_cert_words, "none"),
+    BOOL("early_data", ROUTE, early_data, "false"),
+    WORD("early_hints", ROUTE, early_hints, early_hints_words, "navigations"),
+    SECTION("hsts", offsetof(ROUTE, hsts), hsts, config_rule_hsts),
 };
 DEFINE_SECTION(route, ROUTE);
 
@@ -698,7 +722,8 @@ DEFINE_SECTION(rate_limit, LIMIT);
 static const struct config_key all_keys[] = {
     {.name = "include", .kind = CONFIG_KEY_TEXTS, .flags = CONFIG_UNSTORED},
     GROUP("node", node, NULL),
-    SECTIONS("listen", ALL, listens, listen_count, listen, NULL, .flags = CONFIG_REQUIRED),
+    SECTIONS("listen", ALL, listens, listen_count, listen, config_rule_listen,
+             .flags = CONFIG_REQUIRED),
     SECTION("client", offsetof(ALL, client), client, NULL),
     SECTION("head", offsetof(ALL, head), head, NULL),
     SECTION("http2", offsetof(ALL, http2), http2, NULL),

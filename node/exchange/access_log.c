@@ -9,6 +9,7 @@
 #include "exchange.h"
 #include "http_text.h"
 #include "limit_stage.h"
+#include "tls_facts.h"
 #include "trace.h"
 
 #define LINE_MAX 4096 /* what does not fit is cut field by field, never in the middle of a line */
@@ -212,6 +213,55 @@ static void put_traceparent(struct http_text *t, struct weir_exchange *x, bool c
         http_text_bytes(t, v.ptr + 3, 32); /* the trace-id */
 }
 
+/* ---- of the connection, under TLS ---- */
+
+static void put_tls_version(struct http_text *t, struct weir_exchange *x, bool complete)
+{
+    (void)complete;
+    if (x->tls != NULL)
+        http_text_add(t, weir_span_str(x->tls->version));
+}
+
+static void put_tls_cipher(struct http_text *t, struct weir_exchange *x, bool complete)
+{
+    (void)complete;
+    if (x->tls != NULL)
+        http_text_add(t, weir_span_str(x->tls->cipher));
+}
+
+static void put_tls_name(struct http_text *t, struct weir_exchange *x, bool complete)
+{
+    (void)complete;
+    if (x->tls != NULL)
+        put_escaped(t, weir_span_str(x->tls->name));
+}
+
+static void put_tls_alpn(struct http_text *t, struct weir_exchange *x, bool complete)
+{
+    (void)complete;
+    if (x->tls != NULL)
+        put_escaped(t, weir_span_str(x->tls->alpn));
+}
+
+static void put_tls_resumed(struct http_text *t, struct weir_exchange *x, bool complete)
+{
+    (void)complete;
+    http_text_add(t, weir_span_str(x->tls != NULL && x->tls->resumed ? "true" : "false"));
+}
+
+static void put_tls_early(struct http_text *t, struct weir_exchange *x, bool complete)
+{
+    (void)complete;
+    http_text_add(t, weir_span_str(x->early ? "true" : "false"));
+}
+
+static void put_client_cert(struct http_text *t, struct weir_exchange *x, bool complete)
+{
+    (void)complete;
+    if (x->tls != NULL && x->tls->client != NULL)
+        put_escaped(t, weir_span_str(x->tls->client->subject));
+}
+
 static const struct field fields[] = {
     {"time", true, true, put_time},
     {"request_id", true, true, put_request_id},
@@ -237,6 +287,13 @@ static const struct field fields[] = {
     {"referer", true, true, put_referer},
     {"user_agent", true, true, put_user_agent},
     {"trace_id", true, true, put_traceparent},
+    {"tls_version", true, false, put_tls_version},
+    {"tls_cipher", true, false, put_tls_cipher},
+    {"tls_name", true, false, put_tls_name},
+    {"tls_alpn", true, false, put_tls_alpn},
+    {"tls_resumed", false, false, put_tls_resumed},
+    {"tls_early", false, false, put_tls_early},
+    {"client_cert", true, false, put_client_cert},
 };
 #define FIELDS (sizeof fields / sizeof fields[0])
 

@@ -6,6 +6,7 @@
 #include "cache_report.h"
 #include "cache_status.h"
 #include "compose.h"
+#include "connection_rules.h"
 #include "deliver_range.h"
 #include "edits.h"
 #include "http_coding_tag.h"
@@ -86,6 +87,7 @@ static void begin_extra(struct weir_exchange *x, struct http_text *t)
 
     if (x->limited != NULL)
         more += limit_stage_room(x);
+    more += connection_fields_room(x);
     room = sizeof x->extra + more;
     buf = more > 0 ? weir_arena_alloc(&x->arena, room) : NULL;
     if (buf != NULL)
@@ -127,6 +129,7 @@ static void put_extra(struct weir_exchange *x, const struct source *s, bool has_
     if (x->limited != NULL)
         limit_stage_put(&t, x);
     put_sticky(&t, x);
+    connection_fields_put(&t, x);
     if (!x->hit && site->source.forward->request_id_field[0] != '\0')
         http_text_field(&t, weir_span_str(site->source.forward->request_id_field),
                         trace_request_id(x));
@@ -197,11 +200,14 @@ static bool edit(struct weir_exchange *x, struct http_head *head)
     struct template_values v;
     char client[NET_TEXT_MAX];
 
-    if (x->route->response_edits == NULL)
-        return true;
-    trace_request_id(x);
-    exchange_template_values(x, &v, client);
-    return edits_apply(x->route->response_edits, &v, head, &x->arena, &x->err);
+    if (x->route->response_edits != NULL) {
+        trace_request_id(x);
+        exchange_template_values(x, &v, client);
+        if (!edits_apply(x->route->response_edits, &v, head, &x->arena, &x->err))
+            return false;
+    }
+    connection_fields_remove(x, head); /* ours are put beside the head */
+    return true;
 }
 
 /* A 304 from a 200: what the client has is still right. */
@@ -313,7 +319,8 @@ static bool deliver(struct weir_exchange *x, struct source *s)
     bool recoded = s->coding != s->sent;
     bool retagged = is_304_of_pass(x, s);
     bool changed = false;
-    bool rewritten = x->route->response_edits != NULL || x->own != NULL;
+    bool rewritten = x->route->response_edits != NULL || x->own != NULL ||
+                     connection_fields_replace(x, s->fields, s->field_count);
     bool page = x->route->settings->cache.esi.enabled && x->slice.size == 0 && !s->part;
     struct http_head view;
 

@@ -4,11 +4,13 @@
 #include <string.h>
 
 #include "access_log.h"
+#include "connection_rules.h"
 #include "deliver.h"
 #include "fetch.h"
 #include "lookup.h"
 #include "reply.h"
 #include "stages.h"
+#include "tls_facts.h"
 
 /*
  *   open --head--> started --stages--> waiting <--> resumed --> responded --> closed
@@ -282,6 +284,15 @@ void exchange_free(struct weir_exchange *x)
     weir_arena_free(&x->arena);
 }
 
+static void put_identity(const struct tls_identity *who, struct weir_span out[TEMPLATE_CLIENT_CERT])
+{
+    out[TEMPLATE_CERT_SUBJECT] = weir_span_str(who->subject);
+    out[TEMPLATE_CERT_ISSUER] = weir_span_str(who->issuer);
+    out[TEMPLATE_CERT_SERIAL] = weir_span_str(who->serial);
+    out[TEMPLATE_CERT_FINGERPRINT] = weir_span_str(who->fingerprint);
+    out[TEMPLATE_CERT_SAN] = weir_span_str(who->san);
+}
+
 void exchange_template_values(struct weir_exchange *x, struct template_values *v,
                               char client[NET_TEXT_MAX])
 {
@@ -295,4 +306,6 @@ void exchange_template_values(struct weir_exchange *x, struct template_values *v
         .captures = x->match.captures.at,
         .capture_count = x->match.captures.count,
     };
+    if (x->identified)
+        put_identity(connection_identity(x), v->client_cert);
 }

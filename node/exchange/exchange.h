@@ -200,6 +200,8 @@ struct weir_exchange {
     const struct route *route;
     struct route_match match;
     char request_id[EXCHANGE_ID_MAX + 1];
+    bool early;      /* it came in early data: the origin is told */
+    bool identified; /* req has a Client-Cert of ours */
 
     /* LIMIT */
     struct exchange_limited *limited; /* what limits said; NULL: the route has none */

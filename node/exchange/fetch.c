@@ -15,6 +15,7 @@
 #include "share_lead.h"
 #include "sticky.h"
 #include "stored.h"
+#include "tls_facts.h"
 
 #define TRAILERS_MAX     32
 #define REFRESH_PAUSE_MS 1000 /* between refreshes of one stored response */
@@ -231,6 +232,24 @@ static bool prepare(struct fetch *f, struct weir_exchange *x)
 static void start(struct fetch *f)
 {
     origin_fetch_start(&f->origin, f->upstream, &f->request, &f->hint, &fetch_origin_events, f);
+}
+
+bool fetch_asks_late(struct fetch *f)
+{
+    struct weir_exchange *x = f->leader;
+    struct weir_err err = {0};
+
+    if (x == NULL || !x->early || x->tls == NULL || x->tls->early ||
+        http_head_has(&x->req, HTTP_F_EARLY_DATA))
+        return false;
+    x->early = false; /* so that it happens once, and the origin is not told any more */
+    f->prepared = false;
+    origin_fetch_cancel(&f->origin);
+    if (fetch_prepare(f, &err))
+        start(f);
+    else
+        fetch_give_up(f, &err);
+    return true;
 }
 
 bool fetch_prepare(struct fetch *f, struct weir_err *err)

@@ -3,6 +3,7 @@
 #include "weir/container.h"
 #include "weir/log.h"
 #include "compressible.h"
+#include "early_hints.h"
 #include "inflight.h"
 #include "origin_state.h"
 #include "purging.h"
@@ -25,8 +26,11 @@ static bool ask_for_rest(struct fetch *f, const struct weir_err *err);
 static void on_interim(void *arg, const struct http_head *head)
 {
     struct fetch *f = arg;
+    struct http_head hints;
 
     if (f->leader != NULL)
+        head = early_hints(f->leader, head, &hints);
+    if (f->leader != NULL && head != NULL)
         f->leader->client->interim(f->leader, head);
 }
 
@@ -129,6 +133,8 @@ static void on_head(void *arg, const struct http_head *head, const struct http_f
     struct fill_head h;
     struct weir_err err = {0};
 
+    if (head->status == 425 && fetch_asks_late(f))
+        return;
     note_origin(f, head);
     if (f->leader != NULL)
         purging_by(f->leader, head);

@@ -71,6 +71,9 @@ void fetch_give_up(struct fetch *f, const struct weir_err *err);
 void fetch_send_back(struct fetch *f);
 /* Writes the request, if that has not been done, as long as its leader is there. false: *err. */
 bool fetch_prepare(struct fetch *f, struct weir_err *err);
+/* The origin wants no early data (425), and by now it is none any more: it is asked again (RFC 8470
+ * 5.2). false: the answer stands. */
+bool fetch_asks_late(struct fetch *f);
 /* The farm does not have it. */
 void fetch_ask_origin(struct fetch *f);
 

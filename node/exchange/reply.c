@@ -4,6 +4,7 @@
 
 #include "weir/log.h"
 #include "cache_report.h"
+#include "connection_rules.h"
 #include "edits.h"
 #include "http_grpc.h"
 #include "http_list.h"
@@ -16,10 +17,10 @@
 
 /* ---- heads ---- */
 
-/* For what limits have to say, beside all else. */
-static size_t limits_room(const struct weir_exchange *x)
+/* For what limits and the connection have to say, beside all else. */
+static size_t more_room(const struct weir_exchange *x)
 {
-    return x->limited != NULL ? limit_stage_room(x) : 0;
+    return (x->limited != NULL ? limit_stage_room(x) : 0) + connection_fields_room(x);
 }
 
 static void put_limits(struct http_text *t, const struct weir_exchange *x)
@@ -32,6 +33,7 @@ static void put_common(struct http_text *t, const struct weir_exchange *x, int s
 {
     http_text_status_line(t, status, WEIR_SPAN_NONE);
     http_text_field(t, http_field_name(HTTP_F_DATE), weir_span(x->loop->clock.http_date, 29));
+    connection_fields_put(t, x);
 }
 
 static void set_response(struct weir_exchange *x, int status, const struct http_text *head,
@@ -192,7 +194,7 @@ static void put_call_status(struct http_text *t, const struct weir_exchange *x, 
 static void reply_to_call(struct weir_exchange *x, int status)
 {
     struct weir_span id = trace_request_id(x);
-    size_t room = HEAD_MAX + limits_room(x);
+    size_t room = HEAD_MAX + more_room(x);
     char *head = weir_arena_alloc(&x->arena, room);
     struct http_text t;
 
@@ -210,7 +212,7 @@ static void reply_in_html_or_json(struct weir_exchange *x, int status)
 {
     struct weir_span reason = http_status_reason(status);
     struct weir_span id = trace_request_id(x);
-    size_t room = HEAD_MAX + limits_room(x);
+    size_t room = HEAD_MAX + more_room(x);
     char *head = weir_arena_alloc(&x->arena, room);
     char *body = weir_arena_alloc(&x->arena, BODY_MAX);
     bool json = wants_json(&x->req);
@@ -261,7 +263,8 @@ static bool finish(struct weir_exchange *x, int status, struct http_head *h,
         if (!edits_apply(x->route->response_edits, &v, h, &x->arena, &x->err))
             return false;
     }
-    room = http_fields_bytes(h) + 128 + limits_room(x);
+    connection_fields_remove(x, h); /* of edits, too: there is one of each */
+    room = http_fields_bytes(h) + 128 + more_room(x);
     buf = weir_arena_alloc(&x->arena, room);
     if (buf == NULL)
         return weir_fail(&x->err, WEIR_E_MEMORY, "reply: head", 0);
@@ -273,21 +276,26 @@ static bool finish(struct weir_exchange *x, int status, struct http_head *h,
     return true;
 }
 
+bool reply_with_location(struct weir_exchange *x, int status, struct weir_span location)
+{
+    struct http_head h;
+
+    http_head_init(&h, NULL, 0);
+    if (!http_head_add_id(&h, &x->arena, HTTP_F_LOCATION, location))
+        return weir_fail(&x->err, WEIR_E_MEMORY, "reply: redirect", 0);
+    return finish(x, status, &h, WEIR_SPAN_NONE);
+}
+
 bool reply_with_redirect(struct weir_exchange *x)
 {
     struct template_values v;
     char client[NET_TEXT_MAX];
     struct weir_span location;
-    struct http_head h;
 
     trace_request_id(x);
     exchange_template_values(x, &v, client);
-    if (!template_expand(x->route->redirect_to, &v, &x->arena, &location, &x->err))
-        return false;
-    http_head_init(&h, NULL, 0);
-    if (!http_head_add_id(&h, &x->arena, HTTP_F_LOCATION, location))
-        return weir_fail(&x->err, WEIR_E_MEMORY, "reply: redirect", 0);
-    return finish(x, x->route->settings->redirect_status, &h, WEIR_SPAN_NONE);
+    return template_expand(x->route->redirect_to, &v, &x->arena, &location, &x->err) &&
+           reply_with_location(x, x->route->settings->redirect_status, location);
 }
 
 bool reply_with_fixed(struct weir_exchange *x)
@@ -324,12 +332,13 @@ bool reply_with_health(struct weir_exchange *x)
 
 bool reply_with_json(struct weir_exchange *x, int status, struct weir_span content)
 {
-    char *head = weir_arena_alloc(&x->arena, HEAD_MAX);
+    size_t room = HEAD_MAX + more_room(x);
+    char *head = weir_arena_alloc(&x->arena, room);
     struct http_text t;
 
     if (head == NULL)
         return weir_fail(&x->err, WEIR_E_MEMORY, "reply: json", 0);
-    http_text_init(&t, head, HEAD_MAX);
+    http_text_init(&t, head, room);
     put_common(&t, x, status);
     http_text_lit(&t, "Content-Type: application/json\r\nCache-Control: no-store\r\n");
     set_response(x, status, &t, content);

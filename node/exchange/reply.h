@@ -15,6 +15,8 @@
 void reply_with_error(struct weir_exchange *x);
 /* x->route's redirect. false: x->err. */
 bool reply_with_redirect(struct weir_exchange *x);
+/* Elsewhere, with this status. false: x->err. */
+bool reply_with_location(struct weir_exchange *x, int status, struct weir_span location);
 /* x->route's fixed response. */
 bool reply_with_fixed(struct weir_exchange *x);
 /* How this node is, as x->route asks: 200 or 503, not to be stored. */

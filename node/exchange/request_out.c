@@ -85,12 +85,39 @@ static bool written_anew(const struct request_out *r, const struct forwarding *f
            weir_span_ieq(f->name, weir_span_str(settings->request_id_field));
 }
 
+/*
+ * X-SSL-Client-Verify, SSL-Client-Cert, X-Client-Cert-Subject ...: no standard names them, but
+ * applications behind other proxies believe what they say of a client's certificate.
+ */
+static bool speaks_of_tls(struct weir_span name)
+{
+    static const struct weir_span begins[] = {WEIR_SPAN_LIT("X-SSL-"),
+                                              WEIR_SPAN_LIT("SSL-Client-"),
+                                              WEIR_SPAN_LIT("SSL_CLIENT_"),
+                                              WEIR_SPAN_LIT("X-Client-Cert"),
+                                              WEIR_SPAN_LIT("X-TLS-Client-"),
+                                              WEIR_SPAN_LIT("X-ARR-ClientCert"),
+                                              WEIR_SPAN_LIT("X-Client-Verify")};
+    char first = name.len > 0 ? weir_ascii_lower(name.ptr[0]) : 0;
+
+    if (first != 'x' && first != 's')
+        return false;
+    for (size_t i = 0; i < sizeof begins / sizeof begins[0]; i++)
+        if (name.len >= begins[i].len &&
+            weir_span_ieq(weir_span(name.ptr, begins[i].len), begins[i]))
+            return true;
+    return false;
+}
+
 static bool goes_on(const struct request_out *r, const struct forwarding *fwd,
                     const struct http_head *head, const struct http_field *f)
 {
     if (f->flags & (HTTP_FF_HOP | HTTP_FF_FRAMING))
         return false;
-    if ((f->flags & HTTP_FF_FORWARDING) && !fwd->trusted)
+    if ((f->flags & HTTP_FF_FORWARDING) && !fwd->trusted &&
+        !(f->id == HTTP_F_CLIENT_CERT && r->x->identified))
+        return false;
+    if (f->id == HTTP_F_NONE && !fwd->trusted && speaks_of_tls(f->name))
         return false;
     if ((f->flags & HTTP_FF_METHOD) && r->x->keyed.sent)
         return false; /* the key says GET: whoever asks by it gets no answer to another method */
@@ -220,6 +247,12 @@ static void put_accept_encoding(struct http_text *t, const struct request_out *r
         http_text_field(t, http_field_name(HTTP_F_ACCEPT_ENCODING), accept);
 }
 
+/* The client's own word goes on as it is (RFC 8470 5.1). */
+static bool says_early(const struct weir_exchange *x)
+{
+    return x->early && !http_head_has(&x->req, HTTP_F_EARLY_DATA);
+}
+
 static void put_own(struct http_text *t, const struct request_out *r, const struct forwarding *fwd,
                     const struct http_head *edited)
 {
@@ -248,6 +281,8 @@ static void put_own(struct http_text *t, const struct request_out *r, const stru
         http_text_field(t, http_field_name(HTTP_F_IF_MODIFIED_SINCE), r->validating->last_modified);
     if (x->slice.size > 0)
         put_slice(t, &x->slice);
+    if (says_early(x))
+        http_text_lit(t, "Early-Data: 1\r\n");
     if (r->upgrade)
         http_text_lit(t, "Connection: upgrade\r\nUpgrade: websocket\r\n");
     put_framing(t, x);

@@ -4,6 +4,7 @@
 
 #include "client_addr.h"
 #include "compose.h"
+#include "connection_rules.h"
 #include "content.h"
 #include "guard_loop.h"
 #include "limit_stage.h"
@@ -128,6 +129,12 @@ static enum exchange_verdict stage_route(struct weir_exchange *x)
     stages_find_route(x);
     if (x->route == NULL)
         return no_route(x);
+    if (connection_rules_concern(x)) {
+        enum exchange_verdict verdict = connection_rules_run(x);
+
+        if (verdict != EXCHANGE_NEXT)
+            return verdict;
+    }
     if (!content_fits(x))
         return EXCHANGE_FAIL;
     if (limit_stage_applies(x))

@@ -137,6 +137,8 @@ static void inherit(struct weir_exchange *x, struct weir_exchange *parent)
     x->framing.keep_alive = true;
     x->client_addr = parent->client_addr;
     x->peer_trusted = parent->peer_trusted;
+    x->early = parent->early;
+    x->identified = parent->identified;
     memcpy(x->request_id, id.ptr, id.len);
     x->request_id[id.len] = '\0';
     x->held = true; /* all it points at lies in the parent's arena, or its own */

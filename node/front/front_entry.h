@@ -26,6 +26,7 @@ struct front_entry {
     bool redirect_https;            /* every request but those for challenges and health */
     uint16_t https_port;            /* in the redirect; 443: not written */
     const char *alt_svc;            /* owned; set on responses of this address; NULL: none */
+    bool misdirected_allowed;       /* hosts that the certificate does not cover are served */
 };
 
 /* A plain address without any choice; the caller sets the rest before anyone else sees it. Returns

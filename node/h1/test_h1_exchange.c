@@ -278,9 +278,9 @@ static void allowed_trailers_go_on_behind_the_content(void **state)
 static void interim_responses_reach_who_understands_them(void **state)
 {
     static const struct script scripts[] = {
-        {.reply = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: x\r\n\r\n"
+        {.reply = "HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\nConnection: x\r\n\r\n"
                   "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"},
-        {.reply = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+        {.reply = "HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n"
                   "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"},
     };
     struct test_node t;
@@ -290,9 +290,10 @@ static void interim_responses_reach_who_understands_them(void **state)
     play(&t, scripts, 2);
     assert_true(node_start(&t));
     node_client_open(&t);
-    node_send(&t, GET);
+    node_send(&t, "GET /a HTTP/1.1\r\nHost: x\r\nSec-Fetch-Mode: navigate\r\n\r\n");
     assert_int_equal(node_receive(&t, 1), 1);
-    assert_true(got(&t, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK"));
+    assert_true(got(&t, "HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n"
+                        "HTTP/1.1 200 OK"));
     node_client_open(&t);
     node_send(&t, "GET /b HTTP/1.0\r\nHost: x\r\n\r\n");
     assert_int_equal(node_receive(&t, 1), 1);

@@ -575,3 +575,29 @@ struct weir_span http_sf_text(const struct http_sf_item *item, char *room)
         return WEIR_SPAN_NONE;
     }
 }
+
+struct weir_span http_sf_bytes(struct weir_span bytes, struct weir_arena *arena)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t len = (bytes.len + 2) / 3 * 4 + 2;
+    char *out = weir_arena_alloc(arena, len), *at = out;
+
+    if (out == NULL)
+        return WEIR_SPAN_NONE;
+    *at++ = ':';
+    for (size_t i = 0; i < bytes.len; i += 3) {
+        size_t have = bytes.len - i;
+        uint32_t v = (uint32_t)(unsigned char)bytes.ptr[i] << 16;
+
+        if (have > 1)
+            v |= (uint32_t)(unsigned char)bytes.ptr[i + 1] << 8;
+        if (have > 2)
+            v |= (unsigned char)bytes.ptr[i + 2];
+        *at++ = digits[v >> 18];
+        *at++ = digits[v >> 12 & 63];
+        *at++ = have > 1 ? digits[v >> 6 & 63] : '=';
+        *at++ = have > 2 ? digits[v & 63] : '=';
+    }
+    *at = ':';
+    return weir_span(out, len);
+}

@@ -83,6 +83,8 @@ bool http_sf_item(struct weir_span text, struct http_sf_item *item);
 
 /* Items of an inner list: *inner begins as its `text`. */
 bool http_sf_inner_next(struct weir_span *inner, struct http_sf_item *item);
+/* A Byte Sequence of these bytes: ":base64:" (RFC 9651 4.1.8); ptr NULL without memory. */
+struct weir_span http_sf_bytes(struct weir_span bytes, struct weir_arena *arena);
 /* Parameters of an item: *params begins as its `params`. A key that comes again takes the place of
  * the earlier. */
 bool http_sf_param_next(struct weir_span *params, struct weir_span *key, struct http_sf_item *item);

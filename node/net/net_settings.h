@@ -27,6 +27,10 @@ struct listen_settings {
     bool h2c;                    /* plain: HTTP/2 by prior knowledge */
     const char **proxy_protocol; /* networks that must, and alone may, send a PROXY header */
     size_t proxy_protocol_count;
+    bool redirect_https;      /* every request is sent to https, but for health */
+    uint16_t https_port;      /* there: 443 */
+    const char *alt_svc;      /* Alt-Svc of all responses; "": the origin's */
+    bool misdirected_allowed; /* hosts that the certificate does not cover are served */
 };
 
 /* Time-outs and limits toward clients. */

@@ -59,6 +59,26 @@ struct field_edits_settings {
 
 enum route_action { ROUTE_UPSTREAM, ROUTE_REDIRECT, ROUTE_RESPOND, ROUTE_HEALTH };
 
+/* May, or must, the client show a certificate? */
+enum route_client_cert {
+    ROUTE_CLIENT_CERT_NONE, /* nobody is told of it */
+    ROUTE_CLIENT_CERT_OPTIONAL,
+    ROUTE_CLIENT_CERT_REQUIRED,
+};
+
+/* Who gets 103 responses. */
+enum route_early_hints {
+    ROUTE_EARLY_HINTS_NAVIGATIONS, /* browsers that open a page */
+    ROUTE_EARLY_HINTS_ALL,
+    ROUTE_EARLY_HINTS_OFF,
+};
+
+/* Strict-Transport-Security (RFC 6797) */
+struct route_hsts_settings {
+    int64_t max_age_s; /* 0: not sent */
+    bool include_subdomains, preload;
+};
+
 /* What a health endpoint tells. */
 enum route_health { ROUTE_HEALTH_LIVE, ROUTE_HEALTH_READY };
 
@@ -93,6 +113,10 @@ struct route_settings {
     const char **rates; /* names of rate limits */
     size_t rate_count;
     int64_t total_timeout_ms; /* 0 = the client settings' */
+    bool early_data;          /* safe requests are answered before the TLS handshake is over */
+    enum route_client_cert client_certificate;
+    enum route_early_hints early_hints;
+    struct route_hsts_settings hsts;
 };
 
 #endif

@@ -5,11 +5,11 @@
 
 #include "pattern.h"
 
-enum piece_kind { LITERAL, CAPTURE, HOST, PATH, QUERY, CLIENT, SCHEME, REQUEST_ID };
+enum piece_kind { LITERAL, CAPTURE, HOST, PATH, QUERY, CLIENT, SCHEME, REQUEST_ID, CLIENT_CERT };
 
 struct piece {
     enum piece_kind kind;
-    uint32_t capture;
+    uint32_t capture;      /* or which value of a certificate */
     struct weir_span text; /* LITERAL */
     char lead;         /* QUERY: '?' or '&' that goes before a query that is not empty; else 0 */
     bool in_authority; /* LOCATION: may stand between "://" and the path */
@@ -27,9 +27,19 @@ struct template
 static const struct {
     const char *name;
     enum piece_kind kind;
+    enum template_client_cert value;
 } variables[] = {
-    {"host", HOST},     {"path", PATH},     {"query", QUERY},
-    {"client", CLIENT}, {"scheme", SCHEME}, {"request_id", REQUEST_ID},
+    {"host", HOST, 0},
+    {"path", PATH, 0},
+    {"query", QUERY, 0},
+    {"client", CLIENT, 0},
+    {"scheme", SCHEME, 0},
+    {"request_id", REQUEST_ID, 0},
+    {"client_cert_subject", CLIENT_CERT, TEMPLATE_CERT_SUBJECT},
+    {"client_cert_issuer", CLIENT_CERT, TEMPLATE_CERT_ISSUER},
+    {"client_cert_serial", CLIENT_CERT, TEMPLATE_CERT_SERIAL},
+    {"client_cert_fingerprint", CLIENT_CERT, TEMPLATE_CERT_FINGERPRINT},
+    {"client_cert_san", CLIENT_CERT, TEMPLATE_CERT_SAN},
 };
 
 /* ---- compiling ---- */
@@ -154,13 +164,13 @@ static bool add_variable(struct parser *p, struct weir_span name)
         if (group != 0)
             return BAD(p, "${%s} is a variable and a group of the pattern: rename the group",
                        variables[i].name);
-        add_piece(p, variables[i].kind);
+        add_piece(p, variables[i].kind)->capture = variables[i].value;
         return true;
     }
     if (group == 0)
         return BAD(p,
-                   "unknown ${%.*s}: expected a capture, host, path, query, client, scheme or "
-                   "request_id",
+                   "unknown ${%.*s}: expected a capture, host, path, query, client, scheme, "
+                   "request_id or client_cert_subject, _issuer, _serial, _fingerprint, _san",
                    name.len < 40 ? (int)name.len : 40, name.ptr);
     add_piece(p, CAPTURE)->capture = group;
     return true;
@@ -404,6 +414,8 @@ static struct weir_span piece_value(const struct piece *p, const struct template
         return v->scheme;
     case REQUEST_ID:
         return v->request_id;
+    case CLIENT_CERT:
+        return v->client_cert[p->capture];
     }
     return WEIR_SPAN_NONE;
 }

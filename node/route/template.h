@@ -5,6 +5,8 @@
  * count
  *   ${name}, $name       named captures
  *   $host $path $query $client $scheme $request_id      also as ${host}
+ *   $client_cert_subject, _issuer, _serial, _fingerprint, _san      of a client that showed a
+ *                        certificate, where the route asks for one; else empty
  *   $$                   a dollar sign
  *
  * $path is the path as the client asked for it, $query the query without '?'. Nothing is kept
@@ -43,6 +45,16 @@ enum template_use {
     TEMPLATE_PATH,
 };
 
+/* What is known of a client by its certificate. */
+enum template_client_cert {
+    TEMPLATE_CERT_SUBJECT,
+    TEMPLATE_CERT_ISSUER,
+    TEMPLATE_CERT_SERIAL,
+    TEMPLATE_CERT_FINGERPRINT,
+    TEMPLATE_CERT_SAN,
+    TEMPLATE_CLIENT_CERT, /* their number */
+};
+
 struct template_values {
     struct weir_span host; /* as in struct http_target */
     struct weir_span path;
@@ -50,7 +62,8 @@ struct template_values {
     struct weir_span client; /* address as text */
     struct weir_span scheme; /* "http" or "https" */
     struct weir_span request_id;
-    const struct weir_span *captures; /* [0] is the whole match */
+    struct weir_span client_cert[TEMPLATE_CLIENT_CERT]; /* empty: none was shown */
+    const struct weir_span *captures;                   /* [0] is the whole match */
     size_t capture_count;
 };
 

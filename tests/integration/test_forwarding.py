@@ -287,10 +287,24 @@ class Interim(NodeCase):
         def hints(x):
             x.send(self.EARLY + b"HTTP/1.1 102 Processing\r\n\r\n")
             x.reply(200, {}, b"done")
-        answer = self.front(self.origin(hints)).get("/")
+        answer = self.front(self.origin(hints)).get("/", {"Sec-Fetch-Mode": "navigate"})
         self.assertEqual([i.status for i in answer.interim], [103, 102])
         self.assertEqual(answer.interim[0].fields["link"], "</a.css>; rel=preload")
         self.assertEqual(answer.body, b"done")
+
+    def test_hints_are_for_those_whom_the_route_names(self):
+        def hints(x):
+            x.send(self.EARLY + b"HTTP/1.1 103 Early Hints\r\nLink: </n>; rel=next\r\nSet-Cookie: a=b\r\n\r\n")
+            x.reply(200, {}, b"done")
+        origin = self.origin(hints)
+        asked = {"Sec-Fetch-Mode": "navigate"}
+        for word, fields, number in (("navigations", {}, 0), ("navigations", asked, 1), ("all", {}, 1), ("off", asked, 0)):
+            with self.subTest(word=word, asked=fields):
+                node = self.front(origin, routes=[{"upstream": "app", "early_hints": word}])
+                answer = node.get("/", fields)
+                self.assertEqual(len(answer.interim), number)  # the second hints at nothing to fetch
+                for i in answer.interim:
+                    self.assertEqual([n.lower() for n, _ in i.fields.lines], ["link"])
 
     def test_an_interim_response_does_not_wait_for_the_final_one(self):
         go = threading.Event()
@@ -301,7 +315,7 @@ class Interim(NodeCase):
             go.wait(10)
             x.reply(200, {}, b"done")
         client = self.client(self.front(self.origin(hints)))
-        client.send(b"GET / HTTP/1.1\r\nHost: test.example\r\n\r\n")
+        client.send(b"GET / HTTP/1.1\r\nHost: test.example\r\nSec-Fetch-Mode: navigate\r\n\r\n")
         self.assertEqual(client.head().status, 103)
         go.set()
         self.assertEqual(client.response().body, b"done")

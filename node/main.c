@@ -9,6 +9,8 @@
 #include "weir/log.h"
 #include "access_log.h"
 #include "config.h"
+#include "warden.h"
+#include "privileges.h"
 #include "runtime.h"
 
 #define ARGS_MAX 64
@@ -76,10 +78,11 @@ static void tell_first(const struct config_errors *errors, char *out, size_t siz
 }
 
 /* All errors go to standard error, the first one into `error`. */
-static struct settings *load_file(const char *path, char *error, size_t size)
+static struct settings *load_file(const char *path, struct warden *warden, char *error, size_t size)
 {
     struct config_errors errors = {0};
-    struct settings *s = config_load(path, &errors);
+    struct weir_opener opener;
+    struct settings *s = config_load_by(path, warden_opener(warden, &opener), &errors);
 
     if (s == NULL) {
         tell_first(&errors, error, size);
@@ -106,15 +109,22 @@ static struct settings *load_args(const struct options *o)
     return s;
 }
 
+struct reloading {
+    const char *file;
+    struct warden *warden; /* NULL: none */
+};
+
 static struct settings *reload(void *arg, char *error, size_t size)
 {
-    return load_file(arg, error, size);
+    const struct reloading *r = arg;
+
+    return load_file(r->file, r->warden, error, size);
 }
 
 static int check(const char *path)
 {
     char error[256];
-    struct settings *s = load_file(path, error, sizeof error);
+    struct settings *s = load_file(path, NULL, error, sizeof error);
 
     if (s == NULL)
         return EXIT_CONFIG;
@@ -174,29 +184,41 @@ static int parse(int argc, char **argv, struct options *o)
 static int run(const struct options *o)
 {
     struct runtime_options options = {0};
+    struct reloading reloading = {.file = o->config};
+    int status;
     enum weir_log_level level;
     struct weir_err err = {0};
     char error[256];
 
     options.version = WEIR_VERSION;
-    options.settings = o->config != NULL ? load_file(o->config, error, sizeof error) : load_args(o);
+    options.settings =
+        o->config != NULL ? load_file(o->config, NULL, error, sizeof error) : load_args(o);
     if (options.settings == NULL)
         return EXIT_CONFIG;
     if (weir_log_level_parse(options.settings->log.level, &level))
         weir_log_set_level(level);
+    if (!privileges_give_up(options.settings, o->config, &reloading.warden, &err)) {
+        weir_log_err(WEIR_LOG_ERROR, "cannot start", &err);
+        settings_unref(options.settings);
+        return 1;
+    }
+    options.warden = reloading.warden;
     if (options.settings->log.error_file != NULL &&
         strcmp(options.settings->log.error_file, "-") != 0 &&
         !weir_log_open(options.settings->log.error_file, &err)) {
         weir_log_err(WEIR_LOG_ERROR, "cannot start", &err);
         settings_unref(options.settings);
+        warden_stop(reloading.warden);
         return 1;
     }
     if (o->config != NULL) {
         options.load = reload;
-        options.arg = (void *)(uintptr_t)o->config;
+        options.arg = &reloading;
         options.file = o->config;
     }
-    return runtime_run(&options);
+    status = runtime_run(&options);
+    warden_stop(reloading.warden);
+    return status;
 }
 
 int main(int argc, char **argv)

@@ -27,6 +27,7 @@
 #include "search_rules.h"
 #include "site.h"
 #include "tier.h"
+#include "tls_store.h"
 #include "tls_tickets.h"
 
 #define POOL_THREADS   2
@@ -280,6 +281,8 @@ static bool make_shared(struct runtime *rt, struct weir_err *err)
     rt->shared.workers = rt->worker_count;
     rt->shared.drained = runtime_worker_drained;
     rt->shared.arg = rt;
+    if (!runtime_make_store(rt, rt->settings, &rt->store, err))
+        return false;
     rt->site = runtime_make_site(rt, rt->settings, err);
     return rt->site != NULL;
 }
@@ -579,6 +582,7 @@ static void tear_down(struct runtime *rt)
     runtime_reload_abandon(rt);
     weir_free(rt->change_list);
     site_unref(rt->site);
+    tls_store_unref(rt->store);
     weir_sink_close(rt->access);
     recoder_free(rt->shared.recoder);
     tier_free(rt->shared.tier);

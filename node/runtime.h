@@ -15,6 +15,8 @@
 #include "weir/err.h"
 #include "settings.h"
 
+struct warden;
+
 struct runtime_options {
     struct settings *settings; /* taken */
     /* Reads the configuration anew for SIGHUP; reports its errors itself, and the first one into
@@ -23,7 +25,8 @@ struct runtime_options {
     struct settings *(*load)(void *arg, char *error, size_t size);
     void *arg;
     const char *version;
-    const char *file; /* of the configuration; NULL: none */
+    const char *file;      /* of the configuration; NULL: none */
+    struct warden *warden; /* borrowed; NULL: the node has the privileges it has */
 };
 
 /* Runs until told to stop. Returns the exit status: 0, or 1 when the node could not start (logged).

@@ -7,6 +7,7 @@
 #include "weir/alloc.h"
 #include "weir/log.h"
 #include "front_entry.h"
+#include "warden.h"
 #include "net_listener.h"
 
 static struct bound *find_bound(struct runtime *rt, const char *address)
@@ -26,17 +27,24 @@ static void forget_bound(struct runtime *rt, struct bound *b)
     *b = rt->bound[--rt->bound_count];
 }
 
+static int bind_by_warden(void *arg, int fd, const struct sockaddr *addr, socklen_t len)
+{
+    return warden_bind(arg, fd, addr, len);
+}
+
 /* The socket whoever started us has opened for this address, or one of our own. */
 static bool open_sockets(struct runtime *rt, const struct listen_settings *l, int *fds,
                          struct net_addr *where, bool *inherited, struct weir_err *err)
 {
+    const struct net_binder binder = {bind_by_warden, rt->options.warden};
     struct net_inherited_socket *s;
 
     err->code = WEIR_OK;
     s = net_inherit_find(&rt->inherited, l->address, err);
     *inherited = s != NULL;
     if (s == NULL)
-        return err->code == WEIR_OK && net_listen_open(l, fds, rt->worker_count, where, err);
+        return err->code == WEIR_OK &&
+               net_listen_open_by(l, &binder, fds, rt->worker_count, where, err);
     *where = s->addr;
     if (!net_inherit_adopt(s, fds, rt->worker_count, err))
         return false;

@@ -32,6 +32,7 @@ struct origin_registry;
 struct site;
 struct tls_settings;
 struct tls_tickets;
+struct tls_store;
 struct weir_sink;
 struct weir_work_pool;
 
@@ -80,7 +81,8 @@ struct runtime {
     struct weir_sink *access;
     struct admin *admin;
     struct worker_shared shared;
-    struct site *site; /* reference: the newest */
+    struct site *site;       /* reference: the newest */
+    struct tls_store *store; /* reference: the newest; NULL: no certificates */
     struct worker **workers;
     unsigned worker_count;
     struct origin_client **clients;
@@ -101,6 +103,7 @@ struct runtime {
     /* a reload under way */
     struct site *pending;
     struct settings *pending_settings;
+    struct tls_store *pending_store;
     struct weir_sink *pending_access, *old_access;
     int64_t pending_until_ms;
     struct net_timer settle;
@@ -126,6 +129,12 @@ struct weir_sink *runtime_open_access(const struct settings *s, unsigned workers
 bool runtime_make_entries(struct runtime *rt, const struct settings *s, struct runtime_entries *out,
                           struct weir_err *err);
 void runtime_drop_entries(struct runtime_entries *entries);
+
+/* ---- runtime_certificates.c ---- */
+
+/* The certificates of these settings into *out; NULL when there are none. false: *err. */
+bool runtime_make_store(struct runtime *rt, const struct settings *s, struct tls_store **out,
+                        struct weir_err *err);
 
 /* ---- runtime_listen.c ---- */
 

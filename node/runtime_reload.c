@@ -12,17 +12,20 @@
 #include "settings_hash.h"
 #include "site.h"
 #include "tier.h"
+#include "tls_store.h"
 
 static void on_settle(struct net_timer *t);
 
 static void drop_pending(struct runtime *rt)
 {
     site_unref(rt->pending);
+    tls_store_unref(rt->pending_store);
     settings_unref(rt->pending_settings);
     if (rt->pending_access != rt->access)
         weir_sink_close(rt->pending_access);
     admin_abandon(rt->admin);
     rt->pending = NULL;
+    rt->pending_store = NULL;
     rt->pending_settings = NULL;
     rt->pending_access = NULL;
 }
@@ -139,6 +142,7 @@ void runtime_reload(struct runtime *rt, uint64_t order)
     }
     if (!prepare_access(rt, rt->pending_settings, &err) ||
         !admin_prepare(rt->admin, &rt->pending_settings->admin, &err) ||
+        !runtime_make_store(rt, rt->pending_settings, &rt->pending_store, &err) ||
         (rt->pending = runtime_make_site(rt, rt->pending_settings, &err)) == NULL) {
         reload_failed_by(rt, &err);
         return;
@@ -191,6 +195,8 @@ static void apply_node_settings(struct runtime *rt, const struct settings *s)
     if (strcmp(s->node_id, rt->first->node_id) != 0 ||
         strcmp(s->state_dir, rt->first->state_dir) != 0)
         weir_log(WEIR_LOG_WARN, "node.id and node.state_dir change with the next start only");
+    if (strcmp(s->user, rt->first->user) != 0 || strcmp(s->group, rt->first->group) != 0)
+        weir_log(WEIR_LOG_WARN, "node.user and node.group change with the next start only");
     if (!farm_settings_same(&s->farm, &rt->first->farm))
         weir_log(WEIR_LOG_WARN, "the farm changes with the next start only");
     if (!same_text(s->log.error_file, rt->settings->log.error_file))
@@ -229,6 +235,9 @@ static void publish(struct runtime *rt)
     hooks_configure(rt->hooks, &rt->pending_settings->hooks);
     site_unref(rt->site);
     settings_unref(rt->settings);
+    tls_store_unref(rt->store);
+    rt->store = rt->pending_store;
+    rt->pending_store = NULL;
     rt->site = rt->pending;
     rt->settings = rt->pending_settings;
     rt->pending = NULL;

@@ -114,9 +114,16 @@ static struct settings *finish(struct config_ctx *ctx, bool readable)
 
 struct settings *config_load(const char *path, struct config_errors *errors)
 {
+    return config_load_by(path, NULL, errors);
+}
+
+struct settings *config_load_by(const char *path, const struct weir_opener *opener,
+                                struct config_errors *errors)
+{
     struct config_ctx ctx;
 
     begin(&ctx, errors);
+    ctx.opener = opener;
     return finish(&ctx, config_tree_load(&ctx, path));
 }
 

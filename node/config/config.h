@@ -15,6 +15,7 @@
 #include <stdio.h>
 
 #include "weir/arena.h"
+#include "weir/opener.h"
 #include "settings.h"
 
 /* One thing that is wrong. The strings belong to the list that holds it. */
@@ -49,6 +50,9 @@ struct config_errors {
  * with one reference.
  */
 struct settings *config_load(const char *path, struct config_errors *errors);
+/* The same, with somebody who opens what this process may not; NULL: nobody. */
+struct settings *config_load_by(const char *path, const struct weir_opener *opener,
+                                struct config_errors *errors);
 
 /* The same from bytes that are already in memory (borrows); `name` stands in the errors. `include`
  * is refused. */

@@ -485,6 +485,9 @@ static bool read_file(struct config_ctx *ctx, struct config_file *file, struct c
     bool ok = false;
     int fd = open(file->name, O_RDONLY | O_CLOEXEC);
 
+    if (fd < 0 && errno == EACCES && ctx->opener != NULL)
+        fd = ctx->opener->open(ctx->opener->arg, file->name);
+
     if (fd < 0 || fstat(fd, &st) != 0) {
         report_file(ctx, file, asked, errno);
     } else {

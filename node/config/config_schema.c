@@ -89,6 +89,9 @@ static const struct config_key node_keys[] = {
     TEXT("id", struct settings, node_id, "auto", .rule = config_rule_node_id),
     TEXT("state_dir", struct settings, state_dir, "auto", .flags = CONFIG_MAY_BE_EMPTY,
          .rule = config_rule_state_dir),
+    TEXT("user", struct settings, user, "", .flags = CONFIG_MAY_BE_EMPTY),
+    TEXT("group", struct settings, group, "", .flags = CONFIG_MAY_BE_EMPTY),
+    BOOL("core_dumps", struct settings, core_dumps, "false"),
     COUNT("workers", struct settings, workers, 0, 256, "0"),
     TIME("drain_grace", struct settings, drain_grace_ms, 0, DAY, "0"),
     TIME("drain_timeout", struct settings, drain_timeout_ms, 0, DAY, "30s"),
@@ -695,6 +698,36 @@ static const struct config_key hooks_keys[] = {
 };
 DEFINE_SECTION(hooks, HOOKS);
 
+/* ---- TLS with clients ---- */
+
+#define CERTIFICATE struct tls_certificate_settings
+static const struct config_key certificate_keys[] = {
+    TEXT("certificate", CERTIFICATE, certificate, NULL, .flags = CONFIG_REQUIRED),
+    TEXT("key", CERTIFICATE, key, NULL),
+    TEXT("ocsp", CERTIFICATE, ocsp, NULL),
+};
+DEFINE_SECTION(certificate, CERTIFICATE);
+
+#define TLS struct tls_settings
+static const cyaml_strval_t tls_version_words[] = {{"1.2", 0}, {"1.3", 1}};
+static const cyaml_strval_t ocsp_words[] = {{"off", 0}, {"fetch", 1}};
+static const struct config_key tls_keys[] = {
+    SECTIONS("certificates", TLS, certificates, certificate_count, certificate, NULL),
+    TEXT("directory", TLS, directory, "", .flags = CONFIG_MAY_BE_EMPTY),
+    TEXT("min_version", TLS, min_version, "1.2", .words = tls_version_words,
+         .word_count = COUNT_OF(tls_version_words)),
+    TEXT("ciphers", TLS, ciphers, "", .flags = CONFIG_MAY_BE_EMPTY),
+    TEXT("ciphersuites", TLS, ciphersuites, "", .flags = CONFIG_MAY_BE_EMPTY),
+    TEXT("groups", TLS, groups, "X25519:P-256:P-384"),
+    WORD("ocsp", TLS, ocsp_fetch, ocsp_words, "off"),
+    TIME("handshake_timeout", TLS, handshake_timeout_ms, 100, HOUR, "5s"),
+    COUNT("handshakes", TLS, handshakes, 1, 1000000, "1024"),
+    COUNT("handshake_threads", TLS, handshake_threads, 0, 64, "2"),
+    BOOL("tickets", TLS, tickets, "true"),
+    TIME("ticket_rotation", TLS, ticket_rotation_ms, 2 * SECOND, 84 * HOUR, "8h"),
+};
+DEFINE_SECTION(tls, TLS);
+
 /* ---- rate limits ---- */
 
 #define LIMIT struct limit_settings
@@ -739,6 +772,7 @@ static const struct config_key all_keys[] = {
     SECTION("farm", offsetof(ALL, farm), farm, config_rule_farm),
     SECTION("readiness", offsetof(ALL, readiness), readiness, NULL),
     SECTION("hooks", offsetof(ALL, hooks), hooks, config_rule_hooks),
+    SECTION("tls", offsetof(ALL, tls), tls, NULL),
 };
 const struct config_section config_schema = {all_keys, COUNT_OF(all_keys), sizeof(ALL), NULL};
 

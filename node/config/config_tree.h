@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "weir/arena.h"
+#include "weir/opener.h"
 #include "weir/span.h"
 #include "config.h"
 
@@ -54,6 +55,7 @@ struct config_node {
 /* What one load works with; zero-initialise, set errors, init the arena. */
 struct config_ctx {
     struct weir_arena arena;
+    const struct weir_opener *opener; /* NULL: nobody but this process */
     struct config_errors *errors;
     struct config_file *files;
     unsigned file_count;

@@ -20,13 +20,17 @@
 #include "net_settings.h"
 #include "origin_settings.h"
 #include "route_settings.h"
+#include "tls_settings.h"
 
 struct settings {
     atomic_uint refs;
     struct weir_arena arena; /* owns every string and array below */
 
-    const char *node_id;      /* "auto": the host's name (member_identity.h) */
-    const char *state_dir;    /* "auto": what systemd gives; "": none */
+    const char *node_id;   /* "auto": the host's name (member_identity.h) */
+    const char *state_dir; /* "auto": what systemd gives; "": none */
+    const char *user;      /* to become when started as root; "": stay */
+    const char *group;     /* "": the user's */
+    bool core_dumps;
     unsigned workers;         /* 0 = one per core */
     int64_t drain_timeout_ms; /* 30 s */
     int64_t drain_grace_ms;   /* 0: from not ready to not accepting */
@@ -52,6 +56,7 @@ struct settings {
     struct farm_settings farm;
     struct readiness_settings readiness;
     struct hook_settings hooks;
+    struct tls_settings tls;
 };
 
 struct settings *settings_ref(struct settings *s);

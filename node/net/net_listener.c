@@ -23,8 +23,18 @@ static bool listen_failed(struct weir_err *err, const char *address, const char 
     return weir_failf(err, WEIR_E_LISTEN, what, os, "%s", address);
 }
 
+/* binder: who may bind where this process may not; NULL: nobody. */
+static bool bind_to(const struct net_binder *binder, int fd, const struct net_addr *a)
+{
+    if (bind(fd, &a->sa.any, a->len) == 0)
+        return true;
+    return errno == EACCES && binder != NULL &&
+           binder->bind(binder->arg, fd, &a->sa.any, a->len) == 0;
+}
+
 /* SO_REUSEADDR only: fails while anybody listens, also with SO_REUSEPORT. */
-static bool refuse_if_taken(const struct net_addr *a, const char *address, struct weir_err *err)
+static bool refuse_if_taken(const struct net_addr *a, const char *address,
+                            const struct net_binder *binder, struct weir_err *err)
 {
     int on = 1;
     int fd = socket(a->sa.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -38,7 +48,7 @@ static bool refuse_if_taken(const struct net_addr *a, const char *address, struc
 
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof v6only);
     }
-    if (bind(fd, &a->sa.any, a->len) != 0)
+    if (!bind_to(binder, fd, a))
         ok = listen_failed(err, address, "listen: bind", errno);
     close(fd);
     return ok;
@@ -69,7 +79,8 @@ void net_listen_tune(int fd, int family, const struct net_tuning *t)
         tune(fd, IPPROTO_TCP, TCP_FASTOPEN, t->fastopen);
 }
 
-static int open_tcp(const struct listen_settings *s, struct net_addr *a, struct weir_err *err)
+static int open_tcp(const struct listen_settings *s, struct net_addr *a,
+                    const struct net_binder *binder, struct weir_err *err)
 {
     int on = 1;
     int fd = socket(a->sa.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -85,7 +96,7 @@ static int open_tcp(const struct listen_settings *s, struct net_addr *a, struct 
 
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof v6only);
     }
-    if (bind(fd, &a->sa.any, a->len) != 0) {
+    if (!bind_to(binder, fd, a)) {
         listen_failed(err, s->address, "listen: bind", errno);
         close(fd);
         return -1;
@@ -147,6 +158,12 @@ static int open_unix(const struct listen_settings *s, const struct net_addr *a,
 bool net_listen_open(const struct listen_settings *s, int *fds, unsigned count,
                      struct net_addr *bound, struct weir_err *err)
 {
+    return net_listen_open_by(s, NULL, fds, count, bound, err);
+}
+
+bool net_listen_open_by(const struct listen_settings *s, const struct net_binder *binder, int *fds,
+                        unsigned count, struct net_addr *bound, struct weir_err *err)
+{
     struct net_addr a;
     int opened[256];
 
@@ -166,11 +183,11 @@ bool net_listen_open(const struct listen_settings *s, int *fds, unsigned count,
             a.len = sizeof a.sa.in;
         }
     }
-    if (a.sa.any.sa_family != AF_UNIX && !refuse_if_taken(&a, s->address, err))
+    if (a.sa.any.sa_family != AF_UNIX && !refuse_if_taken(&a, s->address, binder, err))
         return false;
     for (unsigned i = 0; i < count; i++) {
         if (a.sa.any.sa_family != AF_UNIX)
-            opened[i] = open_tcp(s, &a, err);
+            opened[i] = open_tcp(s, &a, binder, err);
         else if (i == 0)
             opened[i] = open_unix(s, &a, err);
         else if ((opened[i] = fcntl(opened[0], F_DUPFD_CLOEXEC, 0)) < 0)

@@ -25,6 +25,16 @@
 bool net_listen_open(const struct listen_settings *settings, int *fds, unsigned count,
                      struct net_addr *bound, struct weir_err *err);
 
+/* Who may bind where this process may not: ports below 1024, after privileges were dropped. */
+struct net_binder {
+    int (*bind)(void *arg, int fd, const struct sockaddr *addr, socklen_t len); /* -1: errno */
+    void *arg;
+};
+
+/* The same, with somebody who helps; NULL: nobody. */
+bool net_listen_open_by(const struct listen_settings *settings, const struct net_binder *binder,
+                        int *fds, unsigned count, struct net_addr *bound, struct weir_err *err);
+
 /* Of a listening socket; what the kernel does not know or take is left as it is. Takes effect for
  * connections that are accepted later. */
 void net_listen_tune(int fd, int family, const struct net_tuning *tuning);

@@ -212,6 +212,8 @@ static void a_name_gets_its_certificate_and_another_one_the_first(void **state)
     assert_ptr_equal(chosen_for(s, "www.a.example"), s->certificates[0]);
     assert_ptr_equal(chosen_for(s, "b.example"), s->certificates[1]);
     assert_ptr_equal(chosen_for(s, "c.example"), s->certificates[0]);
+    assert_ptr_equal(tls_store_find(s, "b.example"), s->certificates[1]);
+    assert_ptr_equal(tls_store_find(s, ""), s->certificates[0]);
     assert_ptr_equal(shake(s, &(struct hello){0}).chosen, s->certificates[0]);
     tls_store_unref(s);
 }

@@ -61,8 +61,8 @@ size_t tls_store_count(const struct tls_store *s);
  */
 bool tls_store_choose(struct tls_store *s, SSL *ssl, const char *name,
                       const struct tls_certificate **chosen, struct weir_err *err);
-/* What tls_store_choose() would take for this name at first, for a handshake that resumes and chooses
- * none. As long as the store lives; NULL: the store is empty. */
+/* What tls_store_choose() would take for this name at first, for a handshake that resumes and
+ * chooses none. As long as the store lives; NULL: the store is empty. */
 const struct tls_certificate *tls_store_find(const struct tls_store *s, const char *name);
 /* For SSL_CTX_set_tlsext_status_cb: sends what tls_store_choose() stapled. */
 int tls_store_status(SSL *ssl, void *unused);

@@ -90,6 +90,7 @@ class Node:
         self.files = files  # RLIMIT_NOFILE
         self.environment = environment or {}
         self.prefix = list(prefix)  # of the command: to run it inside a namespace
+        self.pass_fds = ()  # descriptors it inherits
 
     def path(self, name):
         return os.path.join(self.dir, name)
@@ -118,7 +119,7 @@ class Node:
         environment["TSAN_OPTIONS"] = "exitcode=66:second_deadlock_stack=1"
         with open(self.stderr_file, "ab") as err, open(self.stdout_file, "ab") as out:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                                            cwd=self.dir, env=environment)
+                                            cwd=self.dir, env=environment, pass_fds=self.pass_fds)
         return self
 
     def start(self):

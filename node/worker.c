@@ -12,6 +12,7 @@
 #include "share.h"
 #include "sub.h"
 #include "thread.h"
+#include "tls_session.h"
 
 /* ---- sites go back to the control thread, which alone may free them ---- */
 
@@ -256,8 +257,10 @@ static bool set_up(struct worker *w, struct site *site, struct weir_err *err)
     if (w->x.scratch == NULL || !share_open(&w->x, err) ||
         !origin_client_init(&w->x.origins, &w->loop, &w->metrics, seed[1] | 1, err) ||
         !h1_server_init(&w->server, &w->x, &w->clients, err) ||
-        !h2_server_init(&w->h2, &w->x, &w->clients, err))
+        !h2_server_init(&w->h2, &w->x, &w->clients, err) ||
+        (w->tls = tls_worker_new(&w->loop, &w->metrics, NULL, err)) == NULL)
         return false;
+    w->front.tls = w->tls;
     w->x.site = bind_site(w, site, err);
     if (w->x.site != NULL)
         site_ref(site);
@@ -392,6 +395,8 @@ void worker_free(struct worker *w)
     h2_server_close(&w->h2);
     if (w->x.origins.scratch != NULL)
         origin_client_close(&w->x.origins);
+    net_loop_settle(&w->loop); /* the last connections go, and with them what they have of TLS */
+    tls_worker_free(w->tls);
     share_close(&w->x);
     limit_worker_close(&w->x.limits);
     farm_port_close(&w->port);

@@ -56,6 +56,7 @@ struct worker {
     struct exchange_worker x;
     struct net_clients clients;
     struct front front;
+    struct tls_worker *tls;
     struct h1_server server;
     struct h2_server h2;
     struct worker_listener listeners[WORKER_LISTENERS_MAX];

@@ -91,6 +91,7 @@ static void free_conn(struct net_deferred *d)
 static void let_go(struct front_conn *c)
 {
     c->closed = true;
+    front_tls_leave(c);
     front_watch(c, 0);
     net_timer_stop(loop_of(c), &c->timer);
     net_defer(loop_of(c), &c->gone, free_conn);
@@ -123,10 +124,12 @@ static const struct net_client_ops client_ops = {close_client, drain_client, NUL
 
 void front_watch(struct front_conn *c, short what)
 {
-    if (c->watching)
+    if (c->watching == what)
+        return;
+    if (c->watching != 0)
         event_del(&c->event);
-    c->watching = what != 0;
-    if (!c->watching)
+    c->watching = what;
+    if (what == 0)
         return;
     event_assign(&c->event, loop_of(c)->base, c->client.chan.fd, (short)(what | EV_PERSIST),
                  on_event, c);
@@ -155,6 +158,11 @@ void front_hand_over(struct front_conn *c, bool http2, struct weir_span early)
 
 void front_next(struct front_conn *c)
 {
+    if (c->client.entry->tls != NULL) {
+        c->heard = false;
+        front_tls_begin(c);
+        return;
+    }
     if (!c->client.entry->http2) {
         front_hand_over(c, false, WEIR_SPAN_NONE);
         return;
@@ -210,8 +218,10 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
     case FRONT_PREFACE:
         preface_readable(c);
         break;
-    case FRONT_WAITING:
     case FRONT_TLS:
+        front_tls_ready(c);
+        break;
+    case FRONT_WAITING: /* not watched */
         break;
     }
 }
@@ -224,6 +234,8 @@ static void on_timer(struct net_timer *t)
     if (c->phase == FRONT_PROXY && c->heard) {
         weir_metric_add(c->front->w->metrics, WEIR_M_proxy_errors, 1);
         front_fail(c, WEIR_LOG_INFO, &late);
+    } else if (c->phase == FRONT_WAITING || c->phase == FRONT_TLS) {
+        front_tls_late(c);
     } else {
         front_close(c, false);
     }

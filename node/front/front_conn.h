@@ -33,7 +33,9 @@ struct front_conn {
     uint8_t phase; /* enum front_phase */
     bool heard;    /* something has come */
     bool counted;  /* as a handshake under way */
-    bool watching, closed;
+    bool queued;   /* in the list of those who wait for theirs */
+    bool closed;
+    short watching; /* for which events */
     char buf[NET_PROXY_LOOK_MAX];
 };
 
@@ -54,5 +56,14 @@ struct net_clients_limits front_limits(const struct front *f);
 /* ---- front_proxy.c ---- */
 
 void front_proxy_readable(struct front_conn *c);
+
+/* ---- front_tls.c ---- */
+
+void front_tls_begin(struct front_conn *c);
+/* The socket is as the handshake wants it. */
+void front_tls_ready(struct front_conn *c);
+void front_tls_late(struct front_conn *c);
+/* It is over, however it ended; harmless if there was none. */
+void front_tls_leave(struct front_conn *c);
 
 #endif

@@ -6,6 +6,9 @@
 #include "weir/alloc.h"
 #include "netset.h"
 
+#define HANDSHAKE_MS 5000
+#define HANDSHAKES   1024
+
 struct front_entry *front_entry_new(unsigned id, const char *address, struct weir_err *err)
 {
     struct front_entry *e = weir_calloc(1, sizeof *e);
@@ -20,6 +23,8 @@ struct front_entry *front_entry_new(unsigned id, const char *address, struct wei
     atomic_init(&e->refs, 1);
     e->id = id;
     e->address = copy;
+    e->handshake_timeout_ms = HANDSHAKE_MS;
+    e->handshakes = HANDSHAKES;
     return e;
 }
 

@@ -22,6 +22,8 @@ struct front_entry {
     struct netset *proxy;           /* who must, and alone may, send a PROXY header; owned; NULL: it
                                        is not expected */
     struct tls_server_context *tls; /* reference; NULL: plain */
+    int64_t handshake_timeout_ms;   /* waiting for its turn included */
+    uint32_t handshakes;            /* under way at once on a worker */
     bool http2;                     /* plain: h2c by prior knowledge */
     bool redirect_https;            /* every request but those for challenges and health */
     uint16_t https_port;            /* in the redirect; 443: not written */

@@ -172,6 +172,12 @@ void net_loop_close(struct net_loop *loop)
     loop->base = NULL;
 }
 
+void net_loop_settle(struct net_loop *loop)
+{
+    if (loop->base != NULL)
+        run_deferred(loop);
+}
+
 void net_loop_run(struct net_loop *loop)
 {
     while (!loop->stopping) {

@@ -56,6 +56,8 @@ struct net_loop {
 bool net_loop_init(struct net_loop *loop, struct weir_err *err);
 /* Runs what is deferred, then frees. No timer or event may be left. */
 void net_loop_close(struct net_loop *loop);
+/* Runs what is deferred, outside of a turn: before something goes that it needs. */
+void net_loop_settle(struct net_loop *loop);
 /* Turns until net_loop_stop(). */
 void net_loop_run(struct net_loop *loop);
 void net_loop_stop(struct net_loop *loop);

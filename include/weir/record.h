@@ -39,6 +39,7 @@
  *   0x0100 - 0x01ff  stored responses (node/cache)
  *   0x0200 - 0x02ff  briefs of members (member_brief.c)
  *   0x0300 - 0x03ff  operators' words (word_codec.c)
+ *   0x0500 - 0x05ff  certificates by ACME (acme_record.c)
  */
 
 /* ---- reading ---- */

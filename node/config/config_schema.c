@@ -751,6 +751,31 @@ DEFINE_SECTION(rate_limit, LIMIT);
 
 /* ---- the file ---- */
 
+/* ---- acme ---- */
+
+static const struct config_key acme_certificate_keys[] = {
+    TEXTS("names", struct acme_certificate_settings, names, name_count, config_rule_acme_name,
+          .flags = CONFIG_REQUIRED),
+};
+DEFINE_SECTION(acme_certificate, struct acme_certificate_settings);
+
+#define ACME struct acme_settings
+static const cyaml_strval_t acme_key_words[] = {
+    {"ecdsa-p256", ACME_EC256}, {"ecdsa-p384", ACME_EC384}, {"rsa-2048", ACME_RSA2048},
+    {"rsa-3072", ACME_RSA3072}, {"rsa-4096", ACME_RSA4096},
+};
+static const struct config_key acme_keys[] = {
+    TEXT("directory", ACME, directory, "https://acme-v02.api.letsencrypt.org/directory",
+         .rule = config_rule_acme_directory),
+    TEXT("email", ACME, email, "", .flags = CONFIG_MAY_BE_EMPTY),
+    BOOL("terms_agreed", ACME, terms_agreed, "false"),
+    WORD("key_type", ACME, key_type, acme_key_words, "ecdsa-p256"),
+    TIME("renew_before", ACME, renew_before_ms, 0, 400 * DAY, "0"),
+    TEXT("client", ACME, client, "/usr/bin/uacme"),
+    SECTIONS("certificates", ACME, certificates, certificate_count, acme_certificate, NULL),
+};
+DEFINE_SECTION(acme, ACME);
+
 #define ALL struct settings
 static const struct config_key all_keys[] = {
     {.name = "include", .kind = CONFIG_KEY_TEXTS, .flags = CONFIG_UNSTORED},
@@ -773,6 +798,7 @@ static const struct config_key all_keys[] = {
     SECTION("readiness", offsetof(ALL, readiness), readiness, NULL),
     SECTION("hooks", offsetof(ALL, hooks), hooks, config_rule_hooks),
     SECTION("tls", offsetof(ALL, tls), tls, NULL),
+    SECTION("acme", offsetof(ALL, acme), acme, config_rule_acme),
 };
 const struct config_section config_schema = {all_keys, COUNT_OF(all_keys), sizeof(ALL), NULL};
 

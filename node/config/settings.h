@@ -11,6 +11,7 @@
 
 #include "weir/arena.h"
 #include "weir/farm_settings.h"
+#include "acme_settings.h"
 #include "admin_settings.h"
 #include "cache_settings.h"
 #include "exchange_settings.h"
@@ -57,6 +58,7 @@ struct settings {
     struct readiness_settings readiness;
     struct hook_settings hooks;
     struct tls_settings tls;
+    struct acme_settings acme;
 };
 
 struct settings *settings_ref(struct settings *s);

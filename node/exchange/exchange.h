@@ -50,6 +50,7 @@
 
 struct compose;
 struct content_gather;
+struct exchange_challenge;
 struct exchange_limited;
 struct fetch;
 struct front_entry;
@@ -105,6 +106,7 @@ struct exchange_worker {
     struct pattern_scratch *scratch;
     struct http_field *fields; /* scratch for request heads that arrive whole */
     uint32_t field_cap;
+    int64_t challenge_tat_us;   /* how often shared state is asked for challenges (gcra.h) */
     uint64_t request_ids;       /* random start, counted up */
     struct fetch *fetches;      /* all under way */
     struct fetch *free_fetches; /* kept for reuse, arenas and all */
@@ -191,7 +193,8 @@ struct weir_exchange {
     const char *protocol;            /* "HTTP/1.1" */
     bool secure;                     /* TLS, here or at a trusted peer */
 
-    struct purge_submission *purging; /* PURGE, until the farm's log has it; NULL: not */
+    struct exchange_challenge *challenge; /* asked of shared state; NULL: not */
+    struct purge_submission *purging;     /* PURGE, until the farm's log has it; NULL: not */
 
     /* TARGET, ROUTE */
     struct http_target target;

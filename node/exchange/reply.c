@@ -330,17 +330,35 @@ bool reply_with_health(struct weir_exchange *x)
     return finish(x, fine ? 200 : 503, &h, content);
 }
 
-bool reply_with_json(struct weir_exchange *x, int status, struct weir_span content)
+/* fields: each with its CRLF. */
+static bool reply_with(struct weir_exchange *x, int status, struct weir_span fields,
+                       struct weir_span content)
 {
     size_t room = HEAD_MAX + more_room(x);
     char *head = weir_arena_alloc(&x->arena, room);
     struct http_text t;
 
     if (head == NULL)
-        return weir_fail(&x->err, WEIR_E_MEMORY, "reply: json", 0);
+        return weir_fail(&x->err, WEIR_E_MEMORY, "reply: content", 0);
     http_text_init(&t, head, room);
     put_common(&t, x, status);
-    http_text_lit(&t, "Content-Type: application/json\r\nCache-Control: no-store\r\n");
+    http_text_add(&t, fields);
     set_response(x, status, &t, content);
     return true;
+}
+
+bool reply_with_json(struct weir_exchange *x, int status, struct weir_span content)
+{
+    return reply_with(
+        x, status,
+        WEIR_SPAN_LIT("Content-Type: application/json\r\nCache-Control: no-store\r\n"), content);
+}
+
+bool reply_with_text(struct weir_exchange *x, int status, struct weir_span content)
+{
+    return reply_with(
+        x, status,
+        WEIR_SPAN_LIT("Content-Type: text/plain\r\nX-Content-Type-Options: nosniff\r\n"
+                      "Cache-Control: no-store\r\n"),
+        content);
 }

@@ -22,6 +22,7 @@ bool reply_with_fixed(struct weir_exchange *x);
 /* How this node is, as x->route asks: 200 or 503, not to be stored. */
 bool reply_with_health(struct weir_exchange *x);
 /* This content, which lives as long as x. false: x->err. */
+bool reply_with_text(struct weir_exchange *x, int status, struct weir_span content);
 bool reply_with_json(struct weir_exchange *x, int status, struct weir_span content);
 
 #endif

@@ -119,6 +119,7 @@ struct site *site_new(const struct site_source *source, const struct site_tools 
     }
     atomic_init(&site->refs, 1);
     site->source = *source;
+    site->challenges = source->challenges;
     if (!build_words(site, err) || !build_upstreams(site, tools, err) || !build_router(site, err) ||
         !build_limits(site, tools->limits, err) ||
         !access_format_new(source->log, &site->log, err)) {

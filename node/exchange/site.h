@@ -28,6 +28,7 @@ struct access_format;
 struct exchange_worker;
 struct h2_settings;
 struct limit_list;
+struct acme_place;
 struct limit_node;
 struct limit_set;
 struct netset;
@@ -60,6 +61,7 @@ struct site_source {
     size_t route_count;
     const struct limit_settings *limits;
     size_t limit_count;
+    const struct acme_place *challenges; /* NULL: no certificates are obtained */
     void (*release)(void *owner);
     void *owner;
 };
@@ -74,7 +76,8 @@ struct site {
     struct netset *purge_clients; /* NULL: PURGE is a method as any */
     struct site_upstream *upstreams;
     size_t upstream_count;
-    struct limit_set *rate_limits; /* NULL: none */
+    const struct acme_place *challenges; /* of ACME; NULL: none are answered */
+    struct limit_set *rate_limits;       /* NULL: none */
     struct limit_list *
         *route_limits;         /* by the route's index, NULL: it has none; NULL: no route has */
     struct access_format *log; /* NULL: no access log */

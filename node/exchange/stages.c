@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "challenge_stage.h"
 #include "client_addr.h"
 #include "compose.h"
 #include "connection_rules.h"
@@ -56,6 +57,8 @@ static enum exchange_verdict stage_target(struct weir_exchange *x)
         x->secure; /* a client's word for it, in absolute form, is not what the origin hears */
     drop_named(&x->req);
     trace_begin(x);
+    if (!challenge_stage_applies(x))
+        x->stage = STAGE_CHALLENGE;
     return EXCHANGE_NEXT;
 }
 
@@ -147,6 +150,7 @@ static enum exchange_verdict stage_route(struct weir_exchange *x)
 const struct exchange_stage exchange_stages[] = {
     [STAGE_PRESSURE] = {"pressure", stage_pressure, NULL},
     [STAGE_TARGET] = {"target", stage_target, NULL},
+    [STAGE_CHALLENGE] = {"challenge", challenge_stage_run, challenge_stage_cancel},
     [STAGE_LOOP] = {"loop", stage_loop, NULL},
     [STAGE_PURGE] = {"purge", purge_method_run, purge_method_cancel},
     [STAGE_ROUTE] = {"route", stage_route, NULL},

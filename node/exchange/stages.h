@@ -9,6 +9,7 @@
 enum exchange_stage_index {
     STAGE_PRESSURE,
     STAGE_TARGET,
+    STAGE_CHALLENGE, /* only where certificates are obtained by ACME */
     STAGE_LOOP,
     STAGE_PURGE,
     STAGE_ROUTE,

@@ -20,6 +20,8 @@ static void end_line(struct hook_process *p)
     if (p->line_len == 0)
         return;
     weir_log(WEIR_LOG_INFO, "hook %s: %.*s", p->event, (int)p->line_len, p->line);
+    memcpy(p->last, p->line, p->line_len);
+    p->last[p->line_len] = '\0';
     p->line_len = 0;
     p->lines++;
 }

@@ -1,6 +1,6 @@
 /*
  * hook_process.h - one command as a child process: started without a shell, in a process group of
- * its own, its output read without waiting. Private to hooks.c.
+ * its own, its output read without waiting. For hooks, and for the client of ACME.
  *
  * A child is looked for by its number, never by SIGCHLD: whatever else the process may start is not
  * disturbed, and a node without a free descriptor can still end one.
@@ -26,6 +26,7 @@ struct hook_process {
     unsigned lines;
     size_t line_len;
     char line[HOOK_LINE_MAX];
+    char last[HOOK_LINE_MAX + 1]; /* the last line that was whole; "" */
 };
 
 /* argv and env end with NULL; borrowed for the call, event until it has ended. false: *err, its

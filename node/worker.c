@@ -261,6 +261,7 @@ static bool set_up(struct worker *w, struct site *site, struct weir_err *err)
         (w->tls = tls_worker_new(&w->loop, &w->metrics, NULL, err)) == NULL)
         return false;
     w->front.tls = w->tls;
+    w->x.origins.tls = w->tls;
     w->x.site = bind_site(w, site, err);
     if (w->x.site != NULL)
         site_ref(site);

@@ -465,12 +465,6 @@ void config_rule_origin(struct config_ctx *ctx, struct config_node *node)
     struct origin_settings o = {0};
     struct weir_err err = {0};
 
-    if (strncmp(node->text.ptr, "https:", 6) == 0) {
-        config_report(ctx, node,
-                      "https origins are not supported yet; expected http://HOST:PORT or "
-                      "unix:/PATH");
-        return;
-    }
     if (!origin_settings_parse(node->text.ptr, &ctx->arena, &o, &err)) {
         if (err.code == WEIR_E_MEMORY)
             config_report_memory(ctx);
@@ -485,6 +479,8 @@ void config_rule_origin(struct config_ctx *ctx, struct config_node *node)
     if (o.unix_path != NULL)
         config_node_add_text(ctx, node, "unix_path", o.unix_path);
     add_number(ctx, node, "port", o.port);
+    add_number(ctx, node, "tls", o.tls);
+    add_number(ctx, node, "h2c", o.h2c);
     add_number(ctx, node, "weight", o.weight);
     add_number(ctx, node, "max_connections", o.max_connections);
     add_number(ctx, node, "backup", o.backup);
@@ -533,6 +529,7 @@ void config_rule_status_ttl(struct config_ctx *ctx, struct config_node *node)
 void config_rule_origins(struct config_ctx *ctx, struct config_node *upstream)
 {
     check_unique(ctx, config_node_get(upstream, "origins"), "url", "origin");
+    config_rules_origin_protocols(ctx, upstream);
 }
 
 void config_rule_balance(struct config_ctx *ctx, struct config_node *node)

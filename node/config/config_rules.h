@@ -28,7 +28,9 @@ config_rule config_rule_origin;     /* turns the text of an origin into its mapp
 config_rule config_rule_status_ttl; /* turns "404 10s" into its mapping */
 config_rule config_rule_balance;
 config_rule config_rule_eject;
-config_rule config_rule_origins; /* an upstream's: no two alike */
+config_rule config_rule_origins; /* an upstream's: no two alike, and what does not go together */
+config_rule config_rule_upstream_tls;
+config_rule config_rule_server_name; /* a host name, for SNI */
 config_rule config_rule_health_path;
 config_rule config_rule_health_field;
 config_rule config_rule_health_status;
@@ -50,6 +52,9 @@ config_rule config_rule_all;         /* names that must be unique */
 
 /* The number `name` in map, or else the default of the row at `path`. */
 uint64_t config_number_of(const struct config_node *map, const char *name, const char *path);
+
+/* What the protocols of an upstream's origins do not go together with. */
+void config_rules_origin_protocols(struct config_ctx *ctx, struct config_node *upstream);
 
 /* Collects the names of the upstreams; before the check, for routes may come first. */
 void config_rules_prepare(struct config_ctx *ctx);

@@ -314,6 +314,8 @@ static const struct config_key origin_keys[] = {
     COUNT("weight", ORIGIN, weight, 1, 1000, "1"),
     COUNT("max_connections", ORIGIN, max_connections, 0, 1000000, "0"),
     BOOL("backup", ORIGIN, backup, "false"),
+    BOOL("tls", ORIGIN, tls, "false"),
+    BOOL("h2c", ORIGIN, h2c, "false"),
 };
 static const struct config_section origin_section = {origin_keys, COUNT_OF(origin_keys),
                                                      sizeof(ORIGIN), config_rule_origin};
@@ -423,9 +425,33 @@ static const struct config_key health_keys[] = {
 };
 DEFINE_SECTION(health, HEALTH);
 
+#define UPSTREAM_TLS struct tls_client_settings
+static const cyaml_strval_t upstream_tls_version_words[] = {{"1.2", 0}, {"1.3", 1}};
+static const struct config_key upstream_tls_keys[] = {
+    BOOL("verify", UPSTREAM_TLS, verify, "true"),
+    TEXT("ca", UPSTREAM_TLS, ca, NULL),
+    TEXT("name", UPSTREAM_TLS, name, NULL, .rule = config_rule_server_name),
+    TEXT("certificate", UPSTREAM_TLS, certificate, NULL),
+    TEXT("key", UPSTREAM_TLS, key, NULL),
+    TEXT("min_version", UPSTREAM_TLS, min_version, "1.2", .words = upstream_tls_version_words,
+         .word_count = COUNT_OF(upstream_tls_version_words)),
+    TEXT("ciphers", UPSTREAM_TLS, ciphers, NULL),
+    TEXT("ciphersuites", UPSTREAM_TLS, ciphersuites, NULL),
+    TEXT("groups", UPSTREAM_TLS, groups, NULL),
+    BOOL("http2", UPSTREAM_TLS, http2, "true"),
+};
+DEFINE_SECTION(upstream_tls, UPSTREAM_TLS);
+static const cyaml_strval_t proxy_protocol_out_words[] = {
+    {"off", ORIGIN_PROXY_OFF},
+    {"v1", ORIGIN_PROXY_V1},
+    {"v2", ORIGIN_PROXY_V2},
+};
+
 static const struct config_key upstream_keys[] = {
     TEXT("name", UPSTREAM, name, NULL, .flags = CONFIG_REQUIRED, .rule = config_rule_name),
     SECTIONS("origins", UPSTREAM, origins, origin_count, origin, NULL, .flags = CONFIG_REQUIRED),
+    SECTION("tls", offsetof(UPSTREAM, tls), upstream_tls, config_rule_upstream_tls),
+    WORD("proxy_protocol", UPSTREAM, proxy_protocol, proxy_protocol_out_words, "off"),
     GROUP("balance", balance, config_rule_balance),
     GROUP("sticky", sticky, NULL),
     TEXT("host", UPSTREAM, host, NULL, .rule = config_rule_authority),

@@ -390,9 +390,20 @@ static void every_fault_has_its_words(void **state)
         {LISTEN ROUTES "upstreams: [{name: app, origins: http://a}]\n",
          "t:3:34: upstreams[0].origins: expected a list of texts, found \"http://a\"; "
          "put it in [ ]\n"},
-        {LISTEN ROUTES "upstreams: [{name: app, origins: ['https://a']}]\n",
-         "t:3:35: upstreams[0].origins[0]: https origins are not supported yet; expected "
-         "http://HOST:PORT or unix:/PATH\n"},
+        {LISTEN ROUTES "upstreams: [{name: app, origins: ['ftp://a']}]\n",
+         "t:3:35: upstreams[0].origins[0]: 'ftp://a': http://host:port, https://host, "
+         "h2c://host:port or unix:/path is expected\n"},
+        {LISTEN ROUTES "upstreams: [{name: app, origins: ['https://a'], tls: {key: /k}}]\n",
+         "t:3:60: upstreams[0].tls.key: needs certificate too, the one that it is the key of\n"},
+        {LISTEN ROUTES "upstreams: [{name: app, origins: ['https://a'], tls: {name: 'a:1'}}]\n",
+         "t:3:61: upstreams[0].tls.name: expected a host name such as app.internal, found "
+         "\"a:1\"\n"},
+        {LISTEN ROUTES "upstreams: [{name: app, origins: ['h2c://a'], proxy_protocol: v2}]\n",
+         "t:3:63: upstreams[0].proxy_protocol: does not go together with h2c:// origins: their "
+         "connections are shared by all clients\n"},
+        {LISTEN ROUTES "upstreams: [{name: app, origins: ['h2c://a'], health: {path: /up}}]\n",
+         "t:3:55: upstreams[0].health: h2c:// origins are asked by HTTP/1.1 in vain: type must be "
+         "tcp\n"},
         {LISTEN ROUTES "upstreams: [{name: app, origins: ['http://a', 'http://a weight=2']}]\n",
          "t:3:47: upstreams[0].origins[1].url: origin \"http://a\" is there already, at line 3\n"},
         {REST "upstreams: []\n",
@@ -521,8 +532,8 @@ static void all_errors_are_reported_in_the_order_of_the_file(void **state)
         "t:7:12: node.workers: expected a whole number, found \"-1\"\n"
         "t:8:18: node.drain_timeout: expected a duration such as 250ms, 30s, 5m, 1h or "
         "1d, found \"soon\"\n"
-        "t:11:15: upstreams[0].origins[0]: 'ftp://x': http://host:port or unix:/path is "
-        "expected\n");
+        "t:11:15: upstreams[0].origins[0]: 'ftp://x': http://host:port, https://host, "
+        "h2c://host:port or unix:/path is expected\n");
 }
 
 static void an_id_is_a_name_and_a_state_dir_a_whole_path_or_none(void **state)
@@ -783,7 +794,7 @@ static void arguments_make_one_upstream_and_one_route(void **state)
 static void bad_arguments_are_all_reported(void **state)
 {
     const char *const listens[] = {"8080"};
-    const char *const origins[] = {"https://a", "http://b"};
+    const char *const origins[] = {"ftp://a", "http://b"};
     struct config_errors errors = {0};
     char *got;
 
@@ -794,8 +805,8 @@ static void bad_arguments_are_all_reported(void **state)
         got, "command line: listen[0].address: expected an address such as "
              "127.0.0.1:8080, [::1]:8080, :8080, unix:/run/weir.sock or systemd:NAME, found "
              "\"8080\"\n"
-             "command line: upstreams[0].origins[0]: https origins are not "
-             "supported yet; expected http://HOST:PORT or unix:/PATH\n");
+             "command line: upstreams[0].origins[0]: 'ftp://a': http://host:port, "
+             "https://host, h2c://host:port or unix:/path is expected\n");
     free(got);
     config_errors_free(&errors);
     assert_null(config_from_args(NULL, 0, NULL, 0, &errors));

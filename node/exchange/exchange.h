@@ -55,6 +55,7 @@ struct exchange_limited;
 struct fetch;
 struct front_entry;
 struct inflight;
+struct net_client;
 struct purge_feed;
 struct purge_submission;
 struct purge_table;
@@ -188,6 +189,7 @@ struct weir_exchange {
     struct weir_span raw;  /* the bytes req points into */
     struct net_pipe *body; /* content to come; NULL: none */
     const struct net_peer *peer;
+    struct net_client *connection;   /* it came by; NULL in tests alone */
     const struct tls_facts *tls;     /* of the connection; NULL: plain */
     const struct front_entry *entry; /* by which it came; NULL in tests alone */
     const char *protocol;            /* "HTTP/1.1" */

@@ -9,6 +9,7 @@
 #include "fetch_parts.h"
 #include "http_grpc.h"
 #include "inflight.h"
+#include "net_clients.h"
 #include "origin_state.h"
 #include "purging.h"
 #include "request_out.h"
@@ -207,6 +208,10 @@ static bool prepare(struct fetch *f, struct weir_exchange *x)
     choose_upstream(f, x);
     out.upstream = f->upstream->settings;
     f->request.method = x->req.method_id;
+    if (out.upstream->proxy_protocol != ORIGIN_PROXY_OFF && x->connection != NULL) {
+        f->request.from = x->client_addr;
+        f->request.to = *net_client_local(x->connection);
+    }
     if (f->pass) {
         f->request.body = content_stream(x);
         f->request.upgrade = x->framing.upgrade && f->route->settings->websocket;

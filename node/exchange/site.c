@@ -12,6 +12,27 @@
 #include "origin_state.h"
 #include "router.h"
 #include "sticky.h"
+#include "tls_client.h"
+
+static bool has_tls(const struct upstream_settings *s)
+{
+    for (size_t i = 0; i < s->origin_count; i++)
+        if (s->origins[i].tls)
+            return true;
+    return false;
+}
+
+static bool build_tls(struct site_upstream *u, struct weir_err *err)
+{
+    struct tls_client_settings tls = u->settings->tls;
+
+    if (!has_tls(u->settings))
+        return true;
+    if (u->settings->proxy_protocol != ORIGIN_PROXY_OFF)
+        tls.http2 = false; /* a connection is one client's */
+    u->tls = tls_client_context_new(&tls, err);
+    return u->tls != NULL;
+}
 
 static bool build_upstream(struct site_upstream *u, const struct upstream_settings *s,
                            const struct site_tools *tools, struct weir_err *err)
@@ -30,7 +51,7 @@ static bool build_upstream(struct site_upstream *u, const struct upstream_settin
     }
     if (s->sticky_cookie != NULL)
         u->sticky = sticky_new(tools->secret, u->states, s->origin_count, err);
-    return s->sticky_cookie == NULL || u->sticky != NULL;
+    return (s->sticky_cookie == NULL || u->sticky != NULL) && build_tls(u, err);
 }
 
 static bool build_upstreams(struct site *site, const struct site_tools *tools, struct weir_err *err)
@@ -145,6 +166,7 @@ static void free_upstream(struct site_upstream *u)
             origin_names_unref(u->names[i]);
     }
     sticky_free(u->sticky);
+    tls_client_context_unref(u->tls);
     weir_free(u->states);
     weir_free(u->names);
 }
@@ -242,8 +264,8 @@ struct site_worker *site_bind(struct site *site, struct exchange_worker *worker,
     for (size_t i = 0; i < site->upstream_count; i++) {
         struct site_upstream *u = &site->upstreams[i];
 
-        b->upstreams[i] =
-            origin_upstream_new(&worker->origins, u->settings, u->states, u->names, workers, err);
+        b->upstreams[i] = origin_upstream_new(&worker->origins, u->settings, u->states, u->names,
+                                              u->tls, workers, err);
         if (b->upstreams[i] == NULL)
             goto fail;
     }

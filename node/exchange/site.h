@@ -38,12 +38,14 @@ struct origin_state;
 struct origin_upstream;
 struct router;
 struct sticky;
+struct tls_client_context;
 
 struct site_upstream {
     const struct upstream_settings *settings;
     struct origin_state **states; /* one per origin, references */
     struct origin_names **names;
-    struct sticky *sticky; /* NULL: no stickiness */
+    struct sticky *sticky;          /* NULL: no stickiness */
+    struct tls_client_context *tls; /* NULL: no origin has TLS */
 };
 
 /* Where a site comes from; all borrowed while it lives (`release` is called when it goes). */
@@ -95,7 +97,8 @@ struct site_tools {
     struct limit_node *limits; /* NULL: there are no limits in the settings */
 };
 
-/* Control thread. NULL: *err (the settings have been checked before, so only memory should fail).
+/* Control thread. NULL: *err (the settings have been checked before: memory, or files that
+ * they name).
  * On success the source's owner belongs to the site. */
 struct site *site_new(const struct site_source *source, const struct site_tools *tools,
                       struct weir_err *err);

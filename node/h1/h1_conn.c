@@ -148,6 +148,7 @@ static struct h1_stream *stream_new(struct h1_conn *c)
     s->body_done = s->body_dropped = false;
     s->wait_ms = 0;
     exchange_open(&s->x, &h1_client, &c->client.peer, loop_of(c)->clock.mono_us);
+    s->x.connection = &c->client;
     s->x.tls = c->client.tls;
     s->x.entry = c->client.entry;
     s->x.secure = c->client.tls != NULL;

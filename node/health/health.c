@@ -90,6 +90,10 @@ static struct health_item *new_item(struct health *h, const struct site_upstream
     if (s->health.kind == HEALTH_KIND_OFF)
         return it;
     it->why = "no votes yet";
+    if (s->origins[index].tls) {
+        it->probe.tls = up->tls;
+        it->probe.tls_name = s->origins[index].host;
+    }
     it->check = health_check_new(s, &s->origins[index], err);
     if (it->check != NULL)
         return it;

@@ -9,7 +9,8 @@
 #include "weir/alloc.h"
 #include "weir/arena.h"
 
-#define HTTP_PORT 80
+#define HTTP_PORT  80
+#define HTTPS_PORT 443
 
 /* ---- the id ---- */
 
@@ -85,7 +86,7 @@ static const char *origin_authority(const struct origin_settings *o, uint16_t ot
 
     if (o->host == NULL)
         return "localhost"; /* a Unix socket has no name */
-    if (port == HTTP_PORT)
+    if (port == (o->tls ? HTTPS_PORT : HTTP_PORT))
         return weir_arena_printf(a, v6 ? "[%s]" : "%s", o->host);
     return weir_arena_printf(a, v6 ? "[%s]:%u" : "%s:%u", o->host, port);
 }
@@ -178,6 +179,10 @@ struct health_check *health_check_new(const struct upstream_settings *up,
     c->interval_ms = h->interval_ms;
     c->fast_interval_ms = h->fast_interval_ms;
     c->timeout_ms = h->timeout_ms;
+    if (up->proxy_protocol == ORIGIN_PROXY_V1)
+        c->proxy_len = (uint32_t)net_proxy_write_v1(c->proxy, NULL, NULL);
+    else if (up->proxy_protocol == ORIGIN_PROXY_V2)
+        c->proxy_len = (uint32_t)net_proxy_write_v2(c->proxy, NULL, NULL);
     c->rise = h->rise;
     c->fall = h->fall;
     if (c->kind == HEALTH_KIND_HTTP && !fill_http(c, up, origin, err)) {

@@ -18,6 +18,7 @@
 
 #include "health_statuses.h"
 #include "http_status.h"
+#include "net_proxy.h"
 #include "origin_settings.h"
 #include "weir/err.h"
 #include "weir/span.h"
@@ -26,8 +27,10 @@ struct pattern;
 
 struct health_check {
     uint64_t id;
-    enum health_kind kind; /* never HEALTH_KIND_OFF */
-    uint16_t port;         /* asked instead of the origin's own; 0: that one */
+    enum health_kind kind;         /* never HEALTH_KIND_OFF */
+    uint16_t port;                 /* asked instead of the origin's own; 0: that one */
+    char proxy[NET_PROXY_OUT_MAX]; /* goes first, and speaks for nobody (LOCAL, UNKNOWN) */
+    uint32_t proxy_len;            /* 0: none */
     /* HTTP */
     struct weir_span request; /* whole, with its empty line */
     enum http_method method;

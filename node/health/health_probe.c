@@ -9,6 +9,7 @@
 #include "health_answer.h"
 #include "origin_names.h"
 #include "pattern.h"
+#include "tls_session.h"
 #include "weir/alloc.h"
 #include "weir/container.h"
 
@@ -18,6 +19,7 @@
 struct sockets {
     struct health_transport transport;
     struct net_loop *loop;
+    struct tls_worker *tls;          /* made when a probe first needs it */
     struct pattern_scratch *scratch; /* matching is done at once, so that one serves all probes */
 };
 
@@ -38,9 +40,9 @@ static struct net_loop *loop_of(const struct health_probe *p)
 static void close_socket(struct health_probe *p)
 {
     event_del(&p->event);
-    if (p->fd >= 0)
-        close(p->fd);
-    p->fd = -1;
+    tls_session_free(p->session);
+    p->session = NULL;
+    net_chan_close(&p->chan, false);
 }
 
 static void release(struct health_probe *p)
@@ -139,7 +141,7 @@ static int open_socket(const struct net_addr *a)
 
 static bool wait_for(struct health_probe *p, short what)
 {
-    event_assign(&p->event, loop_of(p)->base, p->fd, what, on_event, p);
+    event_assign(&p->event, loop_of(p)->base, p->chan.fd, what, on_event, p);
     return event_add(&p->event, NULL) == 0;
 }
 
@@ -155,10 +157,10 @@ static bool connect_next(struct health_probe *p)
         p->turn++;
         p->tried++;
         set_port(&addr, p->check->port);
-        p->fd = open_socket(&addr);
-        if (p->fd >= 0 && wait_for(p, EV_WRITE))
+        p->chan = net_chan_plain(open_socket(&addr));
+        if (p->chan.fd >= 0 && wait_for(p, EV_WRITE))
             return true;
-        set_reason(p, p->fd >= 0 ? HEALTH_R_LOCAL : reason_of(errno), errno);
+        set_reason(p, p->chan.fd >= 0 ? HEALTH_R_LOCAL : reason_of(errno), errno);
         if (p->result.reason == HEALTH_R_LOCAL)
             return false;
     }
@@ -182,16 +184,22 @@ static bool connected_to_itself(int fd)
 
 /* ---- asking ---- */
 
+/* All that is to be sent, the layer's part of it, too. */
+static bool all_out(struct health_probe *p)
+{
+    return p->sent == p->check->request.len && !net_chan_unsent(&p->chan);
+}
+
 static void push_request(struct health_probe *p)
 {
     const struct weir_span all = p->check->request;
-    ssize_t n = send(p->fd, all.ptr + p->sent, all.len - p->sent, MSG_NOSIGNAL);
+    struct iovec rest = {(void *)(uintptr_t)(all.ptr + p->sent), all.len - p->sent};
+    ssize_t n = rest.iov_len > 0 ? net_chan_send(&p->chan, &rest, 1) : net_chan_flush(&p->chan);
+    bool broken = n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR;
 
-    if (n >= 0)
+    if (n > 0 && rest.iov_len > 0)
         p->sent += (uint32_t)n;
-    else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
-        p->sent = (uint32_t)all.len; /* it may have answered before it stopped reading */
-    if (p->sent == all.len) {
+    if (broken || all_out(p)) { /* it may have answered before it stopped reading */
         event_del(&p->event);
         if (!wait_for(p, EV_READ | EV_PERSIST))
             finish_with(p, HEALTH_R_LOCAL, errno);
@@ -200,7 +208,7 @@ static void push_request(struct health_probe *p)
     }
 }
 
-static void connected(struct health_probe *p)
+static void ask(struct health_probe *p)
 {
     struct weir_err err = {0};
 
@@ -215,13 +223,86 @@ static void connected(struct health_probe *p)
         push_request(p);
 }
 
+/* ---- TLS ---- */
+
+static enum health_reason reason_of_tls(const struct weir_err *err)
+{
+    switch (err->code) {
+    case WEIR_E_ORIGIN_CERTIFICATE:
+        return HEALTH_R_CERTIFICATE;
+    case WEIR_E_MEMORY:
+        return HEALTH_R_LOCAL;
+    default:
+        return HEALTH_R_TLS;
+    }
+}
+
+static void shake_hands(void *arg)
+{
+    struct health_probe *p = arg;
+    struct weir_err err = {0};
+    bool waiting = true;
+
+    switch (tls_handshake(p->session, shake_hands, p, &err)) {
+    case TLS_DONE:
+        p->chan.layer = tls_session_layer(p->session);
+        p->session = NULL;
+        ask(p);
+        return;
+    case TLS_WANT_READ:
+        waiting = wait_for(p, EV_READ);
+        break;
+    case TLS_WANT_WRITE:
+        waiting = wait_for(p, EV_WRITE);
+        break;
+    case TLS_BUSY:
+        break;
+    case TLS_FAILED:
+        finish_with(p, reason_of_tls(&err), err.os);
+        return;
+    }
+    if (!waiting)
+        finish_with(p, HEALTH_R_LOCAL, errno);
+}
+
+static void begin_tls(struct health_probe *p)
+{
+    struct sockets *s = sockets_of(p);
+    struct weir_err err = {0};
+
+    if (s->tls == NULL)
+        s->tls = tls_worker_new(s->loop, NULL, NULL, &err);
+    if (s->tls != NULL)
+        p->session = tls_connect(s->tls, p->tls, p->chan.fd, p->tls_name, &err);
+    if (p->session == NULL) {
+        finish_with(p, HEALTH_R_LOCAL, ENOMEM);
+        return;
+    }
+    tls_offer_http1(p->session);
+    shake_hands(p);
+}
+
+static void connected(struct health_probe *p)
+{
+    const struct health_check *c = p->check;
+
+    /* The first bytes of a connection always fit. */
+    if (c->proxy_len > 0 &&
+        send(p->chan.fd, c->proxy, c->proxy_len, MSG_NOSIGNAL | MSG_MORE) != (ssize_t)c->proxy_len)
+        finish_with(p, HEALTH_R_CLOSED, errno);
+    else if (p->tls != NULL)
+        begin_tls(p);
+    else
+        ask(p);
+}
+
 static void connect_ended(struct health_probe *p)
 {
     socklen_t len = sizeof(int);
     int os = 0;
 
-    getsockopt(p->fd, SOL_SOCKET, SO_ERROR, &os, &len);
-    if (os == 0 && connected_to_itself(p->fd))
+    getsockopt(p->chan.fd, SOL_SOCKET, SO_ERROR, &os, &len);
+    if (os == 0 && connected_to_itself(p->chan.fd))
         os = ECONNREFUSED;
     if (os == 0) {
         connected(p);
@@ -235,7 +316,8 @@ static void connect_ended(struct health_probe *p)
 
 /* ---- the answer ---- */
 
-static void read_answer(struct health_probe *p)
+/* false: the probe is over. */
+static bool read_once(struct health_probe *p)
 {
     enum health_reason why;
     size_t room;
@@ -244,17 +326,25 @@ static void read_answer(struct health_probe *p)
 
     if (to == NULL) {
         finish_with(p, HEALTH_R_LOCAL, ENOMEM);
-        return;
+        return false;
     }
-    n = recv(p->fd, to, room, 0);
+    n = net_chan_recv(&p->chan, to, room);
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
-        return;
+        return true;
     if (n > 0)
         why = health_answer_took(p->answer, (size_t)n);
     else
         why = health_answer_closed(p->answer, n == 0);
     if (why != HEALTH_R_NONE)
         finish_with(p, why, n < 0 ? errno : 0);
+    return why == HEALTH_R_NONE;
+}
+
+/* An answer is read up to a bound, so what a layer holds can be read in one go. */
+static void read_answer(struct health_probe *p)
+{
+    while (read_once(p) && net_chan_pending(&p->chan))
+        ;
 }
 
 static void on_event(evutil_socket_t fd, short what, void *arg)
@@ -263,7 +353,9 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     net_loop_enter(loop_of(p));
-    if (p->answer == NULL)
+    if (p->session != NULL)
+        shake_hands(p);
+    else if (p->answer == NULL)
         connect_ended(p);
     else if ((what & EV_WRITE) != 0)
         push_request(p);
@@ -278,6 +370,8 @@ static void on_deadline(struct net_timer *t)
 
     if (now_ms - t->due_ms > LOOP_LATE_MS)
         net_timer_start(loop_of(p), t, now_ms);
+    else if (p->session != NULL)
+        finish_with(p, HEALTH_R_TLS, ETIMEDOUT);
     else if (p->answer == NULL)
         finish_with(p, HEALTH_R_CONNECT, ETIMEDOUT);
     else
@@ -291,7 +385,8 @@ static void sockets_start(struct health_transport *t, struct health_probe *p)
     struct net_loop *loop = WEIR_CONTAINER(t, struct sockets, transport)->loop;
 
     p->tried = 0;
-    p->fd = -1;
+    p->chan = NET_CHAN_NONE;
+    p->session = NULL;
     p->sent = 0;
     p->answer = NULL;
     p->began_us = loop->clock.mono_us;
@@ -336,6 +431,7 @@ void health_sockets_free(struct health_transport *t)
     if (t == NULL)
         return;
     s = WEIR_CONTAINER(t, struct sockets, transport);
+    tls_worker_free(s->tls);
     pattern_scratch_free(s->scratch);
     weir_free(s);
 }

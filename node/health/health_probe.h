@@ -1,7 +1,7 @@
 /*
  * health_probe.h - one probe: ask one origin once, and say how it went.
  *
- *     idle --start--> connecting --> asking --> answering --done()--> idle
+ *     idle --start--> connecting --> (shaking hands) --> asking --> answering --done()--> idle
  *                          '--refused: the next address of the name--'
  *     any but idle --cancel--> idle      (nothing is told, it counts for nothing)
  *
@@ -27,11 +27,14 @@
 
 #include "health.h"
 #include "health_check.h"
+#include "net_chan.h"
 #include "net_loop.h"
 #include "weir/err.h"
 
 struct health_answer;
 struct origin_names;
+struct tls_client_context;
+struct tls_session;
 
 struct health_probe_result {
     enum health_reason reason; /* ANSWERED: well. LOCAL: says nothing. Others: not well */
@@ -44,13 +47,16 @@ struct health_probe {
     /* Set by the caller before start. */
     const struct health_check *check; /* borrowed until the end of the probe, like names */
     struct origin_names *names;
+    struct tls_client_context *tls; /* borrowed likewise; NULL: plain */
+    const char *tls_name;           /* the origin's host */
     void (*done)(struct health_probe *p, const struct health_probe_result *r);
 
     /* The transport's own. */
     struct health_transport *transport; /* NULL: idle */
     unsigned turn;                      /* of the name's addresses: kept between probes */
     unsigned tried;
-    int fd;
+    struct net_chan chan;
+    struct tls_session *session; /* shaking hands */
     uint32_t sent;
     int64_t began_us;
     struct event event; /* the socket, or the end of a probe that ended inside start */

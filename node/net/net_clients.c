@@ -1,5 +1,7 @@
 #include "net_clients.h"
 
+#include <sys/socket.h>
+
 static void link_client(struct net_clients *s, struct net_client *c)
 {
     c->next = s->all;
@@ -78,6 +80,15 @@ bool net_clients_rename(struct net_clients *s, struct net_client *c, const struc
     net_peers_leave(s->peers, &c->peer);
     c->peer = *peer;
     return true;
+}
+
+const struct net_peer *net_client_local(struct net_client *c)
+{
+    struct net_addr here = {.len = sizeof here.sa};
+
+    if (c->local.family == 0 && getsockname(c->chan.fd, &here.sa.any, &here.len) == 0)
+        net_peer_from(&c->local, &here);
+    return &c->local;
 }
 
 void net_clients_idle(struct net_clients *s, struct net_client *c, bool idle)

@@ -54,6 +54,10 @@ struct net_clients {
     void *closed_arg;
 };
 
+/* What the client connected to; asked of the socket the first time, if nobody has told. Family 0:
+ * it cannot be known. */
+const struct net_peer *net_client_local(struct net_client *c);
+
 /* What the newest settings allow. */
 struct net_clients_limits {
     uint64_t connections, per_client;

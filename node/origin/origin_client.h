@@ -28,6 +28,7 @@
 #include "balance.h"
 #include "http_framing.h"
 #include "http_head.h"
+#include "net_addr.h"
 #include "net_chan.h"
 #include "net_loop.h"
 #include "net_pipe.h"
@@ -38,13 +39,16 @@ struct origin_dial;
 struct origin_names;
 struct origin_state;
 struct origin_pool;
-struct origin_work; /* what serves a fetch: origin_fetch.h */
+struct tls_client_context; /* tls_client.h */
+struct tls_worker;         /* tls_session.h */
+struct origin_work;        /* what serves a fetch: origin_fetch.h */
 
 #define ORIGIN_FIELDS_MAX 1024 /* no setting may allow more */
 
 struct origin_client {
     struct net_loop *loop;
     struct weir_metrics *metrics;
+    struct tls_worker *tls; /* the worker's; set before the first fetch; NULL: no TLS */
     struct balance_rng rng;
     struct origin_pool *pools;
     struct weir_mail kick_mail;
@@ -74,12 +78,12 @@ struct origin_upstream {
     size_t count;
 };
 
-/* states and names: one per origin of the settings; borrowed for as long as the upstream lives. */
-struct origin_upstream *origin_upstream_new(struct origin_client *c,
-                                            const struct upstream_settings *settings,
-                                            struct origin_state **states,
-                                            struct origin_names **names, unsigned workers,
-                                            struct weir_err *err);
+/* states and names: one per origin of the settings; borrowed for as long as the upstream lives.
+ * tls: NULL when no origin has it. */
+struct origin_upstream *
+origin_upstream_new(struct origin_client *c, const struct upstream_settings *settings,
+                    struct origin_state **states, struct origin_names **names,
+                    struct tls_client_context *tls, unsigned workers, struct weir_err *err);
 /* No fetch may use it any more. NULL does nothing. */
 void origin_upstream_free(struct origin_upstream *u);
 
@@ -93,6 +97,7 @@ struct origin_request {
     bool body_chunked;     /* frame it; else the head has Content-Length */
     bool upgrade;          /* a WebSocket handshake */
     struct weir_span websocket_key;
+    struct net_peer from, to;   /* for PROXY: the client, and what it connected to */
     struct http_head *trailers; /* trailer fields of the response go here; NULL: dropped */
 };
 

@@ -12,7 +12,9 @@
 #include "origin_names.h"
 #include "origin_pool.h"
 #include "origin_state.h"
+#include "tls_session.h"
 
+static void on_readable(evutil_socket_t fd, short what, void *arg);
 static void on_writable(evutil_socket_t fd, short what, void *arg);
 static void on_timer(struct net_timer *t);
 
@@ -47,6 +49,21 @@ static int start_connect(struct origin_dial *d, const struct net_addr *a, struct
     return fd;
 }
 
+/* What is waited for from now on. */
+static void await(struct origin_dial *d, bool reading, bool writing)
+{
+    if (d->want_read && !reading)
+        event_del(&d->readable);
+    if (d->want_write && !writing)
+        event_del(&d->writable);
+    if (!d->want_read && reading)
+        event_add(&d->readable, NULL);
+    if (!d->want_write && writing)
+        event_add(&d->writable, NULL);
+    d->want_read = reading;
+    d->want_write = writing;
+}
+
 /* Tries the origin's addresses from the next in turn on, until one does not refuse at once. */
 static bool connect_somewhere(struct origin_dial *d, struct weir_err *err)
 {
@@ -65,19 +82,10 @@ static bool connect_somewhere(struct origin_dial *d, struct weir_err *err)
         if (d->chan.fd < 0 && err->code == WEIR_E_DESCRIPTORS)
             return false;
     }
+    event_assign(&d->readable, loop_of(d)->base, d->chan.fd, EV_READ | EV_PERSIST, on_readable, d);
     event_assign(&d->writable, loop_of(d)->base, d->chan.fd, EV_WRITE | EV_PERSIST, on_writable, d);
-    if (d->connecting) {
-        event_add(&d->writable, NULL);
-        d->want_write = true;
-    }
+    await(d, false, d->connecting);
     return true;
-}
-
-static void forget_events(struct origin_dial *d)
-{
-    if (d->want_write)
-        event_del(&d->writable);
-    d->want_write = false;
 }
 
 /* ---- who waits ---- */
@@ -120,7 +128,7 @@ static void retire(struct origin_dial *d)
         at = &(*at)->next;
     *at = d->next;
     d->over = true;
-    forget_events(d);
+    await(d, false, false);
     net_timer_stop(loop_of(d), &d->timer);
     net_defer(loop_of(d), &d->gone, free_dial);
 }
@@ -128,6 +136,8 @@ static void retire(struct origin_dial *d)
 static void give_up(struct origin_dial *d)
 {
     retire(d);
+    tls_session_free(d->tls);
+    d->tls = NULL;
     net_chan_close(&d->chan, false);
     origin_pool_freed(d->pool);
 }
@@ -141,7 +151,7 @@ static void fail(struct origin_dial *d, const struct weir_err *err)
         origin_fetch_failed(f, err, false, false);
 }
 
-/* The connection is there: the first in line has it, the others look anew. */
+/* A connection of HTTP/1.1: the first in line has it, the others look anew. */
 static void up(struct origin_dial *d)
 {
     struct weir_err err = {0};
@@ -153,6 +163,9 @@ static void up(struct origin_dial *d)
         fail(d, &err);
         return;
     }
+    conn->for_one = d->proxy_len > 0;
+    if (!d->http1)
+        p->speaks = ORIGIN_SPEAKS_HTTP1;
     d->chan = NET_CHAN_NONE;
     retire(d);
     p->users++; /* whatever becomes of those who are served now */
@@ -162,6 +175,98 @@ static void up(struct origin_dial *d)
     origin_pool_let_go(p);
 }
 
+/* ---- TLS ---- */
+
+static void fail_tls(struct origin_dial *d, const struct weir_err *why)
+{
+    struct weir_err err = {0};
+
+    weir_metric_add(d->pool->client->metrics, WEIR_M_origin_tls_failures, 1);
+    weir_failf(&err, why->code, "origin: TLS handshake", why->os, "%s: %s", d->pool->state->url,
+               why->detail);
+    fail(d, &err);
+}
+
+static void hands_shaken(struct origin_dial *d)
+{
+    d->chan.layer = tls_session_layer(d->tls);
+    d->tls = NULL; /* the channel's */
+    await(d, false, false);
+    up(d);
+}
+
+static void shake_hands(void *arg)
+{
+    struct origin_dial *d = arg;
+    struct weir_err err = {0};
+
+    switch (tls_handshake(d->tls, shake_hands, d, &err)) {
+    case TLS_DONE:
+        hands_shaken(d);
+        break;
+    case TLS_WANT_READ:
+        await(d, true, false);
+        break;
+    case TLS_WANT_WRITE:
+        await(d, false, true);
+        break;
+    case TLS_BUSY:
+        await(d, false, false);
+        break;
+    case TLS_FAILED:
+        fail_tls(d, &err);
+        break;
+    }
+}
+
+static void begin_tls(struct origin_dial *d)
+{
+    struct origin_pool *p = d->pool;
+    struct weir_err err = {0};
+
+    if (p->client->tls == NULL) {
+        weir_fail(&err, WEIR_E_INTERNAL, "origin: TLS is not there", 0);
+        fail(d, &err);
+        return;
+    }
+    d->tls = tls_connect(p->client->tls, p->tls, d->chan.fd, p->tls_name, &err);
+    if (d->tls == NULL) {
+        fail_tls(d, &err);
+        return;
+    }
+    if (d->http1)
+        tls_offer_http1(d->tls);
+    shake_hands(d);
+}
+
+/* ---- connected ---- */
+
+/* The first bytes of a connection always fit. With MSG_MORE they leave with those that follow. */
+static bool say_whose(struct origin_dial *d, struct weir_err *err)
+{
+    ssize_t n = 0;
+
+    if (d->proxy_len > 0)
+        n = send(d->chan.fd, d->proxy, d->proxy_len, MSG_NOSIGNAL | MSG_MORE);
+    return n == (ssize_t)d->proxy_len ||
+           weir_failf(err, WEIR_E_ORIGIN_RESET, "origin: PROXY header", n < 0 ? errno : 0, "%s",
+                      d->pool->state->url);
+}
+
+static void connected(struct origin_dial *d)
+{
+    struct weir_err err = {0};
+
+    d->connecting = false;
+    await(d, false, false);
+    if (!say_whose(d, &err))
+        fail(d, &err);
+    else if (d->pool->tls != NULL)
+        begin_tls(d);
+    else
+        up(d);
+}
+
 /* ---- events ---- */
 
 static void connect_failed(struct origin_dial *d, int os)
@@ -169,13 +274,23 @@ static void connect_failed(struct origin_dial *d, int os)
     struct weir_err err = {0};
 
     weir_failf(&err, WEIR_E_ORIGIN_REFUSED, "origin: connect", os, "%s", d->pool->state->url);
-    forget_events(d);
+    await(d, false, false);
     net_chan_close(&d->chan, false);
     d->connecting = false;
     if (!connect_somewhere(d, &err))
         fail(d, &err);
     else if (!d->connecting)
-        up(d);
+        connected(d);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct origin_dial *d = arg;
+
+    (void)fd;
+    (void)what;
+    net_loop_enter(loop_of(d));
+    shake_hands(d);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
@@ -186,13 +301,15 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 
     (void)what;
     net_loop_enter(loop_of(d));
-    getsockopt(fd, SOL_SOCKET, SO_ERROR, &os, &len);
-    if (os != 0) {
-        connect_failed(d, os);
+    if (!d->connecting) {
+        shake_hands(d);
         return;
     }
-    d->connecting = false;
-    up(d);
+    getsockopt(fd, SOL_SOCKET, SO_ERROR, &os, &len);
+    if (os != 0)
+        connect_failed(d, os);
+    else
+        connected(d);
 }
 
 static void on_timer(struct net_timer *t)
@@ -200,12 +317,23 @@ static void on_timer(struct net_timer *t)
     struct origin_dial *d = WEIR_CONTAINER(t, struct origin_dial, timer);
     struct weir_err err = {0};
 
-    weir_failf(&err, WEIR_E_ORIGIN_CONNECT_TIMEOUT, "origin: connect", 0, "%s",
+    weir_failf(&err, WEIR_E_ORIGIN_CONNECT_TIMEOUT,
+               d->connecting ? "origin: connect" : "origin: TLS handshake", 0, "%s",
                d->pool->state->url);
     fail(d, &err);
 }
 
-struct origin_dial *origin_dial_open(struct origin_pool *p, struct weir_err *err)
+/* Whose connection it will be: told to the origin before all else. */
+static void write_whose(struct origin_dial *d, const struct origin_request *r)
+{
+    if (d->pool->proxy_protocol == ORIGIN_PROXY_V1)
+        d->proxy_len = net_proxy_write_v1(d->proxy, &r->from, &r->to);
+    else if (d->pool->proxy_protocol == ORIGIN_PROXY_V2)
+        d->proxy_len = net_proxy_write_v2(d->proxy, &r->from, &r->to);
+}
+
+struct origin_dial *origin_dial_open(struct origin_pool *p, const struct origin_fetch *f,
+                                     struct weir_err *err)
 {
     struct origin_dial *d = weir_calloc(1, sizeof *d);
 
@@ -217,6 +345,8 @@ struct origin_dial *origin_dial_open(struct origin_pool *p, struct weir_err *err
     d->last = &d->first;
     d->chan = NET_CHAN_NONE;
     d->timer.fire = on_timer;
+    d->http1 = true;
+    write_whose(d, &f->request);
     err->code = WEIR_OK;
     if (!connect_somewhere(d, err)) {
         weir_free(d);
@@ -239,7 +369,7 @@ void origin_dial_join(struct origin_dial *d, struct origin_fetch *f)
     net_timer_start(loop_of(d), &d->timer,
                     net_now_ms(loop_of(d)) + f->up->settings->connect_timeout_ms);
     if (!d->connecting)
-        up(d);
+        connected(d);
 }
 
 void origin_dial_leave(struct origin_fetch *f)

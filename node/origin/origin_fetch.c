@@ -177,6 +177,7 @@ static bool blames_origin(enum weir_code code)
     case WEIR_E_CLIENT_GONE:
     case WEIR_E_MEMORY:
     case WEIR_E_DESCRIPTORS:
+    case WEIR_E_UPGRADE_FAILED: /* it need not know WebSocket */
         return false;
     default:
         return true;

@@ -506,11 +506,15 @@ bool origin_h1_quiet(struct origin_h1 *c, bool careful)
            (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
-/* What the layer holds, no event of the socket tells of. */
+static void read_again(struct net_deferred *d);
+
+/* Of what the layer holds no event will tell. At the end of the turn: others have theirs. */
 static void look_again(struct origin_h1 *c)
 {
-    if (!c->closed && !c->paused && net_chan_pending(&c->chan))
-        event_active(&c->readable, EV_READ, 0);
+    if (c->closed || c->paused || c->looking || !net_chan_pending(&c->chan))
+        return;
+    c->looking = true;
+    net_defer(loop_of(c), &c->again, read_again);
 }
 
 static void read_some(struct origin_h1 *c)
@@ -544,6 +548,16 @@ static void read_some(struct origin_h1 *c)
         if (c->closed || c->fetch == NULL || c->paused || (uint32_t)n < room)
             return;
     }
+}
+
+/* free_conn() was put off after this one, if at all. */
+static void read_again(struct net_deferred *d)
+{
+    struct origin_h1 *c = WEIR_CONTAINER(d, struct origin_h1, again);
+
+    c->looking = false;
+    if (!c->closed && !c->paused)
+        event_active(&c->readable, EV_READ, 0); /* of the next turn */
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)

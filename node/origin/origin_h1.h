@@ -23,9 +23,10 @@ struct origin_h1 {
     struct origin_h1 *next_idle;
     struct event readable, writable;
     struct net_timer timer;
-    struct net_deferred gone;
+    struct net_deferred gone, again;
     struct net_chan chan;
     bool idle, closed;
+    bool looking;    /* `again` is put off */
     bool for_one;    /* the origin was told whose it is (PROXY): never kept */
     bool want_write; /* the writable event is on */
     bool paused;     /* the readable event is off: the client is slow */

@@ -1,5 +1,6 @@
 #include "origin_pool.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "weir/alloc.h"
@@ -9,6 +10,9 @@
 #include "origin_h1.h"
 #include "origin_names.h"
 #include "origin_state.h"
+#include "tls_client.h"
+
+#define DIAL_SHARED_MAX 100 /* streams that a connection of HTTP/2 usually allows */
 
 struct origin_pool *origin_pool_get(struct origin_client *c, struct origin_state *state,
                                     struct origin_names *names, struct weir_err *err)
@@ -50,6 +54,7 @@ static void free_if_unused(struct origin_pool *p)
     *at = p->next;
     origin_state_unref(p->state);
     origin_names_unref(p->names);
+    tls_client_context_unref(p->tls);
     weir_free(p);
 }
 
@@ -106,13 +111,26 @@ static struct origin_h1 *take_idle(struct origin_pool *p, bool careful)
     return NULL;
 }
 
-static struct origin_dial *dial(struct origin_pool *p, struct weir_err *err)
+/* A connection that is being made and may turn out to be one of HTTP/2, which carries many. */
+static struct origin_dial *join_dial(const struct origin_pool *p)
+{
+    struct origin_dial *d = p->dials;
+
+    if ((p->tls == NULL && !p->h2c) || p->speaks == ORIGIN_SPEAKS_HTTP1)
+        return NULL;
+    while (d != NULL && (d->http1 || d->waiting >= DIAL_SHARED_MAX))
+        d = d->next;
+    return d;
+}
+
+static struct origin_dial *dial(struct origin_pool *p, const struct origin_fetch *f,
+                                struct weir_err *err)
 {
     struct origin_dial *d;
 
     if (!origin_state_connect(p->state, p->max_connections))
         return NULL;
-    d = origin_dial_open(p, err);
+    d = origin_dial_open(p, f, err);
     if (d == NULL) {
         origin_state_disconnect(p->state);
         return NULL;
@@ -127,11 +145,19 @@ struct origin_place origin_pool_acquire(struct origin_pool *p, const struct orig
                                         bool careful, struct weir_err *err)
 {
     struct origin_place place = {NULL, NULL};
+    const bool alone = f->request.upgrade || p->proxy_protocol != ORIGIN_PROXY_OFF;
 
     err->code = WEIR_OK;
+    if (f->request.upgrade && p->h2c) {
+        weir_failf(err, WEIR_E_UPGRADE_FAILED, "origin: connect", 0, "%s speaks HTTP/2 alone",
+                   p->state->url);
+        return place;
+    }
     place.h1 = take_idle(p, careful || !http_method_safe(f->request.method));
-    if (place.h1 == NULL)
-        place.dial = dial(p, err);
+    if (place.h1 == NULL && !alone)
+        place.dial = join_dial(p);
+    if (!origin_place_any(place))
+        place.dial = dial(p, f, err);
     return place;
 }
 
@@ -290,11 +316,28 @@ void origin_client_close(struct origin_client *c)
     c->scratch = NULL;
 }
 
-struct origin_upstream *origin_upstream_new(struct origin_client *c,
-                                            const struct upstream_settings *settings,
-                                            struct origin_state **states,
-                                            struct origin_names **names, unsigned workers,
-                                            struct weir_err *err)
+/* A new context has read its files anew: what was agreed on under the old one ends, as it can. */
+static void set_tls(struct origin_pool *p, const struct origin_settings *o,
+                    struct tls_client_context *tls)
+{
+    struct tls_client_context *now = o->tls ? tls : NULL;
+
+    p->h2c = o->h2c;
+    snprintf(p->tls_name, sizeof p->tls_name, "%s", o->host != NULL ? o->host : "");
+    if (p->tls == now)
+        return;
+    if (now != NULL)
+        tls_client_context_ref(now);
+    tls_client_context_unref(p->tls);
+    p->tls = now;
+    p->speaks = ORIGIN_SPEAKS_UNKNOWN;
+    close_idle(p, 0);
+}
+
+struct origin_upstream *
+origin_upstream_new(struct origin_client *c, const struct upstream_settings *settings,
+                    struct origin_state **states, struct origin_names **names,
+                    struct tls_client_context *tls, unsigned workers, struct weir_err *err)
 {
     struct origin_upstream *u = weir_calloc(1, sizeof *u);
 
@@ -322,6 +365,8 @@ struct origin_upstream *origin_upstream_new(struct origin_client *c,
         p->queue_max = settings->queue;
         p->idle_timeout_ms = settings->idle_timeout_ms;
         p->requests_per_connection = settings->requests_per_connection;
+        p->proxy_protocol = settings->proxy_protocol;
+        set_tls(p, o, tls);
         u->pools[u->count++] = p;
     }
     return u;

@@ -7,6 +7,11 @@
 
 #include "origin_client.h"
 
+/* What an origin with TLS chose by ALPN. */
+enum origin_speaks { ORIGIN_SPEAKS_UNKNOWN, ORIGIN_SPEAKS_HTTP1, ORIGIN_SPEAKS_HTTP2 };
+
+#define ORIGIN_SNI_MAX 256
+
 struct origin_pool {
     struct origin_pool *next;
     struct origin_client *client;
@@ -18,7 +23,12 @@ struct origin_pool {
     uint32_t queue_max;
     int64_t idle_timeout_ms;
     uint64_t requests_per_connection;
-    unsigned rotate; /* next of the origin's addresses */
+    unsigned rotate;                /* next of the origin's addresses */
+    struct tls_client_context *tls; /* reference; NULL: plain */
+    char tls_name[ORIGIN_SNI_MAX];
+    bool h2c;
+    enum origin_speaks speaks;
+    enum origin_proxy_protocol proxy_protocol;
 
     struct origin_dial *dials; /* being made */
     struct origin_h1 *idle;    /* most recently used first */

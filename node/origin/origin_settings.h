@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tls_client.h"
+
 enum balance_kind {
     BALANCE_EWMA2,       /* default: two random choices, peak EWMA of latency times load */
     BALANCE_ROUND_ROBIN, /* smooth weighted */
@@ -19,17 +21,23 @@ enum balance_kind {
 
 enum balance_hash_on { HASH_ON_PATH, HASH_ON_CLIENT, HASH_ON_FIELD, HASH_ON_COOKIE };
 
-/* One origin: "http://10.0.0.1:3000", "http://app.internal:3000", "unix:/run/app.sock", options
- * after spaces: "http://10.0.0.1:3000 weight=2 max_connections=50 backup". */
+/* One origin: "http://10.0.0.1:3000", "https://app.internal", "h2c://app.internal:50051",
+ * "unix:/run/app.sock", options after spaces: "http://10.0.0.1:3000 weight=2 max_connections=50
+ * backup". */
 struct origin_settings {
     const char *url;          /* as written, without the options: identity in logs and state */
     const char *host;         /* name or address literal without brackets; NULL for a Unix socket */
     const char *unix_path;    /* NULL for TCP */
-    uint16_t port;            /* 80 by default */
+    uint16_t port;            /* 80 by default, 443 with TLS */
+    bool tls;                 /* https: as upstream_settings.tls says */
+    bool h2c;                 /* HTTP/2 from the first byte, without TLS */
     uint32_t weight;          /* 1..1000, default 1 */
     uint32_t max_connections; /* of the whole node; 0 = the upstream's */
     bool backup;              /* used only when no other origin is available */
 };
+
+/* What new connections begin with: whose request they carry. */
+enum origin_proxy_protocol { ORIGIN_PROXY_OFF, ORIGIN_PROXY_V1, ORIGIN_PROXY_V2 };
 
 enum health_kind { HEALTH_KIND_OFF, HEALTH_KIND_TCP, HEALTH_KIND_HTTP };
 
@@ -69,6 +77,8 @@ struct upstream_settings {
     const char *sticky_cookie;  /* name, or NULL: no stickiness */
     int64_t sticky_max_age_s;   /* 0 = session cookie */
 
+    struct tls_client_settings tls;   /* for origins with TLS */
+    enum origin_proxy_protocol proxy_protocol;
     const char *host;                 /* Host sent to the origin; NULL = the client's */
     uint32_t max_connections;         /* per origin: 512 */
     uint32_t max_idle;                /* kept-alive idle connections per origin and worker: 64 */
@@ -76,7 +86,7 @@ struct upstream_settings {
     uint64_t requests_per_connection; /* 0 = no limit */
     uint32_t queue;                   /* requests waiting for a connection, per worker: 1024 */
     int64_t queue_timeout_ms;         /* 5 s -> 503 */
-    int64_t connect_timeout_ms;       /* 2 s */
+    int64_t connect_timeout_ms;       /* TLS handshake included: 2 s */
     int64_t first_byte_timeout_ms;    /* request sent to response head: 30 s */
     int64_t read_timeout_ms;          /* between bytes: 30 s */
     int64_t write_timeout_ms;         /* the origin takes nothing: 30 s */

@@ -9,6 +9,7 @@
 #include "weir/span.h"
 
 #define HTTP_PORT           80
+#define HTTPS_PORT          443
 #define WEIGHT_MAX          1000
 #define MAX_CONNECTIONS_MAX 1000000
 #define HOST_NAME_MAX_LEN   253 /* RFC 1035 2.3.4 less the root label */
@@ -120,7 +121,7 @@ static bool read_authority(struct weir_span url, struct weir_span text, struct w
         if (rest.len > 0 && rest.ptr[0] != ':')
             return refuse(err, url, "only :port may follow the ]");
     } else if (!is_host_name(host) || (looks_like_ipv4(host) && !is_address(AF_INET, host))) {
-        return refuse(err, url, "a host name or address is expected after http://");
+        return refuse(err, url, "a host name or address is expected after the ://");
     }
     if (rest.len > 0 && !read_port(url, weir_span(rest.ptr + 1, rest.len - 1), out, err))
         return false;
@@ -137,7 +138,7 @@ static bool read_http(struct weir_span url, struct weir_span text, struct weir_a
         return refuse(err, url, "an origin has no user information");
     if (memchr(text.ptr, '/', text.len) != NULL || memchr(text.ptr, '?', text.len) != NULL)
         return refuse(err, url, "an origin has no path: rewrite paths in a route");
-    out->port = HTTP_PORT;
+    out->port = out->tls ? HTTPS_PORT : HTTP_PORT;
     return read_authority(url, text, arena, out, err);
 }
 
@@ -168,15 +169,16 @@ static bool read_url(struct weir_span url, struct weir_arena *arena, struct orig
     if (url.len == 0)
         return weir_failf(err, WEIR_E_CONFIG, "origin: read", 0,
                           "empty: http://host:port or unix:/path is expected");
-    if (after(url, WEIR_SPAN_LIT("https://"), &rest))
-        return refuse(err, url, "TLS to origins is not available in this version");
     if (!keep(arena, url, &out->url, err))
         return false;
-    if (after(url, WEIR_SPAN_LIT("http://"), &rest))
+    out->tls = after(url, WEIR_SPAN_LIT("https://"), &rest);
+    out->h2c = !out->tls && after(url, WEIR_SPAN_LIT("h2c://"), &rest);
+    if (out->tls || out->h2c || after(url, WEIR_SPAN_LIT("http://"), &rest))
         return read_http(url, rest, arena, out, err);
     if (after(url, WEIR_SPAN_LIT("unix:"), &rest))
         return read_unix(url, rest, arena, out, err);
-    return refuse(err, url, "http://host:port or unix:/path is expected");
+    return refuse(err, url,
+                  "http://host:port, https://host, h2c://host:port or unix:/path is expected");
 }
 
 static bool read_number(struct weir_span word, struct weir_span text, uint32_t max, uint32_t *out,

@@ -3,6 +3,8 @@
  *
  *     http://app.internal:3000                      port 80 when not given; one "/" may follow
  *     http://[2001:db8::7]:8080 weight=2 max_connections=50
+ *     https://app.internal                          port 443 when not given
+ *     h2c://grpc.internal:50051                     HTTP/2 by prior knowledge, without TLS
  *     unix:/run/app.sock backup
  *
  * Options follow after spaces or tabs: weight=1..1000, max_connections=1..1000000, backup; each

@@ -284,7 +284,7 @@ static struct world *new_world(size_t origins)
 
 static void open_upstream(struct world *w)
 {
-    w->up = origin_upstream_new(&w->client, &w->settings, w->states, w->names, 1, NULL);
+    w->up = origin_upstream_new(&w->client, &w->settings, w->states, w->names, NULL, 1, NULL);
 }
 
 static void on_watchdog(struct net_timer *t)

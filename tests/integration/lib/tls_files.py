@@ -27,15 +27,16 @@ class TlsFiles:
     def _new(self, key):
         return ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", self._path(key)]
 
-    def issue(self, name, names):
-        """Makes NAME.crt and NAME.key, signed by the CA."""
+    def issue(self, name, names, days=2):
+        """Makes NAME.crt and NAME.key, signed by the CA; days=-1: expired yesterday. Returns both paths."""
         extensions = self._path(name + ".ext")
         with open(extensions, "w") as f:
             f.write("subjectAltName=%s\n" % ",".join(names))
         self._openssl("req", "-new", *self._new(name + ".key"), "-subj", "/CN=weir test " + name,
                       "-out", self._path(name + ".csr"))
         self._openssl("x509", "-req", "-in", self._path(name + ".csr"), "-CA", self.ca, "-CAkey", self.ca_key,
-                      "-CAcreateserial", "-days", "2", "-extfile", extensions, "-out", self._path(name + ".crt"))
+                      "-CAcreateserial", "-days", str(days), "-extfile", extensions, "-out", self._path(name + ".crt"))
+        return self._path(name + ".crt"), self._path(name + ".key")
 
     @staticmethod
     def _openssl(*args):

@@ -20,6 +20,7 @@
 #include "member_identity.h"
 #include "memory_watch.h"
 #include "net_peers.h"
+#include "net_scores.h"
 #include "origin_state.h"
 #include "purge.h"
 #include "purge_feed.h"
@@ -262,6 +263,7 @@ static bool make_shared(struct runtime *rt, struct weir_err *err)
         (rt->pool = weir_work_pool_new(POOL_THREADS, err)) == NULL ||
         (rt->registry = origin_registry_new(err)) == NULL || !make_limits(rt, err) ||
         (rt->shared.peers = net_peers_new(&rt->secret, err)) == NULL ||
+        (rt->shared.scores = net_scores_new(&rt->secret, err)) == NULL ||
         (rt->shared.inflight = inflight_new(err)) == NULL)
         return false;
     if (s->cache.memory_bytes > 0 &&
@@ -590,6 +592,7 @@ static void tear_down(struct runtime *rt)
     inflight_free(rt->shared.inflight);
     purge_free(rt->shared.purges); /* after all that may watch it */
     net_peers_free(rt->shared.peers);
+    net_scores_free(rt->shared.scores);
     limit_node_free(rt->shared.limits);
     origin_registry_free(rt->registry);
     farm_port_close(&rt->port);

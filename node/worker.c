@@ -231,6 +231,7 @@ static bool set_up(struct worker *w, struct site *site, struct weir_err *err)
     w->x.store = w->port.store;
     w->x.names = w->port.names;
     w->clients = (struct net_clients){.peers = w->shared->peers,
+                                      .scores = w->shared->scores,
                                       .metrics = &w->metrics,
                                       .drained = on_clients_gone,
                                       .drained_arg = w,

@@ -25,6 +25,7 @@ struct worker_shared {
     struct purge_feed *purge_feed;     /* NULL: no farm, or no cache */
     struct search_rules *search_rules; /* NULL: no cache */
     struct net_peers *peers;
+    struct net_scores *scores;
     struct limit_node *limits;
     struct farm *farm;
     const struct cache_settings *cache; /* as at the start; while workers are made */

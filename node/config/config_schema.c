@@ -152,10 +152,20 @@ static const struct config_key head_keys[] = {
 };
 DEFINE_SECTION(head, struct head_settings);
 
+static const struct config_key http2_abuse_keys[] = {
+    COUNT("points", struct h2_settings, abuse.points, 0, 1000000, "1000"),
+    COUNT("forgiven", struct h2_settings, abuse.forgiven_s, 1, 1000000, "100"),
+    COUNT("continuations", struct h2_settings, abuse.continuations, 1, 256, "16"),
+    COUNT("client_points", struct h2_settings, client_points, 0, 1000000, "4000"),
+    COUNT("client_forgiven", struct h2_settings, client_forgiven_s, 1, 1000000, "400"),
+};
+DEFINE_SECTION(http2_abuse, struct h2_settings);
+
 static const struct config_key http2_keys[] = {
     COUNT("max_streams", struct h2_settings, max_streams, 1, 10000, "100"),
     SIZE("stream_window", struct h2_settings, stream_window_bytes, 16 * KiB, GiB, "64KiB"),
     SIZE("connection_window", struct h2_settings, connection_window_bytes, 64 * KiB, GiB, "1MiB"),
+    GROUP("abuse", http2_abuse, NULL),
 };
 DEFINE_SECTION(http2, struct h2_settings);
 

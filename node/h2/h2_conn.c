@@ -6,6 +6,7 @@
 
 #include "weir/alloc.h"
 #include "front_entry.h"
+#include "h2_abuse.h"
 
 #define LINGER_MS       2000
 #define LEAVE_MS        500  /* a client that does not answer the ping hears the last word now */
@@ -177,6 +178,7 @@ static void close_now(struct h2_conn *c, bool reset)
     for (struct h2_stream *s = c->streams; s != NULL; s = s->next)
         if (h2_body_expected(s))
             h2_body_fail(s, WEIR_E_CLIENT_GONE);
+    h2_abuse_end(c);
     net_chan_hang_up(&c->net.chan, reset); /* the log may ask the layer yet */
     net_clients_leave(c->server->clients, &c->net);
     if (!c->turn_due && !c->again_due) {
@@ -559,13 +561,18 @@ static void look(struct h2_conn *c, int64_t now)
     int64_t dt = now - c->looked_ms;
     struct h2_stream *next;
 
+    unsigned stalled = 0;
+
     c->looked_ms = now;
     c->look_due_ms = 0;
     for (struct h2_stream *s = c->streams; s != NULL && !c->closed; s = next) {
         next = s->next;
+        stalled += !s->ending && h2_stream_stalled(s);
         if (!s->ending)
             h2_stream_look(s, now, dt < LOOK_MS * 2 ? dt : LOOK_MS);
     }
+    if (stalled > 0)
+        h2_abuse_stalled(c, stalled);
 }
 
 static void on_timer(struct net_timer *t)
@@ -647,6 +654,7 @@ void h2_conn_begin(struct h2_conn *c, struct weir_span early)
     weir_metric_add(c->server->w->metrics, WEIR_M_h2_connections, 1);
     if (c->server->clients->polite)
         op_drain(&c->net);
+    h2_abuse_begin(c);
     if (early.len > 0 && !feed(c, early.ptr, early.len)) {
         close_now(c, true);
         return;

@@ -55,6 +55,7 @@ struct h2_conn {
     struct h2_stream *heading; /* its fields arrive; NULL: none */
     nghttp2_session *session;
     struct h2_session_memory memory;
+    struct http2_abuse abuse;
     struct event readable, writable;
     struct net_timer timer;
     struct net_deferred turn, again;
@@ -167,6 +168,8 @@ void h2_stream_closed(struct h2_stream *s);
 void h2_stream_end(struct h2_stream *s, bool complete);
 /* Moves the fields read so far to memory of the stream. false without memory. */
 bool h2_stream_keep_fields(struct h2_stream *s, uint32_t cap);
+/* It has content, and no window lets it out. */
+bool h2_stream_stalled(const struct h2_stream *s);
 /* Time has passed, dt_ms of it since the last look: what is late ends. */
 void h2_stream_look(struct h2_stream *s, int64_t now_ms, int64_t dt_ms);
 

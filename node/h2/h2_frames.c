@@ -1,4 +1,4 @@
-#include "h2_conn.h"
+#include "h2_abuse.h"
 
 /*
  * What nghttp2 tells. It calls from within nghttp2_session_mem_recv() and _mem_send(): what is
@@ -69,7 +69,9 @@ static void on_headers(struct h2_conn *c, const nghttp2_frame *frame)
     bool ended = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
 
     c->heading = NULL;
-    if (s == NULL || s->closed)
+    if (s != NULL)
+        h2_abuse_block_end(c, s->head.bytes);
+    if (s == NULL || s->closed || c->failed)
         return;
     if (frame->headers.cat == NGHTTP2_HCAT_REQUEST)
         h2_stream_start(s, ended);
@@ -95,6 +97,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 
     (void)session;
     if (c->closed || c->failed || c->memory.failed)
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    if (!h2_abuse_received(c, frame))
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     switch (frame->hd.type) {
     case NGHTTP2_HEADERS:
@@ -135,7 +139,7 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
 {
     struct h2_stream *s;
 
-    (void)arg;
+    h2_abuse_sent(arg, frame);
     if (frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS)
         return 0;
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
@@ -178,6 +182,8 @@ nghttp2_session_callbacks *h2_frames_callbacks(void)
 
     if (nghttp2_session_callbacks_new(&cb) != 0)
         return NULL;
+    nghttp2_session_callbacks_set_on_begin_frame_callback(cb, h2_abuse_begin_frame);
+    nghttp2_session_callbacks_set_unpack_extension_callback(cb, h2_abuse_skip);
     nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame_recv);

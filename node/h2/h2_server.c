@@ -3,13 +3,9 @@
 #include <string.h>
 
 #include "weir/alloc.h"
-#include "h2_conn.h"
+#include "h2_abuse.h"
 
-#define CONTINUATIONS_MAX 64 /* the score (http2_abuse.h) ends it before */
-
-const struct h2_settings h2_settings_usual = {.max_streams = 100,
-                                              .stream_window_bytes = 65536,
-                                              .connection_window_bytes = 1048576};
+#define CONTINUATIONS_MAX 1000 /* the score (http2_abuse.h) ends it before */
 
 bool h2_server_init(struct h2_server *s, struct exchange_worker *w, struct net_clients *clients,
                     struct weir_err *err)
@@ -32,6 +28,7 @@ static bool make_option(struct h2_server *s)
     /* http2_head.h judges messages, as strictly as for HTTP/1, and knows what to answer. */
     nghttp2_option_set_no_http_messaging(o, 1);
     nghttp2_option_set_builtin_recv_extension_type(o, NGHTTP2_PRIORITY_UPDATE);
+    h2_abuse_option(o);
     nghttp2_option_set_max_continuations(o, CONTINUATIONS_MAX);
     s->option = o;
     return true;

@@ -25,6 +25,8 @@ struct h2_server {
     struct h2_out *out; /* frames of one turn are gathered here: one write */
     struct nghttp2_option *option;
     struct nghttp2_session_callbacks *callbacks;
+    int64_t abuse_logged_ms; /* h2_abuse.h: when, and what has happened since */
+    unsigned abuse_unlogged;
 };
 
 bool h2_server_init(struct h2_server *s, struct exchange_worker *w, struct net_clients *clients,

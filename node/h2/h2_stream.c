@@ -379,6 +379,15 @@ static bool window_is_late(struct h2_stream *s, int64_t now, int64_t dt)
            too_slow(settings->min_rate_bytes, s->blocked_ms, s->x.sent_bytes);
 }
 
+bool h2_stream_stalled(const struct h2_stream *s)
+{
+    nghttp2_session *session = s->conn->session;
+
+    return h2_send_blocked(s) && !s->closed &&
+           (nghttp2_session_get_stream_remote_window_size(session, s->id) <= 0 ||
+            nghttp2_session_get_remote_window_size(session) <= 0);
+}
+
 static void head_is_late(struct h2_stream *s)
 {
     s->head_due_ms = 0;

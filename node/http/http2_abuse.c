@@ -10,6 +10,7 @@
 #define UPDATES_KEPT  64 /* clients also open their windows ahead of what they get */
 #define SMALL_DATA    64
 #define STALLS_FREE   16
+#define STALLS_MS     1000
 
 /*
  * What a block can decode to without naming an entry of the dynamic table twice: Huffman makes two
@@ -21,14 +22,14 @@
 #define GROWTH_UNIT   256
 
 static const uint32_t points_of[HTTP2_ABUSE_REASONS] = {
-#define X(name, points, text) [HTTP2_ABUSE_##name] = points,
+#define X(name, label, points, text) [HTTP2_ABUSE_##name] = points,
 #include "http2_abuse.def"
 #undef X
 };
 
 static const char *const text_of[HTTP2_ABUSE_REASONS] = {
     [HTTP2_ABUSE_NONE] = "",
-#define X(name, points, text) [HTTP2_ABUSE_##name] = text,
+#define X(name, label, points, text) [HTTP2_ABUSE_##name] = text,
 #include "http2_abuse.def"
 #undef X
 };
@@ -117,10 +118,15 @@ enum http2_abuse_reason http2_abuse_block_end(struct http2_abuse *a,
                             (uint32_t)((decoded - honest) / GROWTH_UNIT) + 1, now_ms);
 }
 
+bool http2_abuse_small(uint32_t bytes)
+{
+    return bytes < SMALL_DATA;
+}
+
 enum http2_abuse_reason http2_abuse_sent(struct http2_abuse *a, const struct http2_abuse_limits *l,
                                          uint32_t bytes, bool left_cut, int64_t now_ms)
 {
-    if (left_cut && bytes < SMALL_DATA)
+    if (left_cut && http2_abuse_small(bytes))
         return http2_abuse_note(a, l, HTTP2_ABUSE_DRIBBLE, 1, now_ms);
     a->updates_free = capped_sum(a->updates_free, UPDATES_EACH, UPDATES_KEPT);
     return HTTP2_ABUSE_NONE;
@@ -139,8 +145,9 @@ enum http2_abuse_reason http2_abuse_stalled(struct http2_abuse *a,
                                             const struct http2_abuse_limits *l, uint32_t streams,
                                             int64_t now_ms)
 {
-    if (streams <= STALLS_FREE)
+    if (streams <= STALLS_FREE || (a->stalled_ms != 0 && now_ms < a->stalled_ms + STALLS_MS))
         return HTTP2_ABUSE_NONE;
+    a->stalled_ms = now_ms;
     return http2_abuse_note(a, l, HTTP2_ABUSE_STALLS, streams - STALLS_FREE, now_ms);
 }
 

@@ -21,7 +21,7 @@
 
 enum http2_abuse_reason {
     HTTP2_ABUSE_NONE,
-#define X(name, points, text) HTTP2_ABUSE_##name,
+#define X(name, label, points, text) HTTP2_ABUSE_##name,
 #include "http2_abuse.def"
 #undef X
     HTTP2_ABUSE_REASONS
@@ -41,6 +41,7 @@ struct http2_abuse {
     uint32_t fresh;        /* points of events that http2_abuse_take() has not given yet */
     uint32_t block_bytes;  /* of the header block that arrives, as on the wire */
     uint32_t block_frames; /* CONTINUATION frames of it */
+    int64_t stalled_ms;    /* when streams that wait were last counted; 0: never */
     uint32_t updates_free; /* WINDOW_UPDATE frames that cost nothing */
 };
 
@@ -63,12 +64,15 @@ enum http2_abuse_reason http2_abuse_sent(struct http2_abuse *a, const struct htt
                                          uint32_t bytes, bool left_cut, int64_t now_ms);
 enum http2_abuse_reason http2_abuse_update(struct http2_abuse *a,
                                            const struct http2_abuse_limits *l, int64_t now_ms);
-/* So many streams wait for a window; once a second. */
+/* So many streams wait for a window; counts once a second. */
 enum http2_abuse_reason http2_abuse_stalled(struct http2_abuse *a,
                                             const struct http2_abuse_limits *l, uint32_t streams,
                                             int64_t now_ms);
 /* A response went out whole. */
 void http2_abuse_served(struct http2_abuse *a);
+
+/* A DATA frame of so few bytes is a dribble, if a window made it so. */
+bool http2_abuse_small(uint32_t bytes);
 
 /* Points since the last call: for the account of the client's address. */
 uint32_t http2_abuse_take(struct http2_abuse *a);

@@ -41,7 +41,8 @@ struct net_client {
 };
 
 struct net_clients {
-    struct net_peers *peers; /* shared by all workers */
+    struct net_peers *peers;   /* shared by all workers */
+    struct net_scores *scores; /* likewise; NULL: none are kept */
     struct weir_metrics *metrics;
     struct net_client *all;
     struct net_client *oldest_idle, *newest_idle;

@@ -87,6 +87,7 @@ struct h2_stream {
     struct weir_err bad_err;
     bool own_fields; /* of the head being read */
     bool in_trailers;
+    bool call;    /* of gRPC */
     bool closed;  /* by nghttp2: nothing more may be submitted */
     bool ending;  /* in the list `closing` */
     bool counted; /* in conn->open */

@@ -5,6 +5,7 @@
 #include <sys/random.h>
 
 #include "weir/alloc.h"
+#include "http_grpc.h"
 
 #define FREE_STREAMS_MAX 256
 #define TRAILERS_MAX     32
@@ -69,7 +70,7 @@ struct h2_stream *h2_stream_new(struct h2_conn *c, int32_t id)
     s->own_fields = s->in_trailers = s->closed = s->ending = false;
     s->total_due_ms = 0;
     s->body_blob = NULL;
-    s->has_pipe = s->body_done = s->body_dropped = false;
+    s->has_pipe = s->body_done = s->body_dropped = s->call = false;
     s->body_bytes = s->body_acked = 0;
     s->wait_ms = 0;
     s->tunnel = NULL;
@@ -147,13 +148,18 @@ static void refuse(struct h2_stream *s)
     exchange_refuse(&s->x, &s->bad_err);
 }
 
-/* The whole exchange's time: the route's, or else the client settings'. */
+/* The whole exchange's time: the route's, or else the client settings'; the deadline of a call of
+ * gRPC, if that is sooner. */
 static void limit_total(struct h2_stream *s)
 {
     int64_t total = s->x.route != NULL ? s->x.route->settings->total_timeout_ms : 0;
+    int64_t deadline;
 
     if (total == 0)
         total = settings_of(s)->total_timeout_ms;
+    if (s->call && (deadline = http_grpc_timeout_ms(&s->x.req)) != 0 &&
+        (total == 0 || deadline < total))
+        total = deadline;
     if (total != 0)
         s->total_due_ms = now_of(s) + total;
 }
@@ -235,6 +241,7 @@ void h2_stream_start(struct h2_stream *s, bool ended)
         refuse(s);
         return;
     }
+    s->call = http_grpc_call(&x->req);
     x->held = true; /* all of it lies in the arena */
     take_priority(s);
     if (!ended)
@@ -351,7 +358,8 @@ static bool too_slow(uint64_t rate, int64_t waited_ms, uint64_t bytes)
            bytes < rate * (uint64_t)(waited_ms - RATE_GRACE_MS) / 1000;
 }
 
-/* The client owes content. */
+/* The client owes content. A call of gRPC may have little to say: it must not be silent for too
+ * long, but there is no rate for it. */
 static bool content_is_late(struct h2_stream *s, int64_t now, int64_t dt)
 {
     const struct client_settings *settings = settings_of(s);
@@ -362,7 +370,7 @@ static bool content_is_late(struct h2_stream *s, int64_t now, int64_t dt)
     }
     s->wait_ms += dt;
     return (settings->body_timeout_ms > 0 && now - s->body_ms >= settings->body_timeout_ms) ||
-           too_slow(settings->min_rate_bytes, s->wait_ms, s->body_bytes);
+           (!s->call && too_slow(settings->min_rate_bytes, s->wait_ms, s->body_bytes));
 }
 
 /* The client owes window, or reads too little. */

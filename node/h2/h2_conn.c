@@ -358,6 +358,7 @@ static bool gather(struct h2_conn *c, struct h2_out *o)
     bool ok = true;
 
     c->busy = true;
+    c->memory.making = false;
     h2_out_begin(o, c->slow ? H2_ROUND_SLOW : H2_ROUND_BYTES);
     while (h2_out_room(o)) {
         const uint8_t *frame;
@@ -370,6 +371,7 @@ static bool gather(struct h2_conn *c, struct h2_out *o)
         h2_out_copy(o, frame, (size_t)n);
     }
     c->busy = false;
+    h2_memory_frame_over(&c->server->memory);
     return ok && !c->memory.failed;
 }
 

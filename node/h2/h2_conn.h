@@ -43,7 +43,6 @@ struct h2_out {
     uint32_t used; /* of copied */
     size_t bytes;  /* in all */
     size_t limit;
-    bool full;
     char copied[H2_COPY_BYTES + H2_FRAME_BYTES + 512];
 };
 

@@ -1,5 +1,6 @@
 #include "h2_memory.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #include "weir/alloc.h"
@@ -7,12 +8,13 @@
 
 #define SMALLEST 64  /* of a piece, its head included; each class has twice the room */
 #define FREE_MAX 512 /* of a class */
+#define LARGE    16384
 
 struct h2_piece {
     struct h2_piece *next, **at; /* of the session; next: of the free list */
-    size_t size;                 /* of the whole */
-    int class;                   /* -1: too large for all */
-    _Alignas(16) char bytes[];
+    uint32_t size;               /* of the whole */
+    int32_t class;               /* -1: too large for all */
+    char bytes[];
 };
 
 static struct h2_piece *piece_of(void *p)
@@ -41,13 +43,45 @@ static struct h2_piece *recycled(struct h2_memory *m, int class)
     return p;
 }
 
+/* NULL: not asked for, or no memory. */
+static void *frame_buffer(struct h2_session_memory *of, size_t len)
+{
+    struct h2_memory *m = of->memory;
+
+    if (!of->making || len < LARGE)
+        return NULL;
+    if (m->frame == NULL) {
+        m->frame = weir_malloc(len);
+        m->frame_len = len;
+    }
+    return len <= m->frame_len ? m->frame : NULL;
+}
+
+void h2_memory_frame_over(struct h2_memory *m)
+{
+#ifdef WEIR_FAULTS
+    if (m->frame != NULL)
+        memset(m->frame, 0xa5, m->frame_len);
+#else
+    (void)m;
+#endif
+}
+
 static void *get(size_t len, void *arg)
 {
     struct h2_session_memory *of = arg;
     size_t size = len + sizeof(struct h2_piece);
     int class = class_of(size);
-    struct h2_piece *p = recycled(of->memory, class);
+    struct h2_piece *p;
+    void *shared = frame_buffer(of, len);
 
+    if (shared != NULL)
+        return shared;
+    if (size > UINT32_MAX) {
+        of->failed = true;
+        return NULL;
+    }
+    p = recycled(of->memory, class);
     if (p == NULL) {
         size = class >= 0 ? (size_t)SMALLEST << class : size;
         p = weir_malloc(size);
@@ -55,7 +89,7 @@ static void *get(size_t len, void *arg)
             of->failed = true;
             return NULL;
         }
-        p->size = size;
+        p->size = (uint32_t)size;
         p->class = class;
     }
     p->next = of->pieces;
@@ -89,7 +123,7 @@ static void release(void *bytes, void *arg)
     struct h2_session_memory *of = arg;
     struct h2_piece *p;
 
-    if (bytes == NULL)
+    if (bytes == NULL || bytes == of->memory->frame)
         return;
     p = piece_of(bytes);
     *p->at = p->next;
@@ -114,12 +148,17 @@ static void *get_zeroed(size_t n, size_t len, void *arg)
 
 static void *resize(void *bytes, size_t len, void *arg)
 {
+    struct h2_session_memory *of = arg;
     struct h2_piece *p;
     size_t room;
     void *fresh;
 
     if (bytes == NULL)
         return get(len, arg);
+    if (bytes == of->memory->frame) { /* never: it has its size */
+        of->failed = true;
+        return NULL;
+    }
     p = piece_of(bytes);
     room = p->size - sizeof *p;
     if (len <= room)
@@ -134,7 +173,7 @@ static void *resize(void *bytes, size_t len, void *arg)
 
 nghttp2_mem h2_memory_of(struct h2_session_memory *of, struct h2_memory *memory)
 {
-    *of = (struct h2_session_memory){.memory = memory};
+    *of = (struct h2_session_memory){.memory = memory, .making = true};
     return (nghttp2_mem){of, get, release, get_zeroed, resize};
 }
 
@@ -153,5 +192,6 @@ void h2_memory_close(struct h2_memory *m)
             m->free[i] = p->next;
             weir_free(p);
         }
+    weir_free(m->frame);
     *m = (struct h2_memory){0};
 }

@@ -8,7 +8,6 @@ void h2_out_begin(struct h2_out *o, size_t limit)
     o->used = 0;
     o->bytes = 0;
     o->limit = limit;
-    o->full = false;
 }
 
 /* A frame of nghttp2's own is at most its header and 16 KiB; one with content needs two pieces. */

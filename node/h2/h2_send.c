@@ -242,16 +242,12 @@ int h2_send_data(struct h2_stream *s, const uint8_t *header, size_t len)
 
     if (s->conn->closed)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
-    if (!h2_out_room(o)) {
-        o->full = true;
-        return NGHTTP2_ERR_WOULDBLOCK;
-    }
     h2_out_copy(o, header, 9);
     s->x.sent_bytes += len;
     s->sent_ms = net_now_ms(h2_loop(s->conn));
     if (s->tunnel != NULL) {
         h2_tunnel_put(s, o, len);
-        return 0;
+        return h2_out_room(o) ? 0 : NGHTTP2_ERR_PAUSE;
     }
     s->part_bytes -= len;
     while (len > 0) {
@@ -261,7 +257,7 @@ int h2_send_data(struct h2_stream *s, const uint8_t *header, size_t len)
         put_piece(s, o, n);
         len -= n;
     }
-    return 0;
+    return h2_out_room(o) ? 0 : NGHTTP2_ERR_PAUSE;
 }
 
 /* ---- what the exchange asks for ---- */

@@ -2,24 +2,14 @@
 
 #include <errno.h>
 #include <stdint.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-ssize_t net_chan_recv(struct net_chan *c, void *buf, size_t len)
-{
-    if (c->layer != NULL)
-        return c->layer->ops->recv(c->layer, buf, len);
-    return recv(c->fd, buf, len, 0);
-}
-
-ssize_t net_chan_send(struct net_chan *c, const struct iovec *iov, unsigned count)
+ssize_t net_chan_gather(struct net_chan *c, const struct iovec *iov, unsigned count)
 {
     struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = count};
 
     if (c->layer != NULL)
         return c->layer->ops->send(c->layer, iov, count);
-    if (count == 1)
-        return send(c->fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL);
     return sendmsg(c->fd, &msg, MSG_NOSIGNAL);
 }
 

@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -52,9 +53,23 @@ static inline struct net_chan net_chan_plain(int fd)
     return (struct net_chan){fd, NULL};
 }
 
-ssize_t net_chan_recv(struct net_chan *c, void *buf, size_t len);
+static inline ssize_t net_chan_recv(struct net_chan *c, void *buf, size_t len)
+{
+    if (c->layer != NULL)
+        return c->layer->ops->recv(c->layer, buf, len);
+    return recv(c->fd, buf, len, 0);
+}
+
+/* Of more than one piece, or to a layer. */
+ssize_t net_chan_gather(struct net_chan *c, const struct iovec *iov, unsigned count);
+
 /* MSG_NOSIGNAL; one iovec goes by send(2). */
-ssize_t net_chan_send(struct net_chan *c, const struct iovec *iov, unsigned count);
+static inline ssize_t net_chan_send(struct net_chan *c, const struct iovec *iov, unsigned count)
+{
+    if (c->layer != NULL || count != 1)
+        return net_chan_gather(c, iov, count);
+    return send(c->fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL);
+}
 
 static inline bool net_chan_pending(const struct net_chan *c)
 {

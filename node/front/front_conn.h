@@ -3,7 +3,7 @@
  *
  *   PROXY ---header----.      .---DONE---> taken by h1 or h2 (front_hand_over)
  *     |                v      |
- *     |      front_next() -> WAITING -> TLS
+ *     |      front_next() -> TLS --hello--> [WAITING -> TLS]
  *     |                '---> PREFACE --bytes--> taken
  *     '------ bad, late, refused, ended ------> closed (front_close)
  */

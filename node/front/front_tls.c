@@ -8,7 +8,8 @@
 /*
  * Handshakes cost a thousand times what a request costs: a worker has so many of them under way and
  * no more. The others wait in the order they came, in the time that a handshake has; what a flood
- * leaves waiting too long is closed without having cost a signature.
+ * leaves waiting too long is closed without having cost a signature. Who has not said anything yet
+ * is not under way: silence keeps nobody else waiting.
  */
 
 static void step(struct front_conn *c);
@@ -87,10 +88,14 @@ void front_tls_leave(struct front_conn *c)
 
 void front_tls_begin(struct front_conn *c)
 {
-    const struct front_entry *e = c->client.entry;
+    c->phase = FRONT_TLS;
+    front_expect(c, c->client.entry->handshake_timeout_ms);
+}
 
-    front_expect(c, e->handshake_timeout_ms);
-    if (c->front->handshakes < e->handshakes && c->front->first_waiting == NULL) {
+/* The hello has begun to arrive. */
+static void admit(struct front_conn *c)
+{
+    if (c->front->handshakes < c->client.entry->handshakes && c->front->first_waiting == NULL) {
         begin(c);
         return;
     }
@@ -141,7 +146,10 @@ static void step(struct front_conn *c)
 
 void front_tls_ready(struct front_conn *c)
 {
-    step(c);
+    if (c->session == NULL)
+        admit(c);
+    else
+        step(c);
 }
 
 void front_tls_late(struct front_conn *c)

@@ -370,19 +370,20 @@ static void handshakes_wait_for_their_turn(void **state)
 {
     struct hall h;
     SSL *ssl[4];
-    int fd[4];
+    int fd[4], silent;
 
     (void)state;
     open_hall(&h, true);
     h.entry->handshakes = 1;
+    silent = connect_client(&h); /* takes nobody's place */
     for (int i = 0; i < 4; i++) {
         fd[i] = connect_client(&h);
         ssl[i] = tls_client(&h, fd[i], NULL);
+        assert_int_equal(SSL_do_handshake(ssl[i]), -1);
+        turn(&h);
     }
     assert_int_equal(h.front.handshakes, 1);
     assert_int_equal(count_of(&h, WEIR_M_handshakes_delayed), 3);
-    assert_int_equal(SSL_do_handshake(ssl[2]), -1);
-    turn(&h);
     assert_int_equal(recv(fd[2], (char[1]){0}, 1, MSG_PEEK), -1); /* not its turn */
     close(fd[1]);                                                 /* nobody looks at it yet */
     assert_true(shakes(&h, ssl[0]));
@@ -392,6 +393,7 @@ static void handshakes_wait_for_their_turn(void **state)
     assert_true(asks(&h, ssl[3]));
     assert_true(asks(&h, ssl[0]));
     SSL_free(ssl[1]);
+    close(silent);
     leave(ssl[0], fd[0]);
     leave(ssl[2], fd[2]);
     leave(ssl[3], fd[3]);
@@ -408,7 +410,11 @@ static void who_takes_too_long_is_closed(void **state)
     h.entry->handshakes = 1;
     h.entry->handshake_timeout_ms = 100;
     first = connect_client(&h);
-    second = connect_client(&h); /* waits, and costs nothing */
+    second = connect_client(&h);
+    say(first, "\x16");
+    turn(&h);
+    say(second, "\x16"); /* waits, and costs nothing */
+    turn(&h);
     assert_true(ends(&h, first));
     assert_true(ends(&h, second));
     assert_int_equal(count_of(&h, WEIR_M_handshakes_late), 2);

@@ -570,7 +570,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     (void)what;
     net_loop_enter(loop_of(c));
     read_some(c);
-    look_for_more(c); /* whatever was not asked for, or did not fit */
+    if (net_chan_pending(&c->client.chan)) /* what was not asked for, or did not fit */
+        look_for_more(c);
 }
 
 /* ---- time-outs ---- */

@@ -53,7 +53,7 @@ void config_rule_listen(struct config_ctx *ctx, struct config_node *node)
 static bool asks(const struct config_node *listen)
 {
     const struct config_node *tls = config_node_get(listen, "tls");
-    const struct config_node *word = config_node_get(tls, "client_certificate");
+    const struct config_node *word = config_node_get(tls, "client_auth");
 
     return word != NULL && (word->bad || !weir_span_eq(word->text, WEIR_SPAN_LIT("none")));
 }
@@ -68,7 +68,6 @@ void config_rule_client_certificate(struct config_ctx *ctx, struct config_node *
     for (const struct config_node *l = list != NULL ? list->first : NULL; l != NULL; l = l->next)
         if (asks(l))
             return;
-    config_report_key(
-        ctx, wanted,
-        "no address asks for client certificates: see listen[].tls.client_certificate");
+    config_report_key(ctx, wanted,
+                      "no address asks for client certificates: see listen[].tls.client_auth");
 }

@@ -362,6 +362,7 @@ static const struct config_key connections_keys[] = {
     COUNT("idle", UPSTREAM, max_idle, 0, 100000, "64"),
     TIME("idle_timeout", UPSTREAM, idle_timeout_ms, 1, DAY, "30s"),
     COUNT("requests", UPSTREAM, requests_per_connection, 0, 1000000000, "0"),
+    COUNT("streams", UPSTREAM, streams, 1, 100000, "100"),
     COUNT("queue", UPSTREAM, queue, 0, 1000000, "1024"),
     TIME("queue_timeout", UPSTREAM, queue_timeout_ms, 1, HOUR, "5s"),
 };

@@ -130,6 +130,7 @@ struct origin_fetch {
     struct balance_hint hint;
     int index; /* origin of this attempt, -1 none */
     unsigned attempts;
+    unsigned refusals; /* attempts that the origin has not looked at */
     bool active;    /* between start and the end */
     bool counted;   /* balancer_begin() without its end */
     bool got_bytes; /* of this attempt's response: no retry any more */

@@ -9,6 +9,7 @@
 #include "weir/container.h"
 #include "origin_fetch.h"
 #include "origin_h1.h"
+#include "origin_h2.h"
 #include "origin_names.h"
 #include "origin_pool.h"
 #include "origin_state.h"
@@ -175,6 +176,34 @@ static void up(struct origin_dial *d)
     origin_pool_let_go(p);
 }
 
+/* One of HTTP/2 serves all in line, as far as the origin allows. */
+static void up_http2(struct origin_dial *d)
+{
+    struct weir_err err = {0};
+    struct origin_pool *p = d->pool;
+    struct origin_h2 *conn = origin_h2_new(p, d->chan, p->tls != NULL, &err);
+    struct origin_fetch *f;
+
+    if (conn == NULL) {
+        fail(d, &err);
+        return;
+    }
+    if (p->tls != NULL)
+        p->speaks = ORIGIN_SPEAKS_HTTP2;
+    d->chan = NET_CHAN_NONE;
+    retire(d);
+    p->users++; /* whatever becomes of those who are served now */
+    while ((f = next_in_line(d)) != NULL) {
+        if (origin_h2_room(conn))
+            origin_h2_serve(conn, f);
+        else
+            origin_fetch_reconnect(f);
+        if (d->proxy_len > 0) /* its header speaks of one client */
+            origin_h2_drain(conn);
+    }
+    origin_pool_let_go(p);
+}
+
 /* ---- TLS ---- */
 
 static void fail_tls(struct origin_dial *d, const struct weir_err *why)
@@ -189,10 +218,15 @@ static void fail_tls(struct origin_dial *d, const struct weir_err *why)
 
 static void hands_shaken(struct origin_dial *d)
 {
+    bool http2 = strcmp(tls_session_facts(d->tls)->alpn, "h2") == 0;
+
     d->chan.layer = tls_session_layer(d->tls);
     d->tls = NULL; /* the channel's */
     await(d, false, false);
-    up(d);
+    if (http2)
+        up_http2(d);
+    else
+        up(d);
 }
 
 static void shake_hands(void *arg)
@@ -263,6 +297,8 @@ static void connected(struct origin_dial *d)
         fail(d, &err);
     else if (d->pool->tls != NULL)
         begin_tls(d);
+    else if (d->pool->h2c)
+        up_http2(d);
     else
         up(d);
 }

@@ -6,9 +6,12 @@
 #include "weir/log.h"
 #include "origin_dial.h"
 #include "origin_h1.h"
+#include "origin_h2.h"
 #include "origin_pool.h"
 #include "origin_state.h"
 #include "outlier.h"
+
+#define REFUSALS_MAX 3
 
 /*
  *            .--------- retry() <--------------------------.
@@ -213,9 +216,29 @@ void origin_fetch_failed(struct origin_fetch *f, const struct weir_err *err, boo
     fail_later(f, err);
 }
 
+void origin_fetch_refused(struct origin_fetch *f, const struct weir_err *err)
+{
+    const struct net_pipe *body = f->request.body;
+
+    if ((body != NULL && (body->passed > 0 || body->failed != WEIR_OK)) ||
+        f->refusals == REFUSALS_MAX) {
+        origin_fetch_failed(f, err, true, false);
+        return;
+    }
+    f->work = NULL;
+    f->refusals++;
+    f->latency_us = -1;
+    end_attempt(f, true);
+    weir_metric_add(f->up->client->metrics, WEIR_M_origin_retries, 1);
+    f->attempts--; /* it was none */
+    attempt(f, err);
+}
+
 static void take_place(struct origin_fetch *f, struct origin_place place)
 {
-    if (place.h1 != NULL)
+    if (place.h2 != NULL)
+        origin_h2_serve(place.h2, f);
+    else if (place.h1 != NULL)
         origin_h1_serve(place.h1, f);
     else
         origin_dial_join(place.dial, f);

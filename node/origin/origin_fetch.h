@@ -40,6 +40,9 @@ void origin_fetch_upgraded(struct origin_fetch *f, struct net_chan chan,
                            const struct http_head *head, struct weir_span surplus);
 /* The response is complete; the connection has already gone its way. */
 void origin_fetch_ended(struct origin_fetch *f);
+/* The origin has said that it has not looked at the request: it goes out again, whatever it is and
+ * whatever the budget says, unless its content is on the way, or this goes on and on. */
+void origin_fetch_refused(struct origin_fetch *f, const struct weir_err *err);
 /* The connection failed and has closed. reused: it had served others before, so an origin that
  * closed it meanwhile did nothing wrong. sent: some byte of the request was written. */
 void origin_fetch_failed(struct origin_fetch *f, const struct weir_err *err, bool reused,

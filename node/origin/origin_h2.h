@@ -2,13 +2,14 @@
  * origin_h2.h - one HTTP/2 connection to an origin: many fetches at a time. Private to this folder.
  *
  *   origin_h2_new(): open --GOAWAY, last request, a fault of the origin's, retired--> going
- *                      |                                                               | last stream
+ *                      |                                                               | last
+ * stream
  *                      '--------------- idle time-out, origin_h2_close() -------> closed <-----'
  *
  * A fetch is a stream. Its content comes no faster than the fetch takes it: what data() refused is
- * not credited to the origin's window, and other streams go on. Nothing that the origin has begun to
- * answer is asked again; what it said it has not looked at (REFUSED_STREAM, streams behind GOAWAY's
- * last) is, whatever the method.
+ * not credited to the origin's window, and other streams go on. Nothing that the origin has begun
+ * to answer is asked again; what it said it has not looked at (REFUSED_STREAM, streams behind
+ * GOAWAY's last) is, whatever the method.
  *
  * Source: RFC 9113.
  */

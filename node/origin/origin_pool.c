@@ -8,6 +8,7 @@
 #include "origin_dial.h"
 #include "origin_fetch.h"
 #include "origin_h1.h"
+#include "origin_h2.h"
 #include "origin_names.h"
 #include "origin_state.h"
 #include "tls_client.h"
@@ -58,6 +59,39 @@ static void free_if_unused(struct origin_pool *p)
     weir_free(p);
 }
 
+static unsigned idle_h2(const struct origin_pool *p)
+{
+    unsigned n = 0;
+
+    for (struct origin_h2 *h = p->h2; h != NULL; h = origin_h2_next(h))
+        n += origin_h2_idle(h);
+    return n;
+}
+
+static unsigned all_idle(const struct origin_pool *p)
+{
+    return p->idle_count + idle_h2(p);
+}
+
+/* One without a fetch. false: there is none. */
+static bool close_idle_h2(struct origin_pool *p)
+{
+    for (struct origin_h2 *h = p->h2; h != NULL; h = origin_h2_next(h)) {
+        if (!origin_h2_idle(h))
+            continue;
+        origin_h2_close(h);
+        return true;
+    }
+    return false;
+}
+
+/* Those that fetches still are on close with the last of them. */
+static void retire_h2(struct origin_pool *p)
+{
+    for (struct origin_h2 *h = p->h2; h != NULL; h = origin_h2_next(h))
+        origin_h2_drain(h);
+}
+
 static void close_idle(struct origin_pool *p, unsigned keep)
 {
     while (p->idle_count > keep) {
@@ -67,13 +101,17 @@ static void close_idle(struct origin_pool *p, unsigned keep)
             oldest = oldest->next_idle;
         origin_h1_close(oldest);
     }
+    while (all_idle(p) > keep && close_idle_h2(p))
+        ;
 }
 
 void origin_pool_release(struct origin_pool *p)
 {
     p->upstreams--;
-    if (p->upstreams == 0)
-        close_idle(p, 0); /* nobody sends here any more */
+    if (p->upstreams == 0) { /* nobody sends here any more */
+        close_idle(p, 0);
+        retire_h2(p);
+    }
     origin_pool_let_go(p);
 }
 
@@ -111,6 +149,18 @@ static struct origin_h1 *take_idle(struct origin_pool *p, bool careful)
     return NULL;
 }
 
+/* A connection of HTTP/2 that can take one more; NULL: none. */
+static struct origin_h2 *with_room(const struct origin_pool *p)
+{
+    struct origin_h2 *h = p->h2;
+
+    while (h != NULL && !origin_h2_room(h))
+        h = origin_h2_next(h);
+    if (h != NULL)
+        weir_metric_add(p->client->metrics, WEIR_M_origin_reuses, 1);
+    return h;
+}
+
 /* A connection that is being made and may turn out to be one of HTTP/2, which carries many. */
 static struct origin_dial *join_dial(const struct origin_pool *p)
 {
@@ -144,7 +194,7 @@ static struct origin_dial *dial(struct origin_pool *p, const struct origin_fetch
 struct origin_place origin_pool_acquire(struct origin_pool *p, const struct origin_fetch *f,
                                         bool careful, struct weir_err *err)
 {
-    struct origin_place place = {NULL, NULL};
+    struct origin_place place = {NULL, NULL, NULL};
     const bool alone = f->request.upgrade || p->proxy_protocol != ORIGIN_PROXY_OFF;
 
     err->code = WEIR_OK;
@@ -153,6 +203,10 @@ struct origin_place origin_pool_acquire(struct origin_pool *p, const struct orig
                    p->state->url);
         return place;
     }
+    if (!alone)
+        place.h2 = with_room(p);
+    if (place.h2 != NULL)
+        return place;
     place.h1 = take_idle(p, careful || !http_method_safe(f->request.method));
     if (place.h1 == NULL && !alone)
         place.dial = join_dial(p);
@@ -231,15 +285,22 @@ static void on_kick(struct weir_mail *mail)
 
         p->users++; /* closing and serving may let go of it */
         serve_waiting(p);
-        if (waiting > p->waiting_count && p->idle_count > 0) {
+        if (waiting > p->waiting_count && all_idle(p) > 0) {
             unsigned others = waiting - p->waiting_count;
 
-            close_idle(p, p->idle_count > others ? p->idle_count - others : 0);
+            close_idle(p, all_idle(p) > others ? all_idle(p) - others : 0);
         }
         p->users--;
         next = p->next;
         free_if_unused(p);
     }
+}
+
+void origin_pool_stream_free(struct origin_pool *p)
+{
+    p->users++;
+    serve_waiting(p);
+    origin_pool_let_go(p);
 }
 
 void origin_pool_put(struct origin_h1 *conn)
@@ -365,6 +426,7 @@ origin_upstream_new(struct origin_client *c, const struct upstream_settings *set
         p->queue_max = settings->queue;
         p->idle_timeout_ms = settings->idle_timeout_ms;
         p->requests_per_connection = settings->requests_per_connection;
+        p->streams = settings->streams;
         p->proxy_protocol = settings->proxy_protocol;
         set_tls(p, o, tls);
         u->pools[u->count++] = p;

@@ -31,6 +31,8 @@ struct origin_pool {
     enum origin_proxy_protocol proxy_protocol;
 
     struct origin_dial *dials; /* being made */
+    struct origin_h2 *h2;      /* connections of HTTP/2; origin_h2.c keeps the list */
+    uint32_t streams;          /* fetches at a time on one of them, at most */
     struct origin_h1 *idle;    /* most recently used first */
     unsigned idle_count;
     struct origin_fetch *first_waiting, **last_waiting;
@@ -47,13 +49,14 @@ void origin_pool_let_go(struct origin_pool *p);
 
 /* What can serve a fetch: one of these, or none. */
 struct origin_place {
+    struct origin_h2 *h2;
     struct origin_h1 *h1;
     struct origin_dial *dial;
 };
 
 static inline bool origin_place_any(struct origin_place place)
 {
-    return place.h1 != NULL || place.dial != NULL;
+    return place.h2 != NULL || place.h1 != NULL || place.dial != NULL;
 }
 
 /*
@@ -68,6 +71,8 @@ bool origin_pool_wait(struct origin_pool *p, struct origin_fetch *f);
 void origin_pool_unwait(struct origin_fetch *f);
 /* A connection has served its exchange well and is kept, or handed to who waits. Takes it. */
 void origin_pool_put(struct origin_h1 *conn);
+/* A connection of HTTP/2 can take one more. */
+void origin_pool_stream_free(struct origin_pool *p);
 /* A connection, or what was to become one, has gone: its place is free. */
 void origin_pool_freed(struct origin_pool *p);
 

@@ -84,6 +84,7 @@ struct upstream_settings {
     uint32_t max_idle;                /* kept-alive idle connections per origin and worker: 64 */
     int64_t idle_timeout_ms;          /* close an idle origin connection: 30 s */
     uint64_t requests_per_connection; /* 0 = no limit */
+    uint32_t streams;                 /* HTTP/2: at a time on one connection: 100 */
     uint32_t queue;                   /* requests waiting for a connection, per worker: 1024 */
     int64_t queue_timeout_ms;         /* 5 s -> 503 */
     int64_t connect_timeout_ms;       /* TLS handshake included: 2 s */

@@ -28,6 +28,7 @@
 #include "search_rules.h"
 #include "site.h"
 #include "tier.h"
+#include "tls_stapler.h"
 #include "tls_store.h"
 #include "tls_tickets.h"
 
@@ -158,6 +159,7 @@ static void on_turn(struct net_timer *t)
 
     watch_memory(rt);
     admin_turn(rt->admin);
+    tls_stapler_turn(rt->stapler, rt->control.clock.wall_s);
     site_turn(rt->site, rt->control.clock.mono_ms);
     readiness_set(rt->readiness, READY_ORIGINS,
                   rt->settings->readiness.origins &&
@@ -283,7 +285,7 @@ static bool make_shared(struct runtime *rt, struct weir_err *err)
     rt->shared.workers = rt->worker_count;
     rt->shared.drained = runtime_worker_drained;
     rt->shared.arg = rt;
-    if (!runtime_make_store(rt, rt->settings, &rt->store, err))
+    if (!runtime_make_store(rt, rt->settings, &rt->store, err) || !runtime_staple(rt, err))
         return false;
     rt->site = runtime_make_site(rt, rt->settings, err);
     return rt->site != NULL;
@@ -427,6 +429,13 @@ static void watch_reloads(void *arg, struct reload_watcher *w)
     runtime_watch_reloads(arg, w);
 }
 
+static struct tls_store *newest_store(void *arg)
+{
+    const struct runtime *rt = arg;
+
+    return rt->store;
+}
+
 static bool see_tickets(void *arg, struct tls_tickets_facts *out)
 {
     const struct runtime *rt = arg;
@@ -473,6 +482,7 @@ static bool make_admin(struct runtime *rt, struct weir_err *err)
         .watch_reloads = watch_reloads,
         .drain = drain_by_admin,
         .tickets = see_tickets,
+        .certificates = newest_store,
     };
 
     rt->admin = admin_new(&source, &rt->settings->admin, err);
@@ -575,6 +585,7 @@ static void tear_down(struct runtime *rt)
     purge_feed_free(rt->shared.purge_feed);
     free_workers(rt);
     tls_tickets_free(rt->tickets); /* what it keeps is written, by itself */
+    tls_stapler_stop(rt->stapler);
     weir_work_pool_free(rt->pool);
     if (rt->control.base != NULL) {
         weir_mailbox_drain(&rt->control.box); /* sites that came back */
@@ -584,6 +595,7 @@ static void tear_down(struct runtime *rt)
     runtime_reload_abandon(rt);
     weir_free(rt->change_list);
     site_unref(rt->site);
+    tls_stapler_free(rt->stapler);
     tls_store_unref(rt->store);
     weir_sink_close(rt->access);
     recoder_free(rt->shared.recoder);

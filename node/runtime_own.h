@@ -32,6 +32,7 @@ struct origin_registry;
 struct site;
 struct tls_settings;
 struct tls_tickets;
+struct tls_stapler;
 struct tls_store;
 struct weir_sink;
 struct weir_work_pool;
@@ -81,7 +82,8 @@ struct runtime {
     struct weir_sink *access;
     struct admin *admin;
     struct worker_shared shared;
-    struct site *site;       /* reference: the newest */
+    struct site *site; /* reference: the newest */
+    struct tls_stapler *stapler;
     struct tls_store *store; /* reference: the newest; NULL: no certificates */
     struct worker **workers;
     unsigned worker_count;
@@ -135,6 +137,9 @@ void runtime_drop_entries(struct runtime_entries *entries);
 /* The certificates of these settings into *out; NULL when there are none. false: *err. */
 bool runtime_make_store(struct runtime *rt, const struct settings *s, struct tls_store **out,
                         struct weir_err *err);
+/* The newest store is rt->store, by rt->settings: what is stapled is kept in force. At the start it
+ * makes what that needs. false: *err. */
+bool runtime_staple(struct runtime *rt, struct weir_err *err);
 
 /* ---- runtime_listen.c ---- */
 

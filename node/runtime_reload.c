@@ -243,6 +243,8 @@ static void publish(struct runtime *rt)
     rt->pending = NULL;
     rt->pending_settings = NULL;
     rt->pending_access = NULL;
+    if (!runtime_staple(rt, &err))
+        weir_log_err(WEIR_LOG_ERROR, "nothing new is stapled", &err);
 }
 
 static void on_settle(struct net_timer *t)

@@ -187,6 +187,15 @@ const struct ctl_command ctl_commands[] = {
      .summary = "rate limits, and who was refused most",
      .help = "Counts are those of the node that is asked.\n"},
     {.group = "tls",
+     .arguments = "",
+     .options = CTL_NODE,
+     .run = ctl_tls,
+     .summary = "certificates: for what names, until when, what is stapled",
+     .help =
+         "Those that expire first stand first.\n"
+         "Exit status 1 when one expires within 14 days, has expired or is revoked, or what it\n"
+         "must have stapled is not to be had.\n"},
+    {.group = "tls",
      .name = "tickets",
      .arguments = "",
      .options = CTL_NODE,

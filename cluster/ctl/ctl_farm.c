@@ -168,6 +168,20 @@ enum ctl_exit ctl_limits(const struct ctl_options *o)
     return status;
 }
 
+enum ctl_exit ctl_tls(const struct ctl_options *o)
+{
+    struct ctl_look look = ctl_look_at(stdout, o->colours);
+    json_t *tls;
+    enum ctl_exit status = ctl_call(o, "GET", "/v1/tls", NULL, &tls);
+
+    if (status == CTL_FINE && !o->json)
+        ctl_view_certificates(stdout, &look, tls);
+    if (status == CTL_FINE && ctl_certificates_trouble(tls))
+        status = CTL_DEGRADED;
+    json_decref(tls);
+    return status;
+}
+
 enum ctl_exit ctl_tls_tickets(const struct ctl_options *o)
 {
     struct ctl_look look = ctl_look_at(stdout, o->colours);

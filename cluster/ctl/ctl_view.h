@@ -27,6 +27,10 @@ void ctl_view_words(FILE *out, const struct ctl_look *look, const json_t *words,
 void ctl_view_drift(FILE *out, const struct ctl_look *look, const json_t *farm);
 /* Of GET /v1/limits. */
 void ctl_view_limits(FILE *out, const struct ctl_look *look, const json_t *limits);
+/* Of GET /v1/tls. */
+void ctl_view_certificates(FILE *out, const struct ctl_look *look, const json_t *tls);
+/* Does one need somebody who looks after it? */
+bool ctl_certificates_trouble(const json_t *tls);
 /* Of GET /v1/tls/tickets. */
 void ctl_view_tickets(FILE *out, const struct ctl_look *look, const json_t *tickets);
 

@@ -36,6 +36,7 @@ struct search_rules;
 struct shared_port;
 struct site;
 struct tier;
+struct tls_store;
 struct tls_tickets_facts;
 struct weir_hash_secret;
 struct words;
@@ -78,6 +79,8 @@ struct admin_source {
     void (*drain)(void *arg);
     /* Keys of session tickets. false: there are none. */
     bool (*tickets)(void *arg, struct tls_tickets_facts *out);
+    /* Certificates; NULL: there are none. Borrowed for the turn. */
+    struct tls_store *(*certificates)(void *arg);
 };
 
 /* NULL: the socket that was named cannot be had (LISTEN), or MEMORY. */

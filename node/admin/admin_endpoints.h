@@ -7,13 +7,14 @@
 
 #include "admin_request.h"
 
-void admin_cache_stats(struct admin_request *r); /* GET /v1/cache/stats */
-void admin_cache_entry(struct admin_request *r); /* GET /v1/cache/entry?url=...&field=... */
-void admin_cache_purge(struct admin_request *r); /* POST /v1/cache/purge */
-void admin_limits(struct admin_request *r);      /* GET /v1/limits */
-void admin_tickets(struct admin_request *r);     /* GET /v1/tls/tickets */
-void admin_redis(struct admin_request *r);       /* GET /v1/redis */
-void admin_metrics(struct admin_request *r);     /* GET /metrics: Prometheus's text format */
+void admin_cache_stats(struct admin_request *r);  /* GET /v1/cache/stats */
+void admin_cache_entry(struct admin_request *r);  /* GET /v1/cache/entry?url=...&field=... */
+void admin_cache_purge(struct admin_request *r);  /* POST /v1/cache/purge */
+void admin_limits(struct admin_request *r);       /* GET /v1/limits */
+void admin_certificates(struct admin_request *r); /* GET /v1/tls */
+void admin_tickets(struct admin_request *r);      /* GET /v1/tls/tickets */
+void admin_redis(struct admin_request *r);        /* GET /v1/redis */
+void admin_metrics(struct admin_request *r);      /* GET /metrics: Prometheus's text format */
 
 void admin_node(struct admin_request *r);    /* GET /v1/node */
 void admin_farm(struct admin_request *r);    /* GET /v1/farm */

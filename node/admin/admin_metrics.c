@@ -7,6 +7,7 @@
 #include "inflight.h"
 #include "purge.h"
 #include "tier.h"
+#include "tls_store.h"
 
 #define PROMETHEUS_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
@@ -81,6 +82,30 @@ static void put_purges(struct admin_request *r, struct evbuffer *out)
                  (long long)s.bytes);
 }
 
+static void put_certificates(struct admin_request *r, struct evbuffer *out)
+{
+    struct tls_store *store =
+        r->source->certificates != NULL ? r->source->certificates(r->source->arg) : NULL;
+    struct tls_store_summary s;
+
+    if (store == NULL)
+        return;
+    tls_store_sum(store, r->source->loop->clock.wall_s, &s);
+    admin_metric(r, out, "tls_certificates", "Certificates for clients", true,
+                 (long long)s.certificates);
+    admin_metric(r, out, "tls_certificates_expired", "Those that have expired", true,
+                 (long long)s.expired);
+    admin_metric(r, out, "tls_certificates_expiring", "Those that expire within 14 days", true,
+                 (long long)s.expiring);
+    admin_metric(r, out, "tls_certificate_expiry_seconds",
+                 "When the first of them expires, in Unix time", true,
+                 (long long)s.nearest_expiry_s);
+    admin_metric(r, out, "tls_ocsp_stapled", "Certificates with a response of OCSP in force", true,
+                 (long long)s.stapled);
+    admin_metric(r, out, "tls_ocsp_failed", "Certificates whose response cannot be had", true,
+                 (long long)s.ocsp_failed);
+}
+
 /* ---- who asks ---- */
 
 static void put_admin(struct admin_request *r, struct evbuffer *out)
@@ -124,6 +149,7 @@ void admin_metrics(struct admin_request *r)
     put_purges(r, out);
     admin_metric(r, out, "cache_fills", "Shared fetches under way", true,
                  (long long)inflight_count(r->source->inflight));
+    put_certificates(r, out);
     put_admin(r, out);
     admin_metrics_farm(r, out);
     if (r->failed)

@@ -38,6 +38,7 @@ struct building {
     struct weir_span last_issuer; /* of the last certificate read */
     struct weir_span key;
     const char *key_source;
+    const char *ocsp; /* a file; NULL: none */
 };
 
 static bool wrong(struct weir_err *err, const char *source, const char *what)
@@ -251,6 +252,7 @@ static struct tls_certificate *make(const struct building *b)
     c->kind = (uint8_t)b->facts.kind;
     c->chain_count = (uint8_t)b->chain_count;
     c->must_staple = b->facts.must_staple;
+    c->asks = b->facts.ocsp_url.len > 0 && b->chain_count > 0;
     return c;
 }
 
@@ -307,6 +309,32 @@ static bool check_whole(struct tls_store *s, struct tls_certificate *c, struct w
     return ok;
 }
 
+/* A response that is not good is no reason not to serve: nothing is stapled, and that is said. */
+static bool staple_file(struct load *l, struct tls_certificate *c, const char *path,
+                        struct weir_err *err)
+{
+    struct weir_span issuer =
+        c->chain_count > 0 ? weir_span(c->chain[0]->der, c->chain[0]->len) : WEIR_SPAN_NONE;
+    struct tls_ocsp_answer answer;
+    struct weir_span bytes;
+    struct stat st;
+    char text[160];
+
+    if (path == NULL)
+        return true;
+    if (!tls_file_read(l->store->secrets, l->o->opener, path, &bytes, &st, err))
+        return false;
+    tls_ocsp_judge(bytes, c->der, issuer, l->o->now_s, &answer);
+    tls_store_staple(l->store, c, bytes, &answer);
+    if (answer.state == TLS_OCSP_GOOD) {
+        c->asks = false; /* who puts files there renews them */
+        return true;
+    }
+    snprintf(text, sizeof text, "nothing is stapled: %s", answer.error);
+    warn(l, path, text);
+    return true;
+}
+
 static bool finish(struct load *l, struct building *b, struct weir_err *err)
 {
     struct tls_certificate *c;
@@ -321,16 +349,21 @@ static bool finish(struct load *l, struct building *b, struct weir_err *err)
         return false;
     judge_dates(l, c);
     judge_chain(l, b, c);
+    if (!staple_file(l, c, b->ocsp, err))
+        return false;
     return (l->store->count > CHECKED_WHOLE && tls_der_match(&b->facts, key) == TLS_MATCH_YES) ||
            check_whole(l->store, c, err);
 }
 
 /* ---- where they come from ---- */
 
-static bool load_files(struct load *l, const char *certificate, const char *key,
+/* key, ocsp: NULL: none of its own. */
+static bool load_files(struct load *l, const char *certificate, const char *key, const char *ocsp,
                        struct weir_err *err)
 {
-    struct building b = {.source = certificate, .key_source = key != NULL ? key : certificate};
+    struct building b = {.source = certificate,
+                         .key_source = key != NULL ? key : certificate,
+                         .ocsp = ocsp};
     bool ok = add_file(l, &b, certificate, key != NULL ? WANT_CHAIN : WANT_CHAIN | WANT_KEY, err) &&
               (key == NULL || add_file(l, &b, key, WANT_KEY, err));
 
@@ -393,26 +426,34 @@ static bool has_name(const struct names *n, const char *name)
     return n->count > 0 && bsearch(&name, n->items, n->count, sizeof *n->items, by_text) != NULL;
 }
 
-/* NAME.crt or NAME.pem, with NAME.key if there is one. */
+/* The file of that name and another ending into out; NULL: there is none. */
+static const char *beside(const struct load *l, const struct names *n, struct weir_span stem,
+                          const char *ending, char out[PATH_LEN])
+{
+    snprintf(out, PATH_LEN, "%.*s.%s", (int)stem.len, stem.ptr, ending);
+    if (!has_name(n, out))
+        return NULL;
+    snprintf(out, PATH_LEN, "%s/%.*s.%s", l->o->settings->directory, (int)stem.len, stem.ptr,
+             ending);
+    return out;
+}
+
+/* NAME.crt or NAME.pem, with NAME.key and NAME.ocsp if there are any. */
 static bool load_named(struct load *l, const struct names *n, const char *name,
                        struct weir_err *err)
 {
     const char *directory = l->o->settings->directory, *dot = strrchr(name, '.');
-    char certificate[PATH_LEN], key[PATH_LEN];
-    int stem, len;
+    char certificate[PATH_LEN], key[PATH_LEN], ocsp[PATH_LEN];
+    struct weir_span stem;
 
     if (dot == NULL || (strcmp(dot, ".crt") != 0 && strcmp(dot, ".pem") != 0))
         return true;
-    stem = (int)(dot - name);
-    snprintf(key, sizeof key, "%.*s.key", stem, name);
-    if (!has_name(n, key))
-        key[0] = '\0';
-    else
-        snprintf(key, sizeof key, "%s/%.*s.key", directory, stem, name);
-    len = snprintf(certificate, sizeof certificate, "%s/%s", directory, name);
-    if (len >= (int)sizeof certificate)
+    stem = weir_span(name, (size_t)(dot - name));
+    if (snprintf(certificate, sizeof certificate, "%s/%s", directory, name) >=
+        (int)sizeof certificate - 1) /* .ocsp is one longer */
         return wrong(err, directory, "the path is too long");
-    return load_files(l, certificate, key[0] != '\0' ? key : NULL, err);
+    return load_files(l, certificate, beside(l, n, stem, "key", key),
+                      beside(l, n, stem, "ocsp", ocsp), err);
 }
 
 static bool load_directory(struct load *l, struct weir_err *err)
@@ -446,7 +487,8 @@ bool tls_load_all(struct tls_store *s, const struct tls_store_options *o, struct
     const struct tls_settings *t = o->settings;
 
     for (size_t i = 0; i < t->certificate_count; i++)
-        if (!load_files(&l, t->certificates[i].certificate, t->certificates[i].key, err))
+        if (!load_files(&l, t->certificates[i].certificate, t->certificates[i].key,
+                        t->certificates[i].ocsp, err))
             return false;
     if (t->directory != NULL && t->directory[0] != '\0' && !load_directory(&l, err))
         return false;

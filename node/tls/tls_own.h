@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 
 #include "tls_der.h"
+#include "tls_ocsp.h"
 #include "tls_store.h"
 
 /* As many certificates have OpenSSL's objects at once; one costs some 20 KiB. */
@@ -62,6 +63,9 @@ struct tls_certificate {
     uint8_t kind; /* enum tls_key_kind */
     uint8_t chain_count;
     bool must_staple, chain_complete;
+    bool asks; /* a responder can be asked for its state; what follows is the control thread's */
+    uint8_t failures; /* of asking, in a row */
+    int64_t ask_again_s;
     struct tls_intermediate *chain[];
 };
 
@@ -86,6 +90,12 @@ struct tls_store {
     struct tls_live newest; /* head of the ring: .newer is the oldest, .older the newest */
     unsigned live_count;
 };
+
+/* ---- tls_store.c ---- */
+
+/* What came of asking for its state; a response that is not GOOD is not kept. Borrows. */
+void tls_store_staple(struct tls_store *s, struct tls_certificate *c, struct weir_span response,
+                      const struct tls_ocsp_answer *answer);
 
 /* ---- tls_load.c ---- */
 

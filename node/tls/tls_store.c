@@ -366,6 +366,7 @@ static void view_staple(const struct tls_certificate *c, struct tls_certificate_
     const struct tls_staple *st = c->staple;
 
     v->ocsp_error = "";
+    v->asks = c->asks;
     if (st == NULL)
         return;
     v->ocsp = st->state;
@@ -402,12 +403,54 @@ void tls_store_each(struct tls_store *s,
     pthread_mutex_unlock(&s->lock);
 }
 
-int64_t tls_store_nearest_expiry(const struct tls_store *s)
+static void sum_one(const struct tls_certificate *c, int64_t now_s, struct tls_store_summary *out)
 {
-    int64_t nearest = 0;
+    struct tls_certificate_view v = {.ocsp = TLS_OCSP_NONE};
 
+    view_staple(c, &v);
+    out->expired += c->not_after_s <= now_s;
+    out->expiring += c->not_after_s > now_s && c->not_after_s - now_s <= TLS_EXPIRES_SOON_S;
+    if (out->nearest_expiry_s == 0 || c->not_after_s < out->nearest_expiry_s)
+        out->nearest_expiry_s = c->not_after_s;
+    out->stapled += v.ocsp == TLS_OCSP_GOOD;
+    out->ocsp_failed += v.ocsp > TLS_OCSP_GOOD;
+    out->must_staple_failed += c->must_staple && v.ocsp != TLS_OCSP_GOOD;
+}
+
+void tls_store_sum(struct tls_store *s, int64_t now_s, struct tls_store_summary *out)
+{
+    *out = (struct tls_store_summary){.certificates = s->count};
+    pthread_mutex_lock(&s->lock);
     for (size_t i = 0; i < s->count; i++)
-        if (nearest == 0 || s->certificates[i]->not_after_s < nearest)
-            nearest = s->certificates[i]->not_after_s;
-    return nearest;
+        sum_one(s->certificates[i], now_s, out);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- what is stapled ---- */
+
+void tls_store_staple(struct tls_store *s, struct tls_certificate *c, struct weir_span response,
+                      const struct tls_ocsp_answer *answer)
+{
+    bool good = answer->state == TLS_OCSP_GOOD && response.len > 0;
+    unsigned char *copy = good ? weir_malloc(response.len) : NULL;
+
+    if (copy != NULL)
+        memcpy(copy, response.ptr, response.len);
+    pthread_mutex_lock(&s->lock);
+    if (c->staple == NULL)
+        c->staple = weir_calloc(1, sizeof *c->staple);
+    /* What was good stays so until it expires, whatever a responder says now; but for "revoked". */
+    if (c->staple != NULL && (copy != NULL || answer->state == TLS_OCSP_REVOKED)) {
+        weir_free(c->staple->bytes);
+        c->staple->bytes = copy;
+        c->staple->len = copy != NULL ? (uint32_t)response.len : 0;
+        c->staple->until_s = answer->next_s;
+        copy = NULL;
+    }
+    if (c->staple != NULL) {
+        c->staple->state = c->staple->bytes != NULL ? TLS_OCSP_GOOD : answer->state;
+        snprintf(c->staple->error, sizeof c->staple->error, "%s", answer->error);
+    }
+    pthread_mutex_unlock(&s->lock);
+    weir_free(copy);
 }

@@ -79,7 +79,7 @@ enum tls_ocsp_state {
     TLS_OCSP_WAITING, /* to be fetched */
     TLS_OCSP_GOOD,    /* stapled */
     TLS_OCSP_EXPIRED, /* what there was is too old: nothing is stapled */
-    TLS_OCSP_REVOKED, /* the issuer has revoked the certificate: stapled */
+    TLS_OCSP_REVOKED, /* the issuer has revoked the certificate: nothing is stapled */
     TLS_OCSP_FAILED,  /* see ocsp_error */
 };
 
@@ -92,6 +92,7 @@ struct tls_certificate_view {
     size_t names_total;
     int64_t not_before_s, not_after_s;
     bool must_staple;
+    bool asks;           /* names a responder, and its issuer's certificate is there */
     bool chain_complete; /* every certificate of the file is the issuer of the one before */
     unsigned chain_count;
     bool in_use; /* OpenSSL's objects for it are held */
@@ -105,7 +106,18 @@ struct tls_certificate_view {
 /* Calls with each certificate, in the order of the configuration; the view is borrowed. */
 void tls_store_each(struct tls_store *s,
                     void (*seen)(void *arg, const struct tls_certificate_view *v), void *arg);
-/* The earliest notAfter; 0: no certificate. */
-int64_t tls_store_nearest_expiry(const struct tls_store *s);
+
+#define TLS_EXPIRES_SOON_S ((int64_t)14 * 86400)
+
+struct tls_store_summary {
+    size_t certificates;
+    size_t expired, expiring;  /* already; within TLS_EXPIRES_SOON_S */
+    int64_t nearest_expiry_s;  /* the earliest notAfter; 0: no certificate */
+    size_t stapled;            /* what is stapled is in force */
+    size_t ocsp_failed;        /* asked for, or in a file, and not to be had; expired; revoked */
+    size_t must_staple_failed; /* of certificates that clients refuse without */
+};
+
+void tls_store_sum(struct tls_store *s, int64_t now_s, struct tls_store_summary *out);
 
 #endif

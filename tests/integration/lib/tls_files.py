@@ -27,16 +27,27 @@ class TlsFiles:
     def _new(self, key):
         return ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", self._path(key)]
 
-    def issue(self, name, names, days=2):
-        """Makes NAME.crt and NAME.key, signed by the CA; days=-1: expired yesterday. Returns both paths."""
-        extensions = self._path(name + ".ext")
-        with open(extensions, "w") as f:
-            f.write("subjectAltName=%s\n" % ",".join(names))
-        self._openssl("req", "-new", *self._new(name + ".key"), "-subj", "/CN=weir test " + name,
-                      "-out", self._path(name + ".csr"))
+    def issue(self, name, names, days=2, extensions=(), rsa=False):
+        """Makes NAME.crt and NAME.key, signed by the CA; days=-1: expired yesterday. `extensions`: further lines, as
+        openssl wants them. Returns both paths."""
+        file = self._path(name + ".ext")
+        with open(file, "w") as f:
+            f.write("\n".join(["subjectAltName=%s" % ",".join(names), *extensions, ""]))
+        key = ["-newkey", "rsa:2048", "-nodes", "-keyout", self._path(name + ".key")] if rsa else \
+            self._new(name + ".key")
+        self._openssl("req", "-new", *key, "-subj", "/CN=weir test " + name, "-out", self._path(name + ".csr"))
         self._openssl("x509", "-req", "-in", self._path(name + ".csr"), "-CA", self.ca, "-CAkey", self.ca_key,
-                      "-CAcreateserial", "-days", str(days), "-extfile", extensions, "-out", self._path(name + ".crt"))
+                      "-CAcreateserial", "-days", str(days), "-extfile", file, "-out", self._path(name + ".crt"))
         return self._path(name + ".crt"), self._path(name + ".key")
+
+    def with_chain(self, name):
+        """NAME.pem: the certificate, the CA's and the key in one file. Its path."""
+        path = self._path(name + ".pem")
+        with open(path, "w", opener=lambda p, flags: os.open(p, flags, 0o600)) as out:
+            for part in (self._path(name + ".crt"), self.ca, self._path(name + ".key")):
+                with open(part) as f:
+                    out.write(f.read())
+        return path
 
     @staticmethod
     def _openssl(*args):

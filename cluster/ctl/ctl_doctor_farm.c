@@ -32,6 +32,12 @@ static const struct advice {
      "It may run another version, or lack the right to write; see its error log."},
     {"hook_failed", "wrong", "a hook has failed",
      "DNS or BGP may send clients to a node that is not ready, or none to one that is.", NULL},
+    {"certificate_expired", "wrong", "a certificate has expired",
+     "Clients refuse to connect to the names it is for.",
+     "weirctl tls tells which; put a new one in its place and weirctl reload NODE."},
+    {"certificate_expires", "wrong", "a certificate expires within 14 days",
+     "Whatever renews it should have done so by now.",
+     "weirctl tls tells which; put a new one in its place and weirctl reload NODE."},
     {"version", "note", "nodes run different versions", "That is what an upgrade looks like.",
      NULL},
 };

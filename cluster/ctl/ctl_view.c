@@ -73,8 +73,9 @@ static bool begins(const char *text, const char *with)
 
 static bool concerns(const json_t *fault, enum ctl_concern about)
 {
-    static const char *const nodes[] = {"node",    "members",      "twin",          "clock",
-                                        "version", "config_drift", "reload_failed", "hook_failed"};
+    static const char *const nodes[] = {"node",          "members",     "twin",
+                                        "clock",         "version",     "config_drift",
+                                        "reload_failed", "hook_failed", "certificate"};
     const char *code = farm_text(fault, "code");
 
     switch (about) {

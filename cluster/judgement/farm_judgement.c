@@ -51,6 +51,25 @@ static void judge_config(struct farm_faults *f, const json_t *node, const char *
         farm_fault(f, FARM_DEGRADED, "hook_failed", id, "%s", farm_text(node, "hook_failed"));
 }
 
+static const char *certificates(int64_t count)
+{
+    return count == 1 ? "certificate" : "certificates";
+}
+
+static void judge_certificates(struct farm_faults *f, const json_t *node, const char *id)
+{
+    const json_t *all = json_object_get(node, "certificates");
+    int64_t expired = farm_int(all, "expired"), expiring = farm_int(all, "expiring");
+
+    if (expired > 0)
+        farm_fault(f, FARM_DEGRADED, "certificate_expired", id,
+                   "%" PRId64 " %s expired: weirctl tls", expired, certificates(expired));
+    if (expiring > 0)
+        farm_fault(f, FARM_DEGRADED, "certificate_expires", id,
+                   "%" PRId64 " %s within 14 days of expiry: weirctl tls", expiring,
+                   certificates(expiring));
+}
+
 /* `reachable` counts where there is a log to reach. */
 static void judge_purges(struct farm_faults *f, const json_t *node, const char *id)
 {
@@ -75,6 +94,7 @@ static void judge_node(struct farm_faults *f, const json_t *node, const char *ve
         farm_fault(f, FARM_DEGRADED, "twin", id, "two live nodes have this id");
     judge_clock(f, node, id);
     judge_config(f, node, id);
+    judge_certificates(f, node, id);
     judge_purges(f, node, id);
     if (its != NULL && version != NULL && strcmp(its, version) != 0)
         farm_fault(f, FARM_INFO, "version", id, "runs %s, most run %s", its, version);

@@ -126,6 +126,10 @@ static void what_a_node_says_of_itself_is_a_fault(void **state)
     expect(farm_of_node("{'record': 'missing'}"), "node_silent", "degraded", "n1", "record");
     expect(farm_of_node("{'hook_failed': 'on_ready: exit 1'}"), "hook_failed", "degraded", "n1",
            "exit 1");
+    expect(farm_of_node("{'certificates': {'expired': 1, 'expiring': 0}}"), "certificate_expired",
+           "degraded", "n1", "1 certificate expired");
+    expect(farm_of_node("{'certificates': {'expired': 0, 'expiring': 2}}"), "certificate_expires",
+           "degraded", "n1", "2 certificates within 14 days");
     expect(farm_of_node("{'config': {'hash': 'aa', 'last_reload': {'ok': false, 'error': 'x'}}}"),
            "reload_failed", "degraded", "n1", "failed: x");
     expect(farm_of_node("{'purges': {'applied': 4, 'pending': 2, 'reachable': false}}"),

@@ -14,6 +14,7 @@
 #include "net_loop.h"
 #include "purge_feed.h"
 #include "tier.h"
+#include "tls_store.h"
 
 #define LISTENS_MAX 64
 #define ORIGINS_MAX 100
@@ -257,6 +258,26 @@ json_t *admin_view_redis(struct admin_request *r)
     return list;
 }
 
+/* ---- certificates ---- */
+
+static void put_certificates(struct admin_request *r, json_t *o)
+{
+    struct tls_store *store =
+        r->source->certificates != NULL ? r->source->certificates(r->source->arg) : NULL;
+    struct tls_store_summary s;
+    json_t *out;
+
+    if (store == NULL) {
+        admin_put(r, o, "certificates", json_null());
+        return;
+    }
+    tls_store_sum(store, r->source->loop->clock.wall_s, &s);
+    out = admin_put_object(r, o, "certificates");
+    admin_put_int(r, out, "expired", (int64_t)s.expired);
+    admin_put_int(r, out, "expiring", (int64_t)s.expiring);
+    admin_put_int(r, out, "nearest_expiry", s.nearest_expiry_s);
+}
+
 /* ---- the whole ---- */
 
 json_t *admin_view_node(struct admin_request *r, size_t origins_max)
@@ -273,6 +294,7 @@ json_t *admin_view_node(struct admin_request *r, size_t origins_max)
     put_origins(r, o, origins_max);
     admin_put(r, o, "redis", admin_view_redis(r));
     put_hook(r, o);
+    put_certificates(r, o);
     return o;
 }
 

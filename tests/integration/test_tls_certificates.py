@@ -57,6 +57,11 @@ class Certificates(NodeCase):
         self.assertAlmostEqual(www["not_after"], time.time() + 400 * DAY, delta=300)
         self.assertEqual((seen["summary"]["certificates"], seen["summary"]["expiring"]), (2, 1))
         self.assertEqual(seen["summary"]["nearest_expiry"], old["not_after"])
+        record = node.admin(path="/v1/node")[1]
+        schema.check(record, "node")
+        self.assertEqual(record["certificates"], {"expired": 0, "expiring": 1, "nearest_expiry": old["not_after"]})
+        status = weirctl("status", node=node)
+        self.assertIn("1 certificate within 14 days of expiry", status.stdout)
         metrics = node.admin(path="/metrics")[1]
         self.assertIn("\nweir_tls_certificates 2\n", metrics)
         self.assertIn("\nweir_tls_certificates_expiring 1\n", metrics)

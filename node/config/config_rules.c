@@ -43,6 +43,28 @@ void config_rule_listen_address(struct config_ctx *ctx, struct config_node *node
                       config_found(node, found));
 }
 
+static bool is_filled(const struct config_node *map, const char *name)
+{
+    const struct config_node *node = config_node_get(map, name);
+
+    return node != NULL && !node->bad && node->text.len > 0;
+}
+
+/* That there is such a mapping turns it on. */
+void config_rule_listen_tls(struct config_ctx *ctx, struct config_node *node)
+{
+    const struct config_node *on = config_node_get(node, "enabled");
+    struct config_node *auth = config_node_get(node, "client_auth");
+
+    if (on == NULL)
+        config_node_add_text(ctx, node, "enabled", "true");
+    if (auth != NULL && !config_node_is(auth, "none") && !is_filled(node, "client_ca"))
+        config_report(ctx, auth, "needs client_ca: who may issue the certificates");
+    if ((auth == NULL || config_node_is(auth, "none")) && is_filled(node, "client_ca"))
+        config_report(ctx, config_node_get(node, "client_ca"),
+                      "means nothing without client_auth");
+}
+
 void config_rule_admin_socket(struct config_ctx *ctx, struct config_node *node)
 {
     char found[CONFIG_QUOTE_MAX];

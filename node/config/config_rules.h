@@ -8,6 +8,7 @@
 #include "config_schema.h"
 
 config_rule config_rule_listen_address;
+config_rule config_rule_listen_tls; /* that there is one turns it on */
 config_rule config_rule_admin_socket;
 config_rule config_rule_node_id;   /* letters, digits, '.', '-', '_', ':'; or "auto" */
 config_rule config_rule_state_dir; /* "auto", "" or an absolute path */

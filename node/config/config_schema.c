@@ -107,6 +107,20 @@ static const struct config_key keepalive_keys[] = {
 };
 DEFINE_SECTION(keepalive, struct net_tuning);
 
+#define LISTEN_TLS struct tls_listen_settings
+static const cyaml_strval_t client_auth_words[] = {{"none", TLS_CLIENT_NONE},
+                                                   {"optional", TLS_CLIENT_OPTIONAL},
+                                                   {"required", TLS_CLIENT_REQUIRED}};
+static const struct config_key listen_tls_keys[] = {
+    BOOL("enabled", LISTEN_TLS, enabled, "false"), /* a mapping that does not say: true */
+    WORD("client_auth", LISTEN_TLS, client_auth, client_auth_words, "none"),
+    TEXT("client_ca", LISTEN_TLS, client_ca, "", .flags = CONFIG_MAY_BE_EMPTY),
+    TEXT("client_crl", LISTEN_TLS, client_crl, "", .flags = CONFIG_MAY_BE_EMPTY),
+    BOOL("http2", LISTEN_TLS, http2, "true"),
+    BOOL("early_data", LISTEN_TLS, early_data, "false"),
+};
+DEFINE_SECTION(listen_tls, LISTEN_TLS);
+
 static const struct config_key listen_keys[] = {
     TEXT("address", struct listen_settings, address, NULL, .flags = CONFIG_REQUIRED,
          .rule = config_rule_listen_address),
@@ -115,6 +129,7 @@ static const struct config_key listen_keys[] = {
     SECTION("keepalive", offsetof(struct listen_settings, tuning), keepalive, NULL),
     COUNT("fastopen", struct listen_settings, tuning.fastopen, 0, 65535, "0"),
     TIME("defer_accept", struct listen_settings, tuning.defer_accept_ms, 0, 60 * SECOND, "0"),
+    SECTION("tls", offsetof(struct listen_settings, tls), listen_tls, config_rule_listen_tls),
     BOOL("h2c", struct listen_settings, h2c, "false"),
     TEXTS("proxy_protocol", struct listen_settings, proxy_protocol, proxy_protocol_count,
           config_rule_network),

@@ -19,11 +19,24 @@ struct net_tuning {
     unsigned keepalive_count;
 };
 
+enum tls_client_auth { TLS_CLIENT_NONE, TLS_CLIENT_OPTIONAL, TLS_CLIENT_REQUIRED };
+
+/* TLS on an address; what it means is in tls_server.h. */
+struct tls_listen_settings {
+    bool enabled;
+    enum tls_client_auth client_auth;
+    const char *client_ca;  /* PEM file of who may issue client certificates; "": none */
+    const char *client_crl; /* PEM file of what they have revoked; "": none */
+    bool http2;             /* offered: true */
+    bool early_data;        /* accepted; routes must allow it, too: false */
+};
+
 struct listen_settings {
     const char *address; /* "127.0.0.1:8080", "[::]:80", ":80" (all, both families),
                             "unix:/run/weir.sock", "systemd:NAME" */
     unsigned mode;       /* permissions of a Unix socket, 0660 */
     struct net_tuning tuning;
+    struct tls_listen_settings tls;
     bool h2c;                    /* plain: HTTP/2 by prior knowledge */
     const char **proxy_protocol; /* networks that must, and alone may, send a PROXY header */
     size_t proxy_protocol_count;

@@ -26,6 +26,11 @@ struct tls_client_context {
 
 /* ---- settings ---- */
 
+static bool is_set(const char *text)
+{
+    return text != NULL && text[0] != '\0';
+}
+
 /* A key that needs a passphrase cannot be used: OpenSSL would ask on the terminal. */
 static int no_passphrase(char *buf, int size, int writing, void *arg)
 {
@@ -41,7 +46,7 @@ static bool load_trust(SSL_CTX *ctx, const struct tls_client_settings *s, struct
     SSL_CTX_set_verify(ctx, s->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
     if (!s->verify)
         return true;
-    if (s->ca == NULL)
+    if (!is_set(s->ca))
         return SSL_CTX_set_default_verify_paths(ctx) == 1 ||
                tls_fail_setting(err, "the system's certificates");
     return SSL_CTX_load_verify_locations(ctx, s->ca, NULL) == 1 || tls_fail_setting(err, s->ca);
@@ -49,9 +54,9 @@ static bool load_trust(SSL_CTX *ctx, const struct tls_client_settings *s, struct
 
 static bool load_identity(SSL_CTX *ctx, const struct tls_client_settings *s, struct weir_err *err)
 {
-    const char *key = s->key != NULL ? s->key : s->certificate;
+    const char *key = is_set(s->key) ? s->key : s->certificate;
 
-    if (s->certificate == NULL)
+    if (!is_set(s->certificate))
         return true;
     SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
     if (SSL_CTX_use_certificate_chain_file(ctx, s->certificate) != 1)
@@ -67,11 +72,11 @@ static bool set_ciphers(SSL_CTX *ctx, const struct tls_client_settings *s, struc
 
     if (SSL_CTX_set_min_proto_version(ctx, only_13 ? TLS1_3_VERSION : TLS1_2_VERSION) != 1)
         return tls_fail_setting(err, "upstreams[].tls.min_version");
-    if (SSL_CTX_set_cipher_list(ctx, s->ciphers != NULL ? s->ciphers : CIPHERS) != 1)
+    if (SSL_CTX_set_cipher_list(ctx, is_set(s->ciphers) ? s->ciphers : CIPHERS) != 1)
         return tls_fail_setting(err, "upstreams[].tls.ciphers");
-    if (s->ciphersuites != NULL && SSL_CTX_set_ciphersuites(ctx, s->ciphersuites) != 1)
+    if (is_set(s->ciphersuites) && SSL_CTX_set_ciphersuites(ctx, s->ciphersuites) != 1)
         return tls_fail_setting(err, "upstreams[].tls.ciphersuites");
-    if (SSL_CTX_set1_groups_list(ctx, s->groups != NULL ? s->groups : GROUPS) != 1)
+    if (SSL_CTX_set1_groups_list(ctx, is_set(s->groups) ? s->groups : GROUPS) != 1)
         return tls_fail_setting(err, "upstreams[].tls.groups");
     return true;
 }
@@ -195,7 +200,7 @@ bool tls_client_prepare(struct tls_session *s, const char *name, struct weir_err
 
 static bool set_name(struct tls_client_context *c, const char *name)
 {
-    if (name == NULL)
+    if (!is_set(name))
         return true;
     c->name = weir_strndup(name, strlen(name));
     return c->name != NULL;

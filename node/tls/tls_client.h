@@ -18,7 +18,7 @@ struct tls_client_settings {
     const char *key;         /* NULL: in the same file */
     const char *name;        /* for SNI and verification; NULL: the origin's host */
     const char *min_version; /* "1.2" */
-    const char *ciphers, *ciphersuites, *groups; /* NULL: ours */
+    const char *ciphers, *ciphersuites, *groups; /* NULL or "": ours */
     bool http2;                                  /* offered by ALPN */
 };
 

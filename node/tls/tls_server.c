@@ -131,6 +131,11 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
 
 /* ---- settings ---- */
 
+static bool is_set(const char *text)
+{
+    return text != NULL && text[0] != '\0';
+}
+
 static bool set_versions(SSL_CTX *ctx, const char *min)
 {
     bool only_13 = min != NULL && strcmp(min, "1.3") == 0;
@@ -143,11 +148,11 @@ static bool set_ciphers(SSL_CTX *ctx, const struct tls_settings *s, struct weir_
 {
     if (!set_versions(ctx, s->min_version))
         return tls_fail_setting(err, "tls.min_version");
-    if (SSL_CTX_set_cipher_list(ctx, s->ciphers != NULL ? s->ciphers : CIPHERS) != 1)
+    if (SSL_CTX_set_cipher_list(ctx, is_set(s->ciphers) ? s->ciphers : CIPHERS) != 1)
         return tls_fail_setting(err, "tls.ciphers");
-    if (SSL_CTX_set_ciphersuites(ctx, s->ciphersuites != NULL ? s->ciphersuites : SUITES) != 1)
+    if (SSL_CTX_set_ciphersuites(ctx, is_set(s->ciphersuites) ? s->ciphersuites : SUITES) != 1)
         return tls_fail_setting(err, "tls.ciphersuites");
-    if (SSL_CTX_set1_groups_list(ctx, s->groups != NULL ? s->groups : GROUPS) != 1)
+    if (SSL_CTX_set1_groups_list(ctx, is_set(s->groups) ? s->groups : GROUPS) != 1)
         return tls_fail_setting(err, "tls.groups");
     return true;
 }
@@ -180,13 +185,13 @@ static bool set_clients(SSL_CTX *ctx, const struct tls_listen_settings *l, struc
 
     if (l->client_auth == TLS_CLIENT_NONE)
         return true;
-    if (l->client_ca == NULL)
+    if (!is_set(l->client_ca))
         return tls_fail_setting(err, "listen[].tls.client_ca is missing");
     if (SSL_CTX_load_verify_locations(ctx, l->client_ca, NULL) != 1 ||
         (names = SSL_load_client_CA_file(l->client_ca)) == NULL)
         return tls_fail_setting(err, l->client_ca);
     SSL_CTX_set_client_CA_list(ctx, names);
-    if (l->client_crl != NULL && !load_crl(ctx, l->client_crl, err))
+    if (is_set(l->client_crl) && !load_crl(ctx, l->client_crl, err))
         return false;
     /* `optional`, too: a certificate that is shown must be good. Nobody shows one by accident, and
      * who shows a revoked one is not to be served as if they had none. */
@@ -200,9 +205,9 @@ static bool digest_file(EVP_MD_CTX *md, const char *path)
 {
     unsigned char bytes[4096];
     ssize_t n = 0;
-    int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    int fd = is_set(path) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 
-    if (path == NULL)
+    if (!is_set(path))
         return true;
     while (fd >= 0 && (n = read(fd, bytes, sizeof bytes)) > 0)
         EVP_DigestUpdate(md, bytes, (size_t)n);

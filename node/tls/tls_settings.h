@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "net_settings.h" /* struct tls_listen_settings */
+
 /* One certificate with its chain and key: PEM files. */
 struct tls_certificate_settings {
     const char *certificate; /* leaf first, then intermediates */
@@ -31,18 +33,6 @@ struct tls_settings {
     uint32_t handshake_threads;   /* for RSA keys of 3072 bits and more; 0: none */
     int64_t ticket_rotation_ms;   /* a key issues tickets for this long: 8 h */
     bool tickets;                 /* true */
-};
-
-enum tls_client_auth { TLS_CLIENT_NONE, TLS_CLIENT_OPTIONAL, TLS_CLIENT_REQUIRED };
-
-/* `listen[].tls` */
-struct tls_listen_settings {
-    bool enabled;
-    enum tls_client_auth client_auth;
-    const char *client_ca;  /* PEM file of who may issue client certificates */
-    const char *client_crl; /* PEM file; NULL: none */
-    bool http2;             /* offered: true */
-    bool early_data;        /* accepted; routes must allow it, too: false */
 };
 
 #endif

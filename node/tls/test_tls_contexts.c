@@ -291,6 +291,88 @@ static void a_session_is_not_resumed_where_more_is_asked_for(void **state)
     tls_server_context_unref(plain);
 }
 
+static void send_early(struct pair *p, const char *text)
+{
+    size_t n;
+
+    tls_wire_begin(p->client.s, 0);
+    assert_int_equal(SSL_write_early_data(p->client.s->ssl, text, strlen(text), &n), 1);
+    tls_wire_end(p->client.s);
+}
+
+static void connect_once(struct pair *p)
+{
+    pair_connect(p, "www.example");
+    assert_true(pair_handshake(p));
+    assert_int_equal(say(&p->server, "x", 1), 1);
+    assert_int_equal(hear(&p->client, (char[4]){0}, 4), 1);
+    pair_close(p);
+}
+
+static void early_data_is_told_from_what_comes_later(void **state)
+{
+    struct pair *p = *state;
+    char buf[100];
+
+    p->listen.early_data = true;
+    connect_once(p);
+    pair_connect(p, "www.example");
+    send_early(p, "GET early");
+    assert_int_equal(step_end(p, &p->server), TLS_DONE);
+    assert_true(tls_session_facts(p->server.s)->early);
+    assert_true(tls_session_facts(p->server.s)->resumed);
+    assert_string_equal(tls_session_facts(p->server.s)->alpn, "h2");
+    assert_true(p->server.l->ops->pending(p->server.l));
+    assert_int_equal(hear(&p->server, buf, sizeof buf), 9);
+    assert_memory_equal(buf, "GET early", 9);
+    assert_int_equal(hear(&p->server, buf, sizeof buf), -1);
+    assert_int_equal(errno, EAGAIN);
+    assert_int_equal(say(&p->server, "answer", 6), 6); /* before the handshake is over */
+    assert_int_equal(step_end(p, &p->client), TLS_DONE);
+    assert_int_equal(hear(&p->client, buf, sizeof buf), 6);
+    assert_int_equal(say(&p->client, "GET late", 8), 8);
+    assert_int_equal(hear(&p->server, buf, sizeof buf), 8);
+    assert_memory_equal(buf, "GET late", 8);
+    assert_false(tls_session_facts(p->server.s)->early);
+    assert_int_equal(say(&p->server, "answer", 6), 6);
+    assert_int_equal(hear(&p->client, buf, sizeof buf), 6);
+    pair_close(p);
+}
+
+static void early_data_is_refused_by_default(void **state)
+{
+    struct pair *p = *state;
+    char buf[100];
+
+    p->listen.early_data = true;
+    connect_once(p);
+    tls_server_context_unref(p->server_context);
+    p->server_context = NULL;
+    p->listen.early_data = false;
+    pair_connect(p, "www.example");
+    send_early(p, "GET early");
+    assert_true(pair_handshake(p));
+    assert_int_equal(SSL_get_early_data_status(p->client.s->ssl), SSL_EARLY_DATA_REJECTED);
+    assert_false(tls_session_facts(p->server.s)->early);
+    assert_int_equal(say(&p->client, "GET late", 8), 8);
+    assert_int_equal(hear(&p->server, buf, sizeof buf), 8);
+    assert_memory_equal(buf, "GET late", 8);
+    pair_close(p);
+}
+
+static void where_early_data_may_come_handshakes_go_on_without(void **state)
+{
+    struct pair *p = *state;
+
+    p->listen.early_data = true;
+    connect_once(p);
+    connect_once(p);
+    shown.slow = true;
+    pair_forget(p);
+    connect_once(p);
+    assert_int_equal(counted(p, WEIR_M_tls_resumed), 1);
+}
+
 #ifdef WEIR_FAULTS
 #include "weir/alloc.h"
 
@@ -346,6 +428,9 @@ int main(void)
         TEST(clients_prove_who_they_are),
         TEST(a_certificate_of_a_stranger_is_refused_where_none_is_needed),
         TEST(a_session_is_not_resumed_where_more_is_asked_for),
+        TEST(early_data_is_told_from_what_comes_later),
+        TEST(early_data_is_refused_by_default),
+        TEST(where_early_data_may_come_handshakes_go_on_without),
 #ifdef WEIR_FAULTS
         TEST(every_lack_of_memory_ends_one_connection),
 #endif

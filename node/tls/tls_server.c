@@ -20,8 +20,9 @@
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"                                   \
     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"                                   \
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384"
-#define SUITES "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384"
-#define GROUPS "X25519:P-256:P-384"
+#define SUITES        "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384"
+#define TLS_EARLY_MAX 16384 /* a head, mostly */
+#define GROUPS        "X25519:P-256:P-384"
 
 struct tls_server_context {
     atomic_uint refs;
@@ -163,8 +164,15 @@ static void set_options(SSL_CTX *ctx)
                                  SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_max_early_data(ctx, 0);
-    SSL_CTX_set_recv_max_early_data(ctx, 0);
+    SSL_CTX_set_max_early_data(ctx, 0); /* what is refused is skipped, up to OpenSSL's limit */
+}
+
+/* OpenSSL would want a memory of sessions to refuse what comes twice; see tls_early.c. */
+static void allow_early_data(SSL_CTX *ctx)
+{
+    SSL_CTX_set_options(ctx, SSL_OP_NO_ANTI_REPLAY);
+    SSL_CTX_set_max_early_data(ctx, TLS_EARLY_MAX);
+    SSL_CTX_set_recv_max_early_data(ctx, TLS_EARLY_MAX);
 }
 
 static bool load_crl(SSL_CTX *ctx, const char *file, struct weir_err *err)
@@ -277,9 +285,11 @@ struct tls_server_context *tls_server_context_new(const struct tls_settings *s,
     c->store = tls_store_ref(store);
     c->tickets = s->tickets ? tickets : NULL;
     c->http2 = l->http2;
-    c->early_data = l->early_data;
+    c->early_data = l->early_data && c->tickets != NULL;
     set_options(c->ctx);
     set_callbacks(c);
+    if (c->early_data)
+        allow_early_data(c->ctx);
     if (set_ciphers(c->ctx, s, err) && set_clients(c->ctx, l, err) &&
         set_session_id(c->ctx, l, err) && set_tickets(c, err))
         return c;
@@ -304,6 +314,11 @@ void tls_server_context_unref(struct tls_server_context *c)
     SSL_CTX_free(c->ctx);
     tls_store_unref(c->store);
     weir_free(c);
+}
+
+bool tls_server_early_data(const struct tls_server_context *c)
+{
+    return c->early_data;
 }
 
 SSL_CTX *tls_server_ssl(const struct tls_server_context *c)

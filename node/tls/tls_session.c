@@ -56,6 +56,7 @@ struct tls_session *tls_accept(struct tls_worker *w, struct tls_server_context *
         return NULL;
     }
     s->server = tls_server_context_ref(c);
+    s->early = tls_server_early_data(c) ? TLS_EARLY_ASK : TLS_EARLY_NO;
     SSL_set_accept_state(s->ssl);
     return s;
 }
@@ -86,6 +87,7 @@ void tls_session_destroy(struct tls_session *s)
     ERR_clear_error();
     tls_kept_free(&s->in);
     tls_kept_free(&s->out);
+    tls_kept_free(&s->early_data);
     tls_identity_free(s->identity);
     weir_free(s->name);
     weir_free(s->key);
@@ -117,7 +119,7 @@ enum tls_step tls_step_once(struct tls_session *s, struct weir_err *err)
 {
     ERR_clear_error();
     s->starved = s->stopped = false;
-    if (SSL_do_handshake(s->ssl) == 1)
+    if (s->early == TLS_EARLY_ASK ? tls_early_step(s) > 0 : SSL_do_handshake(s->ssl) == 1)
         return TLS_DONE;
     if (s->starved)
         return TLS_WANT_READ;
@@ -195,7 +197,7 @@ static void count_done(const struct tls_session *s)
  * may go with the first answer. */
 static bool only_tickets(const struct tls_session *s)
 {
-    return s->server != NULL && s->done && SSL_version(s->ssl) == TLS1_3_VERSION;
+    return s->server != NULL && s->done && !s->facts.early && SSL_version(s->ssl) == TLS1_3_VERSION;
 }
 
 /* What the step has written goes out. */
@@ -296,6 +298,15 @@ static ssize_t session_recv(struct net_layer *l, void *buf, size_t len)
         return tell_end(s);
     /* A little more than fits: what a record adds. The rest of the last record would be kept. */
     tls_wire_begin(s, want > RECEIVE_MIN ? want : RECEIVE_MIN);
+    while (s->early != TLS_EARLY_NO) {
+        n = tls_early_recv(s, buf, len);
+        if (n == 0 && s->early != TLS_EARLY_NO)
+            note_end(s);
+        if (n > 0 || s->early != TLS_EARLY_NO) {
+            tls_wire_end(s);
+            return n > 0 ? (ssize_t)n : tell_end(s);
+        }
+    }
     do {
         if (SSL_read_ex(s->ssl, (char *)buf + got, len - got, &n) != 1) {
             note_end(s);
@@ -328,6 +339,8 @@ static bool session_pending(const struct net_layer *l)
 
     if (s->end != TLS_OPEN)
         return !s->told;
+    if (s->early_data.data != NULL)
+        return true;
     return (s->in.data != NULL && whole_record(&s->in)) || SSL_pending(s->ssl) > 0;
 }
 
@@ -395,7 +408,8 @@ static size_t next_records(struct tls_session *s, struct walk *k)
         from = s->w->plain;
         n = gather(k, s->w->plain, record);
     }
-    if (SSL_write_ex(s->ssl, from, n, &done) != 1)
+    if ((s->early == TLS_EARLY_NO ? SSL_write_ex(s->ssl, from, n, &done)
+                                  : SSL_write_early_data(s->ssl, from, n, &done)) != 1)
         return 0;
     s->burst += (uint32_t)(s->burst < FIRST_BYTES ? n : 0);
     return n;

@@ -3,6 +3,7 @@
  *
  *   tls_session.c  life, handshake, the layer
  *   tls_wire.c     ciphertext between OpenSSL and the socket, through the worker's buffers
+ *   tls_early.c    data before the handshake is over
  *   tls_slow.c     one step of a handshake on another thread
  *   tls_server.c   what is chosen for connections of clients, and its callbacks
  *   tls_client.c   the same toward origins; tls_resume.c: sessions to resume
@@ -54,6 +55,19 @@ enum tls_end {
     TLS_GARBLED,  /* what came is no TLS of ours; the alert has been sent */
 };
 
+/*
+ * Data before the handshake is over (RFC 8446 2.3), where the address takes it:
+ *
+ *   ASK --first data--> READ --end of it--> REST --handshake over--> NO
+ *    '--- none ---------------------------->'
+ */
+enum tls_early {
+    TLS_EARLY_NO,
+    TLS_EARLY_ASK,  /* SSL_read_early_data() is due; the user knows of nothing */
+    TLS_EARLY_READ, /* the user reads it, and may answer */
+    TLS_EARLY_REST, /* SSL_do_handshake() is due */
+};
+
 struct tls_slow;
 
 struct tls_session {
@@ -62,6 +76,7 @@ struct tls_session {
     SSL *ssl;
     int fd;
     uint8_t end;      /* enum tls_end */
+    uint8_t early;    /* enum tls_early */
     bool told;        /* ...and its user knows */
     bool eof;         /* the socket's */
     bool held;        /* `out` are tickets that go with the first answer */
@@ -76,6 +91,7 @@ struct tls_session {
     uint32_t burst;             /* bytes sent since the connection was new or idle */
     int64_t sent_ms;
     struct tls_kept in, out;
+    struct tls_kept early_data;        /* the first, until it is asked for */
     struct tls_slow *step;             /* a slow step under way or over */
     struct tls_server_context *server; /* reference; NULL: we connect */
     struct tls_client_context *client; /* reference */
@@ -98,6 +114,7 @@ static inline size_t tls_kept_len(const struct tls_kept *k)
     return k->len - k->at;
 }
 
+bool tls_kept_append(struct tls_kept *k, const void *data, size_t len);
 void tls_kept_free(struct tls_kept *k);
 /* Sets s->ssl's BIO. */
 bool tls_wire_open(struct tls_session *s);
@@ -120,6 +137,14 @@ void tls_wire_release(struct tls_session *s);
 /* One step, wherever it runs. */
 enum tls_step tls_step_once(struct tls_session *s, struct weir_err *err);
 
+/* ---- tls_early.c ---- */
+
+/* Instead of SSL_do_handshake() while s->early is ASK: 1: there is data, the user may begin; 0:
+ * look why; also when there is none and the handshake is over: 2. */
+int tls_early_step(struct tls_session *s);
+/* Instead of SSL_read_ex(): bytes; 0: none now, or s->end. Turns s->early to NO when it is over. */
+size_t tls_early_recv(struct tls_session *s, void *buf, size_t len);
+
 /* ---- tls_slow.c ---- */
 
 /* false: no memory. */
@@ -136,6 +161,7 @@ void tls_session_destroy(struct tls_session *s);
 
 /* ---- tls_server.c ---- */
 
+bool tls_server_early_data(const struct tls_server_context *c);
 SSL_CTX *tls_server_ssl(const struct tls_server_context *c);
 /* What a resumed connection would have been shown. */
 const struct tls_certificate *tls_server_find(const struct tls_server_context *c, const char *name);

@@ -12,7 +12,7 @@ void tls_kept_free(struct tls_kept *k)
     *k = (struct tls_kept){0};
 }
 
-static bool kept_append(struct tls_kept *k, const unsigned char *data, size_t len)
+bool tls_kept_append(struct tls_kept *k, const void *data, size_t len)
 {
     size_t has = tls_kept_len(k);
     unsigned char *fresh;
@@ -102,7 +102,7 @@ static int wire_write(BIO *bio, const char *data, int len)
     if (len <= 0)
         return 0;
     if (s->elsewhere)
-        return kept_append(&s->out, (const unsigned char *)data, (size_t)len) ? len : -1;
+        return tls_kept_append(&s->out, data, (size_t)len) ? len : -1;
     if ((size_t)len > TLS_OUT_BYTES - w->out_len)
         return -1; /* cannot be: a send stops before, and a flight of a handshake is smaller */
     memcpy(w->out + w->out_len, data, (size_t)len);
@@ -244,7 +244,7 @@ static bool send_out(struct tls_session *s)
         return false;
     if ((size_t)n == w->out_len)
         return true;
-    if (!kept_append(&s->out, w->out + n, w->out_len - (size_t)n)) {
+    if (!tls_kept_append(&s->out, w->out + n, w->out_len - (size_t)n)) {
         s->end = TLS_CUT;
         errno = ENOBUFS;
         return false;
@@ -257,7 +257,7 @@ static void keep_received(struct tls_session *s)
 {
     struct tls_worker *w = s->w;
 
-    if (w->in_at < w->in_len && !kept_append(&s->in, w->in + w->in_at, w->in_len - w->in_at)) {
+    if (w->in_at < w->in_len && !tls_kept_append(&s->in, w->in + w->in_at, w->in_len - w->in_at)) {
         s->end = TLS_CUT; /* what is lost cannot be made good */
         s->socket_error = ENOMEM;
     }
@@ -274,7 +274,7 @@ bool tls_wire_hold(struct tls_session *s)
 {
     struct tls_worker *w = s->w;
 
-    if (w->out_len == 0 || !kept_append(&s->out, w->out, w->out_len))
+    if (w->out_len == 0 || !tls_kept_append(&s->out, w->out, w->out_len))
         return false;
     keep_received(s);
     return true;

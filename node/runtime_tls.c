@@ -1,0 +1,44 @@
+/* TLS of the addresses: what they share, and what each of them has of its own. */
+#include "runtime_own.h"
+
+#include "weir/log.h"
+#include "weir/work.h"
+#include "settings.h"
+#include "tls_server.h"
+
+static bool any_tls(const struct settings *s)
+{
+    for (size_t i = 0; i < s->listen_count; i++)
+        if (s->listens[i].tls.enabled)
+            return true;
+    return false;
+}
+
+bool runtime_make_tls_pool(struct runtime *rt, struct weir_err *err)
+{
+    const struct settings *s = rt->settings;
+
+    if (!any_tls(s) || s->tls.handshake_threads == 0)
+        return true;
+    rt->shared.tls_pool = weir_work_pool_new(s->tls.handshake_threads, err);
+    return rt->shared.tls_pool != NULL;
+}
+
+bool runtime_make_tls(struct runtime *rt, const struct settings *s, struct tls_store *store,
+                      const struct listen_settings *l, struct tls_server_context **out,
+                      struct weir_err *err)
+{
+    struct tls_tickets *tickets = NULL;
+
+    *out = NULL;
+    if (!l->tls.enabled)
+        return true;
+    if (store == NULL)
+        return weir_failf(err, WEIR_E_CONFIG, "tls", 0,
+                          "%s: there is no certificate: say tls.certificates or tls.directory",
+                          l->address);
+    if (rt != NULL && !runtime_tickets(rt, &s->tls, &tickets, err))
+        return false;
+    *out = tls_server_context_new(&s->tls, &l->tls, store, tickets, err);
+    return *out != NULL;
+}

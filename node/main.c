@@ -124,10 +124,16 @@ static struct settings *reload(void *arg, char *error, size_t size)
 static int check(const char *path)
 {
     char error[256];
+    struct weir_err err = {0};
     struct settings *s = load_file(path, NULL, error, sizeof error);
 
     if (s == NULL)
         return EXIT_CONFIG;
+    if (!runtime_check(s, &err)) {
+        fprintf(stderr, "%s: %s\n", path, weir_err_str(&err, error, sizeof error));
+        settings_unref(s);
+        return EXIT_CONFIG;
+    }
     printf("%s: ok: %zu address%s, %zu upstream%s, %zu route%s\n", path, s->listen_count,
            s->listen_count == 1 ? "" : "es", s->upstream_count, s->upstream_count == 1 ? "" : "s",
            s->route_count, s->route_count == 1 ? "" : "s");

@@ -285,7 +285,8 @@ static bool make_shared(struct runtime *rt, struct weir_err *err)
     rt->shared.workers = rt->worker_count;
     rt->shared.drained = runtime_worker_drained;
     rt->shared.arg = rt;
-    if (!runtime_make_store(rt, rt->settings, &rt->store, err) || !runtime_staple(rt, err))
+    if (!runtime_make_store(rt, rt->settings, &rt->store, err) || !runtime_staple(rt, err) ||
+        !runtime_make_tls_pool(rt, err))
         return false;
     rt->site = runtime_make_site(rt, rt->settings, err);
     return rt->site != NULL;
@@ -584,6 +585,7 @@ static void tear_down(struct runtime *rt)
     fleet_free(rt->fleet);                    /* what it still writes goes through the pool */
     purge_feed_free(rt->shared.purge_feed);
     free_workers(rt);
+    weir_work_pool_free(rt->shared.tls_pool);
     tls_tickets_free(rt->tickets); /* what it keeps is written, by itself */
     tls_stapler_stop(rt->stapler);
     weir_work_pool_free(rt->pool);

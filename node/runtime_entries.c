@@ -32,7 +32,18 @@ static bool add_rules(struct front_entry *e, const struct listen_settings *l, st
     return e->alt_svc != NULL || weir_fail(err, WEIR_E_MEMORY, "listen: entry", 0);
 }
 
-static struct front_entry *make_entry(const struct listen_settings *l, struct weir_err *err)
+static bool add_tls(struct runtime *rt, struct front_entry *e, const struct settings *s,
+                    const struct listen_settings *l, struct weir_err *err)
+{
+    struct tls_store *store = s == rt->settings ? rt->store : rt->pending_store;
+
+    e->handshakes = s->tls.handshakes;
+    e->handshake_timeout_ms = s->tls.handshake_timeout_ms;
+    return runtime_make_tls(rt, s, store, l, &e->tls, err);
+}
+
+static struct front_entry *make_entry(struct runtime *rt, const struct settings *s,
+                                      const struct listen_settings *l, struct weir_err *err)
 {
     struct front_entry *e = front_entry_new(0, l->address, err);
 
@@ -40,7 +51,7 @@ static struct front_entry *make_entry(const struct listen_settings *l, struct we
         return NULL;
     e->tuning = l->tuning;
     e->http2 = l->h2c;
-    if (!add_proxy_networks(e, l, err) || !add_rules(e, l, err)) {
+    if (!add_proxy_networks(e, l, err) || !add_rules(e, l, err) || !add_tls(rt, e, s, l, err)) {
         front_entry_unref(e);
         return NULL;
     }
@@ -50,13 +61,12 @@ static struct front_entry *make_entry(const struct listen_settings *l, struct we
 bool runtime_make_entries(struct runtime *rt, const struct settings *s, struct runtime_entries *out,
                           struct weir_err *err)
 {
-    (void)rt;
     out->count = 0;
     if (s->listen_count > WORKER_LISTENERS_MAX)
         return weir_failf(err, WEIR_E_LISTEN, "listen", 0, "more than %d addresses",
                           WORKER_LISTENERS_MAX);
     for (size_t i = 0; i < s->listen_count; i++) {
-        struct front_entry *e = make_entry(&s->listens[i], err);
+        struct front_entry *e = make_entry(rt, s, &s->listens[i], err);
 
         if (e == NULL) {
             runtime_drop_entries(out);

@@ -154,6 +154,15 @@ void runtime_drop_listeners(struct runtime *rt, const struct settings *s,
                             struct worker_change *changes);
 void runtime_forget_listeners(struct runtime *rt);
 
+/* ---- runtime_tls.c ---- */
+
+/* Threads for slow signatures, if the settings want any; as long as the node runs. */
+bool runtime_make_tls_pool(struct runtime *rt, struct weir_err *err);
+/* TLS of one address into *out; NULL: it is plain. false: *err. */
+bool runtime_make_tls(struct runtime *rt, const struct settings *s, struct tls_store *store,
+                      const struct listen_settings *l, struct tls_server_context **out,
+                      struct weir_err *err);
+
 /* ---- runtime_tickets.c ---- */
 
 /* The keys of session tickets for addresses under TLS, from the first call on: *out; NULL where

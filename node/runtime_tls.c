@@ -1,7 +1,8 @@
 /* TLS of the addresses: what they share, and what each of them has of its own. */
 #include "runtime_own.h"
 
-#include "weir/log.h"
+#include <time.h>
+
 #include "weir/work.h"
 #include "settings.h"
 #include "tls_server.h"
@@ -41,4 +42,28 @@ bool runtime_make_tls(struct runtime *rt, const struct settings *s, struct tls_s
         return false;
     *out = tls_server_context_new(&s->tls, &l->tls, store, tickets, err);
     return *out != NULL;
+}
+
+static bool check_address(const struct settings *s, struct tls_store *store,
+                          const struct listen_settings *l, struct weir_err *err)
+{
+    struct tls_server_context *made;
+    bool ok = runtime_make_tls(NULL, s, store, l, &made, err);
+
+    tls_server_context_unref(made);
+    return ok;
+}
+
+bool runtime_check(const struct settings *s, struct weir_err *err)
+{
+    const struct tls_store_options o = {.settings = &s->tls, .now_s = time(NULL)};
+    struct tls_store *store = NULL;
+    bool ok = true;
+
+    if (s->tls.certificate_count > 0 || s->tls.directory[0] != '\0')
+        ok = (store = tls_store_new(&o, err)) != NULL;
+    for (size_t i = 0; ok && i < s->listen_count; i++)
+        ok = check_address(s, store, &s->listens[i], err);
+    tls_store_unref(store);
+    return ok;
 }

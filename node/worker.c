@@ -259,7 +259,7 @@ static bool set_up(struct worker *w, struct site *site, struct weir_err *err)
         !origin_client_init(&w->x.origins, &w->loop, &w->metrics, seed[1] | 1, err) ||
         !h1_server_init(&w->server, &w->x, &w->clients, err) ||
         !h2_server_init(&w->h2, &w->x, &w->clients, err) ||
-        (w->tls = tls_worker_new(&w->loop, &w->metrics, NULL, err)) == NULL)
+        (w->tls = tls_worker_new(&w->loop, &w->metrics, w->shared->tls_pool, err)) == NULL)
         return false;
     w->front.tls = w->tls;
     w->x.origins.tls = w->tls;

@@ -27,6 +27,7 @@ struct worker_shared {
     struct net_peers *peers;
     struct net_scores *scores;
     struct limit_node *limits;
+    struct weir_work_pool *tls_pool; /* signs with slow keys; NULL: workers do */
     struct farm *farm;
     const struct cache_settings *cache; /* as at the start; while workers are made */
     const struct weir_hash_secret *secret;

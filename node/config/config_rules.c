@@ -53,11 +53,11 @@ static bool is_filled(const struct config_node *map, const char *name)
 /* That there is such a mapping turns it on. */
 void config_rule_listen_tls(struct config_ctx *ctx, struct config_node *node)
 {
-    const struct config_node *on = config_node_get(node, "enabled");
+    struct config_node *on = config_node_get(node, "enabled");
     struct config_node *auth = config_node_get(node, "client_auth");
 
-    if (on == NULL)
-        config_node_add_text(ctx, node, "enabled", "true");
+    if (on == NULL && (on = config_node_add_text(ctx, node, "enabled", "true")) != NULL)
+        on->number = 1;
     if (auth != NULL && !config_node_is(auth, "none") && !is_filled(node, "client_ca"))
         config_report(ctx, auth, "needs client_ca: who may issue the certificates");
     if ((auth == NULL || config_node_is(auth, "none")) && is_filled(node, "client_ca"))

@@ -5,6 +5,7 @@
 
 #include "weir/alloc.h"
 #include "netset.h"
+#include "tls_server.h"
 
 #define HANDSHAKE_MS 5000
 #define HANDSHAKES   1024
@@ -48,6 +49,7 @@ void front_entry_unref(const struct front_entry *e)
     if (e == NULL || atomic_fetch_sub_explicit(&mine->refs, 1, memory_order_acq_rel) != 1)
         return;
     netset_free(mine->proxy);
+    tls_server_context_unref(mine->tls);
     weir_free((char *)(uintptr_t)mine->alt_svc);
     weir_free((char *)(uintptr_t)mine->address);
     weir_free(mine);

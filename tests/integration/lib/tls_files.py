@@ -17,7 +17,7 @@ class TlsFiles:
         self.cert, self.key = self._path("server.crt"), self._path("server.key")
         self.client_cert, self.client_key = self._path("client.crt"), self._path("client.key")
         self._openssl("req", "-x509", *self._new("ca.key"), "-subj", "/CN=weir test CA", "-days", "2", "-out", self.ca,
-                      "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign")
+                      "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
         self.issue("server", names)
         self.issue("client", ["DNS:client"])
 

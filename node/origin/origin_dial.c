@@ -165,6 +165,7 @@ static void up(struct origin_dial *d)
         return;
     }
     conn->for_one = d->proxy_len > 0;
+    conn->trust = d->trust;
     if (!d->http1)
         p->speaks = ORIGIN_SPEAKS_HTTP1;
     d->chan = NET_CHAN_NONE;
@@ -201,6 +202,8 @@ static void up_http2(struct origin_dial *d)
         if (d->proxy_len > 0) /* its header speaks of one client */
             origin_h2_drain(conn);
     }
+    if (d->trust != p->tls) /* a reload came in between */
+        origin_h2_drain(conn);
     origin_pool_let_go(p);
 }
 
@@ -263,6 +266,7 @@ static void begin_tls(struct origin_dial *d)
         fail(d, &err);
         return;
     }
+    d->trust = p->tls; /* which the session holds, so that no other has its address */
     d->tls = tls_connect(p->client->tls, p->tls, d->chan.fd, p->tls_name, &err);
     if (d->tls == NULL) {
         fail_tls(d, &err);
@@ -381,7 +385,7 @@ struct origin_dial *origin_dial_open(struct origin_pool *p, const struct origin_
     d->last = &d->first;
     d->chan = NET_CHAN_NONE;
     d->timer.fire = on_timer;
-    d->http1 = true;
+    d->http1 = f->request.upgrade || p->proxy_protocol != ORIGIN_PROXY_OFF;
     write_whose(d, &f->request);
     err->code = WEIR_OK;
     if (!connect_somewhere(d, err)) {

@@ -28,8 +28,9 @@ struct origin_dial {
     struct net_timer timer;
     struct net_deferred gone;
     struct net_chan chan;
-    struct tls_session *tls; /* shaking hands; NULL: not yet, or plain */
-    bool http1;              /* HTTP/2 is not offered: the fetch needs a connection of its own */
+    const struct tls_client_context *trust; /* made under it: compared, never followed */
+    struct tls_session *tls;                /* shaking hands; NULL: not yet, or plain */
+    bool http1; /* HTTP/2 is not offered: the fetch needs a connection of its own */
     bool connecting, want_read, want_write, over;
     char proxy[NET_PROXY_OUT_MAX]; /* header that goes first */
     size_t proxy_len;

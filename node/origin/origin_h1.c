@@ -215,6 +215,7 @@ static void release(struct origin_h1 *c)
                    ((c->read_full || net_chan_pending(&c->chan)) &&
                     !origin_h1_quiet(c, true)); /* the last read left something behind */
     bool keep = c->framing.keep_alive && c->request_done && !surplus && !c->eof && !c->for_one &&
+                c->trust == p->tls &&
                 (p->requests_per_connection == 0 || c->served + 1 < p->requests_per_connection) &&
                 origin_h1_all_sent(c);
 

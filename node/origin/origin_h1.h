@@ -26,7 +26,8 @@ struct origin_h1 {
     struct net_deferred gone, again;
     struct net_chan chan;
     bool idle, closed;
-    bool looking;    /* `again` is put off */
+    bool looking;                           /* `again` is put off */
+    const struct tls_client_context *trust; /* made under it: compared, never followed */
     bool for_one;    /* the origin was told whose it is (PROXY): never kept */
     bool want_write; /* the writable event is on */
     bool paused;     /* the readable event is off: the client is slow */

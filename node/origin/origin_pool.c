@@ -393,6 +393,7 @@ static void set_tls(struct origin_pool *p, const struct origin_settings *o,
     p->tls = now;
     p->speaks = ORIGIN_SPEAKS_UNKNOWN;
     close_idle(p, 0);
+    retire_h2(p);
 }
 
 struct origin_upstream *

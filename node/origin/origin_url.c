@@ -164,7 +164,7 @@ static bool after(struct weir_span text, struct weir_span prefix, struct weir_sp
 static bool read_url(struct weir_span url, struct weir_arena *arena, struct origin_settings *out,
                      struct weir_err *err)
 {
-    struct weir_span rest;
+    struct weir_span rest = WEIR_SPAN_NONE;
 
     if (url.len == 0)
         return weir_failf(err, WEIR_E_CONFIG, "origin: read", 0,

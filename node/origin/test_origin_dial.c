@@ -427,6 +427,14 @@ static void a_new_context_ends_what_was_agreed_on_under_the_old_one(void **state
     second = origin_upstream_new(&w->client, &w->settings, &w->state, &w->names, fresh, 1, NULL);
     assert_int_equal(w->up->pools[0]->idle_count, 0);
     origin_upstream_free(second);
+    begin(w, g); /* under the fresh one */
+    while (w->up->pools[0]->dials != NULL)
+        event_base_loop(w->loop.base, EVLOOP_NONBLOCK);
+    second = origin_upstream_new(&w->client, &w->settings, &w->state, &w->names, w->tls, 1, NULL);
+    run_until_over(w, 2);
+    assert_int_equal(g->ends, 1);
+    assert_int_equal(w->up->pools[0]->idle_count, 0); /* it is not kept for others */
+    origin_upstream_free(second);
     tls_client_context_unref(fresh);
     free(g);
     free_world(w);

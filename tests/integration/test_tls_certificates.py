@@ -1,5 +1,6 @@
 """Certificates: loaded, seen by operators, changed by a reload; what is wrong with one changes nothing."""
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -9,12 +10,13 @@ from lib import schema
 from lib.case import NodeCase
 from lib.ctl import weirctl
 from lib.node import Node, NodeFailed, sanitizer, settings
+from lib.ports import LOOPBACK, free_port
 from lib.tls_files import TlsFiles
 
 DAY = 86400
 
 
-class Certificates(NodeCase):
+class CertificatesCase(NodeCase):
     def setUp(self):
         super().setUp()
         self.folder = tempfile.mkdtemp(prefix="weir-certs-")
@@ -45,6 +47,8 @@ class Certificates(NodeCase):
         with self.assertRaisesRegex(NodeFailed, error):
             node.start()
 
+
+class Certificates(CertificatesCase):
     def test_operators_see_them(self):
         self.tls.issue("www", ["DNS:www.example", "DNS:*.www.example"], days=400)
         self.tls.issue("old", ["DNS:old.example"], days=3, rsa=True)
@@ -149,3 +153,55 @@ class Certificates(NodeCase):
         if sanitizer() is None:
             self.assertLess(node.rss() - empty.rss(), 64 << 20)
 
+
+
+class Shown(CertificatesCase):
+    """What clients get to see."""
+    def config(self, rows=None, **tls):
+        config = super().config(rows, **tls)
+        config["listen"].append({"address": "%s:%d" % (LOOPBACK, self.secure), "tls": {}})
+        return config
+
+    def setUp(self):
+        super().setUp()
+        self.secure = free_port()
+
+    def shown(self, name=None, *options):
+        """Subject and kind of key of the certificate a client with these options of s_client gets."""
+        sni = ["-servername", name] if name else ["-noservername"]
+        done = subprocess.run(["openssl", "s_client", "-connect", "%s:%d" % (LOOPBACK, self.secure), *sni, *options],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
+        subject = re.search(r"subject=CN = weir test (\w+)", done.stdout)
+        self.assertTrue(subject, done.stdout + done.stderr)
+        return subject.group(1)
+
+    def test_by_name_and_kind_of_key(self):
+        self.tls.issue("first", ["DNS:first.example"])
+        self.tls.issue("wild", ["DNS:*.example"])
+        self.tls.issue("ec", ["DNS:both.example"])
+        self.tls.issue("rsa", ["DNS:both.example"], rsa=True)
+        node = self.node(self.config([self.row(n) for n in ("first", "wild", "rsa", "ec")]))
+        self.assertEqual(self.shown(), "first")
+        self.assertEqual(self.shown("nobody.invalid"), "first")
+        self.assertEqual(self.shown("FIRST.example"), "first")
+        self.assertEqual(self.shown("other.example"), "wild")
+        self.assertEqual(self.shown("a.other.example"), "first")
+        for version in ("-tls1_3", "-tls1_2"):
+            self.assertEqual(self.shown("both.example", version), "ec")
+            self.assertEqual(self.shown("both.example", version, "-sigalgs", "rsa_pss_rsae_sha256"), "rsa")
+        self.assertEqual(self.shown("both.example", "-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256"), "rsa")
+        self.assertTrue([c["in_use"] for c in self.see(node)["certificates"]])
+
+    def test_a_reload_shows_the_new_one(self):
+        self.tls.issue("www", ["DNS:www.example"])
+        node = self.node(self.config([self.row("www")]))
+        self.assertEqual(self.shown("www.example"), "www")
+        self.tls.issue("other", ["DNS:www.example"])
+        for ending in (".crt", ".key"):
+            os.replace(self.path("other" + ending), self.path("www" + ending))
+        self.assertTrue(node.reload())
+        self.assertEqual(self.shown("www.example"), "other")
+        with open(self.path("www.crt"), "w") as f:
+            f.write("junk")
+        self.assertFalse(node.reload())
+        self.assertEqual(self.shown("www.example"), "other")

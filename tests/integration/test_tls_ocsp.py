@@ -1,5 +1,6 @@
 """OCSP: what responders say is fetched, judged, stapled, kept over restarts; whatever they do, the node serves."""
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -10,7 +11,7 @@ import time
 from lib import schema
 from lib.case import NodeCase
 from lib.node import settings
-from lib.ports import lasting_port
+from lib.ports import LOOPBACK, free_port, lasting_port
 from lib.tls_files import TlsFiles
 from lib.wait import wait_until
 
@@ -93,8 +94,21 @@ class Ocsp(NodeCase):
     def start(self, pem, **tls):
         tls.setdefault("ocsp", "fetch")
         tls.setdefault("certificates", [{"certificate": pem}])
+        self.secure = free_port()
+        listen = [{"address": "%s:%d" % (LOOPBACK, free_port())},
+                  {"address": "%s:%d" % (LOOPBACK, self.secure), "tls": {}}]
         return self.node(settings([{"name": "app", "origins": ["http://127.0.0.1:9"]}], [{"respond": {"body": "here"}}],
-                                  tls=tls, node={"state_dir": self.state}))
+                                  listen, tls=tls, node={"state_dir": self.state}))
+
+    def stapled(self, *options):
+        """What a client sees: the status of the response that is stapled, or None."""
+        done = subprocess.run(["openssl", "s_client", "-connect", "%s:%d" % (LOOPBACK, self.secure), "-servername", NAME,
+                               "-status", "-CAfile", self.tls.ca, "-verify_return_error", *options],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
+        self.assertIn("Verify return code: 0 (ok)", done.stdout, done.stderr)
+        found = re.search(r"Cert Status: (\w+)", done.stdout)
+        self.assertEqual(found is None, "OCSP response: no response sent" in done.stdout)
+        return found and found.group(1)
 
     def see(self, node):
         status, answer = node.admin(path="/v1/tls")
@@ -118,10 +132,12 @@ class Ocsp(NodeCase):
         node = self.start(pem)
         ocsp = self.wait_state(node, "good")
         self.assertIsNone(ocsp["error"])
+        self.assertEqual((self.stapled("-tls1_3"), self.stapled("-tls1_2")), ("good", "good"))
         self.assertEqual(len(os.listdir(os.path.join(self.state, "ocsp"))), 1)
         node.stop()
         end()
         self.assertEqual(self.see(self.start(pem))["state"], "good")  # nobody was asked
+        self.assertEqual(self.stapled(), "good")
 
     def test_it_stays_over_a_reload(self):
         pem = self.issue()
@@ -153,6 +169,7 @@ class Ocsp(NodeCase):
         node = self.start(pem)
         self.wait_state(node, "revoked")
         node.wait_log(r"warn tls: \S+www.pem: OCSP: the certificate is revoked")
+        self.assertIsNone(self.stapled())
         self.assertEqual(node.get().status, 200)
 
     def test_a_dead_responder(self):
@@ -204,10 +221,12 @@ class Ocsp(NodeCase):
         rows = [{"certificate": pem, "ocsp": file}]
         node = self.start(pem, ocsp="off", certificates=rows)
         self.assertEqual(self.see(node)["state"], "good")
+        self.assertEqual(self.stapled(), "good")
         with open(file, "wb") as f:
             f.write(b"junk")
         self.assertTrue(node.reload())
         self.assertEqual(self.see(node)["state"], "failed")
+        self.assertIsNone(self.stapled())
         node.wait_log(r"warn tls: \S+www.ocsp: nothing is stapled: that is no response")
         os.unlink(file)
         self.assertFalse(node.reload())

@@ -8,6 +8,7 @@
 
 #include "weir/log.h"
 #include "access_log.h"
+#include "acme_hook.h"
 #include "config.h"
 #include "warden.h"
 #include "privileges.h"
@@ -229,9 +230,12 @@ static int run(const struct options *o)
 
 int main(int argc, char **argv)
 {
+    const char *hook = getenv(ACME_HOOK_ENV);
     struct options o = {0};
     int done;
 
+    if (hook != NULL) /* started by the client of ACME, which a node has started */
+        return acme_hook_main(argc, argv, hook);
     if (argc >= 2 && strcmp(argv[1], "check") == 0)
         return argc == 3 ? check(argv[2]) : wrong("check takes one file");
     done = parse(argc, argv, &o);

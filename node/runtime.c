@@ -11,6 +11,7 @@
 #include "weir/container.h"
 #include "weir/log.h"
 #include "weir/work.h"
+#include "acme.h"
 #include "admin.h"
 #include "config_dump.h"
 #include "fleet.h"
@@ -60,6 +61,7 @@ struct site *runtime_make_site(struct runtime *rt, struct settings *s, struct we
         .route_count = s->route_count,
         .limits = s->limits,
         .limit_count = s->limit_count,
+        .challenges = s->acme.certificate_count > 0 ? &rt->challenges : NULL,
         .release = release_settings,
         .owner = s,
     };
@@ -285,7 +287,8 @@ static bool make_shared(struct runtime *rt, struct weir_err *err)
     rt->shared.workers = rt->worker_count;
     rt->shared.drained = runtime_worker_drained;
     rt->shared.arg = rt;
-    if (!runtime_make_store(rt, rt->settings, &rt->store, err) || !runtime_staple(rt, err) ||
+    if (!runtime_acme(rt, rt->settings, err) ||
+        !runtime_make_store(rt, rt->settings, &rt->store, err) || !runtime_staple(rt, err) ||
         !runtime_make_tls_pool(rt, err))
         return false;
     rt->site = runtime_make_site(rt, rt->settings, err);
@@ -446,6 +449,13 @@ static bool see_tickets(void *arg, struct tls_tickets_facts *out)
     return rt->tickets != NULL;
 }
 
+static struct acme *see_acme(void *arg)
+{
+    const struct runtime *rt = arg;
+
+    return rt->acme;
+}
+
 static void drain_by_admin(void *arg)
 {
     runtime_drain(arg);
@@ -483,6 +493,7 @@ static bool make_admin(struct runtime *rt, struct weir_err *err)
         .watch_reloads = watch_reloads,
         .drain = drain_by_admin,
         .tickets = see_tickets,
+        .acme = see_acme,
         .certificates = newest_store,
     };
 
@@ -527,6 +538,7 @@ static bool start(struct runtime *rt, struct weir_err *err)
     runtime_reload_init(rt);
     fleet_reloaded(rt->fleet, &rt->report);
     runtime_drain_init(rt);
+    runtime_acme_ready(rt);
     rt->turn.fire = on_turn;
     net_timer_start(&rt->control, &rt->turn, rt->control.clock.mono_ms + TURN_MS);
     return true;
@@ -585,6 +597,7 @@ static void tear_down(struct runtime *rt)
     fleet_free(rt->fleet);                    /* what it still writes goes through the pool */
     purge_feed_free(rt->shared.purge_feed);
     free_workers(rt);
+    acme_free(rt->acme);
     weir_work_pool_free(rt->shared.tls_pool);
     tls_tickets_free(rt->tickets); /* what it keeps is written, by itself */
     tls_stapler_stop(rt->stapler);

@@ -16,11 +16,16 @@ bool runtime_make_store(struct runtime *rt, const struct settings *s, struct tls
     struct tls_store_options o = {.settings = &s->tls,
                                   .opener = warden_opener(rt->options.warden, &opener),
                                   .now_s = rt->control.clock.wall_s};
+    struct tls_given *given;
 
     *out = NULL;
-    if (s->tls.certificate_count == 0 && s->tls.directory[0] == '\0')
+    if (s->tls.certificate_count == 0 && s->tls.directory[0] == '\0' &&
+        s->acme.certificate_count == 0)
         return true;
+    given = runtime_acme_given(rt, &o.given_count);
+    o.given = given;
     *out = tls_store_new(&o, err);
+    runtime_acme_given_free(given, o.given_count);
     return *out != NULL;
 }
 

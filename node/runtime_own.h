@@ -6,6 +6,7 @@
  *   runtime_listen.c  addresses: opened for all workers, kept over reloads, closed
  *   runtime_reload.c  another configuration, in steps; what may fail comes first
  *   runtime_drain.c   the orderly end
+ *   runtime_acme.c    certificates that are obtained, once some are wanted
  *   runtime_tickets.c keys of session tickets, once some address wants them
  *
  * All of it runs on the control thread.
@@ -16,6 +17,7 @@
 #include <event2/event_struct.h>
 
 #include "weir/hash.h"
+#include "acme_challenge.h"
 #include "farm.h"
 #include "net_inherit.h"
 #include "net_loop.h"
@@ -24,12 +26,14 @@
 #include "runtime.h"
 #include "worker.h"
 
+struct acme;
 struct admin;
 struct fleet;
 struct front_entry;
 struct hooks;
 struct origin_registry;
 struct site;
+struct tls_given;
 struct tls_settings;
 struct tls_tickets;
 struct tls_stapler;
@@ -78,6 +82,9 @@ struct runtime {
     struct origin_registry *registry;
     struct fleet *fleet;
     struct tls_tickets *tickets; /* NULL: nobody wanted any yet */
+    struct acme *acme;           /* NULL: no certificates were wanted yet */
+    struct acme_place challenges;
+    bool acme_changed; /* before there was anything to reload */
     struct reload_watcher fleet_watcher;
     struct weir_sink *access;
     struct admin *admin;
@@ -169,6 +176,17 @@ bool runtime_make_tls(struct runtime *rt, const struct settings *s, struct tls_s
  * tickets are off. At the start, and again with what a reload wants. false: *err. */
 bool runtime_tickets(struct runtime *rt, const struct tls_settings *s, struct tls_tickets **out,
                      struct weir_err *err);
+
+/* ---- runtime_acme.c ---- */
+
+/* Obtains what these settings want, from now on; they are borrowed until the next call, or the end.
+ * false: *err, and nothing is obtained any more. */
+bool runtime_acme(struct runtime *rt, const struct settings *s, struct weir_err *err);
+/* What there is of it, for the store: *out is owned, as are its sources; NULL without memory. */
+struct tls_given *runtime_acme_given(struct runtime *rt, size_t *count);
+void runtime_acme_given_free(struct tls_given *given, size_t count);
+/* Reloads are possible now. */
+void runtime_acme_ready(struct runtime *rt);
 
 /* ---- runtime_reload.c ---- */
 

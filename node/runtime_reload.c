@@ -233,6 +233,8 @@ static void publish(struct runtime *rt)
     }
     readiness_configure(rt->readiness, &rt->pending_settings->readiness);
     hooks_configure(rt->hooks, &rt->pending_settings->hooks);
+    if (!runtime_acme(rt, rt->pending_settings, &err))
+        weir_log_err(WEIR_LOG_ERROR, "certificates are not obtained", &err);
     site_unref(rt->site);
     settings_unref(rt->settings);
     tls_store_unref(rt->store);

@@ -196,6 +196,13 @@ const struct ctl_command ctl_commands[] = {
          "Exit status 1 when one expires within 14 days, has expired or is revoked, or what it\n"
          "must have stapled is not to be had.\n"},
     {.group = "tls",
+     .name = "acme",
+     .arguments = "",
+     .options = CTL_NODE,
+     .run = ctl_tls_acme,
+     .summary = "certificates that are obtained by ACME, and what went wrong",
+     .help = "Failures are those of the node that is asked: one node at a time tries.\n"},
+    {.group = "tls",
      .name = "tickets",
      .arguments = "",
      .options = CTL_NODE,

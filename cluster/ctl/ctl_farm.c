@@ -182,6 +182,18 @@ enum ctl_exit ctl_tls(const struct ctl_options *o)
     return status;
 }
 
+enum ctl_exit ctl_tls_acme(const struct ctl_options *o)
+{
+    struct ctl_look look = ctl_look_at(stdout, o->colours);
+    json_t *acme;
+    enum ctl_exit status = ctl_call(o, "GET", "/v1/tls/acme", NULL, &acme);
+
+    if (status == CTL_FINE && !o->json)
+        ctl_view_acme(stdout, &look, acme, (int64_t)time(NULL));
+    json_decref(acme);
+    return status;
+}
+
 enum ctl_exit ctl_tls_tickets(const struct ctl_options *o)
 {
     struct ctl_look look = ctl_look_at(stdout, o->colours);

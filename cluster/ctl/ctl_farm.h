@@ -24,6 +24,7 @@ enum ctl_exit ctl_origins(const struct ctl_options *o);
 enum ctl_exit ctl_words(const struct ctl_options *o);
 enum ctl_exit ctl_limits(const struct ctl_options *o);
 enum ctl_exit ctl_tls(const struct ctl_options *o);
+enum ctl_exit ctl_tls_acme(const struct ctl_options *o);
 enum ctl_exit ctl_tls_tickets(const struct ctl_options *o);
 enum ctl_exit ctl_config(const struct ctl_options *o);
 enum ctl_exit ctl_config_drift(const struct ctl_options *o);

@@ -31,6 +31,8 @@ void ctl_view_limits(FILE *out, const struct ctl_look *look, const json_t *limit
 void ctl_view_certificates(FILE *out, const struct ctl_look *look, const json_t *tls);
 /* Does one need somebody who looks after it? */
 bool ctl_certificates_trouble(const json_t *tls);
+/* Of GET /v1/tls/acme; now_s: the reader's clock. */
+void ctl_view_acme(FILE *out, const struct ctl_look *look, const json_t *acme, int64_t now_s);
 /* Of GET /v1/tls/tickets. */
 void ctl_view_tickets(FILE *out, const struct ctl_look *look, const json_t *tickets);
 

@@ -46,6 +46,7 @@ static void look_at(json_t *farm, unsigned width)
     ctl_view_drift(out, &look, farm);
     ctl_view_limits(out, &look, farm);
     ctl_view_certificates(out, &look, farm);
+    ctl_view_acme(out, &look, farm, 1000);
     ctl_view_tickets(out, &look, farm);
     ctl_view_rates(farm, farm, 1000);
     ctl_view_top(out, &look, &top, farm);

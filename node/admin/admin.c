@@ -66,6 +66,7 @@ static const struct endpoint endpoints[] = {
     {"/v1/live", HTTP_M_GET, ADMIN_READ, ADMIN_OPEN_LIVE, admin_live},
     {"/v1/limits", HTTP_M_GET, ADMIN_READ, 0, admin_limits},
     {"/v1/tls", HTTP_M_GET, ADMIN_READ, 0, admin_certificates},
+    {"/v1/tls/acme", HTTP_M_GET, ADMIN_READ, 0, admin_acme},
     {"/v1/tls/tickets", HTTP_M_GET, ADMIN_READ, 0, admin_tickets},
     {"/v1/ready", HTTP_M_GET, ADMIN_READ, ADMIN_OPEN_READY, admin_ready},
     {"/v1/node", HTTP_M_GET, ADMIN_READ, 0, admin_node},

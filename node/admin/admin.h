@@ -20,6 +20,7 @@
 #include "admin_door.h"
 #include "admin_settings.h"
 
+struct acme;
 struct admin;
 struct health;
 struct hooks;
@@ -81,6 +82,8 @@ struct admin_source {
     bool (*tickets)(void *arg, struct tls_tickets_facts *out);
     /* Certificates; NULL: there are none. Borrowed for the turn. */
     struct tls_store *(*certificates)(void *arg);
+    /* What obtains certificates; NULL: nothing does. */
+    struct acme *(*acme)(void *arg);
 };
 
 /* NULL: the socket that was named cannot be had (LISTEN), or MEMORY. */

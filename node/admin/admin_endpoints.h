@@ -12,6 +12,7 @@ void admin_cache_entry(struct admin_request *r);  /* GET /v1/cache/entry?url=...
 void admin_cache_purge(struct admin_request *r);  /* POST /v1/cache/purge */
 void admin_limits(struct admin_request *r);       /* GET /v1/limits */
 void admin_certificates(struct admin_request *r); /* GET /v1/tls */
+void admin_acme(struct admin_request *r);         /* GET /v1/tls/acme */
 void admin_tickets(struct admin_request *r);      /* GET /v1/tls/tickets */
 void admin_redis(struct admin_request *r);        /* GET /v1/redis */
 void admin_metrics(struct admin_request *r);      /* GET /metrics: Prometheus's text format */

@@ -5,6 +5,8 @@
 
 #include "weir/work.h"
 #include "settings.h"
+#include "site.h"
+#include "tls_client.h"
 #include "tls_server.h"
 
 static bool any_tls(const struct settings *s)
@@ -54,6 +56,15 @@ static bool check_address(const struct settings *s, struct tls_store *store,
     return ok;
 }
 
+static bool check_upstream(const struct upstream_settings *u, struct weir_err *err)
+{
+    struct tls_client_context *made;
+    bool ok = site_make_tls(u, &made, err);
+
+    tls_client_context_unref(made);
+    return ok;
+}
+
 bool runtime_check(const struct settings *s, struct weir_err *err)
 {
     const struct tls_store_options o = {.settings = &s->tls, .now_s = time(NULL)};
@@ -64,6 +75,8 @@ bool runtime_check(const struct settings *s, struct weir_err *err)
         ok = (store = tls_store_new(&o, err)) != NULL;
     for (size_t i = 0; ok && i < s->listen_count; i++)
         ok = check_address(s, store, &s->listens[i], err);
+    for (size_t i = 0; ok && i < s->upstream_count; i++)
+        ok = check_upstream(&s->upstreams[i], err);
     tls_store_unref(store);
     return ok;
 }

@@ -22,16 +22,18 @@ static bool has_tls(const struct upstream_settings *s)
     return false;
 }
 
-static bool build_tls(struct site_upstream *u, struct weir_err *err)
+bool site_make_tls(const struct upstream_settings *s, struct tls_client_context **out,
+                   struct weir_err *err)
 {
-    struct tls_client_settings tls = u->settings->tls;
+    struct tls_client_settings tls = s->tls;
 
-    if (!has_tls(u->settings))
+    *out = NULL;
+    if (!has_tls(s))
         return true;
-    if (u->settings->proxy_protocol != ORIGIN_PROXY_OFF)
+    if (s->proxy_protocol != ORIGIN_PROXY_OFF)
         tls.http2 = false; /* a connection is one client's */
-    u->tls = tls_client_context_new(&tls, err);
-    return u->tls != NULL;
+    *out = tls_client_context_new(&tls, err);
+    return *out != NULL;
 }
 
 static bool build_upstream(struct site_upstream *u, const struct upstream_settings *s,
@@ -51,7 +53,7 @@ static bool build_upstream(struct site_upstream *u, const struct upstream_settin
     }
     if (s->sticky_cookie != NULL)
         u->sticky = sticky_new(tools->secret, u->states, s->origin_count, err);
-    return (s->sticky_cookie == NULL || u->sticky != NULL) && build_tls(u, err);
+    return (s->sticky_cookie == NULL || u->sticky != NULL) && site_make_tls(s, &u->tls, err);
 }
 
 static bool build_upstreams(struct site *site, const struct site_tools *tools, struct weir_err *err)

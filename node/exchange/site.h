@@ -102,6 +102,9 @@ struct site_tools {
  * On success the source's owner belongs to the site. */
 struct site *site_new(const struct site_source *source, const struct site_tools *tools,
                       struct weir_err *err);
+/* How an upstream's origins are spoken to under TLS, its files read; *out NULL: none has TLS. */
+bool site_make_tls(const struct upstream_settings *s, struct tls_client_context **out,
+                   struct weir_err *err);
 struct site *site_ref(struct site *s);
 void site_unref(struct site *s); /* control thread, or any once the workers have stopped */
 /* Control thread, now and then: resolves names that are due. */

@@ -11,7 +11,7 @@ import unittest
 from lib.case import NodeCase
 from lib.client import request
 from lib.islands import origin_of, wait_force
-from lib.node import settings, upstream
+from lib.node import run_weir, settings, upstream
 from lib.origin import raw
 from lib.tls_files import TlsFiles
 from lib.tls_origin import TlsOrigin, farewell
@@ -229,6 +229,9 @@ class Connections(TlsCase):
         with open(ca, "w") as f:
             f.write("-----BEGIN CERTIFICATE-----\nnonsense\n")
         mark = node.mark()
+        checked = run_weir("check", node.config_file)
+        self.assertNotEqual(checked.returncode, 0)
+        self.assertIn("swapped.pem", checked.stderr + checked.stdout)
         self.assertFalse(node.reload())
         node.wait_log(r"swapped\.pem", mark)
         self.assertEqual(node.get("/").status, 200)

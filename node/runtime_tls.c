@@ -38,7 +38,7 @@ bool runtime_make_tls(struct runtime *rt, const struct settings *s, struct tls_s
         return true;
     if (store == NULL)
         return weir_failf(err, WEIR_E_CONFIG, "tls", 0,
-                          "%s: there is no certificate: say tls.certificates or tls.directory",
+                          "%s: there is no certificate: say tls.certificates, tls.directory or acme",
                           l->address);
     if (rt != NULL && !runtime_tickets(rt, &s->tls, &tickets, err))
         return false;
@@ -71,7 +71,8 @@ bool runtime_check(const struct settings *s, struct weir_err *err)
     struct tls_store *store = NULL;
     bool ok = true;
 
-    if (s->tls.certificate_count > 0 || s->tls.directory[0] != '\0')
+    if (s->tls.certificate_count > 0 || s->tls.directory[0] != '\0' ||
+        s->acme.certificate_count > 0)
         ok = (store = tls_store_new(&o, err)) != NULL;
     for (size_t i = 0; ok && i < s->listen_count; i++)
         ok = check_address(s, store, &s->listens[i], err);

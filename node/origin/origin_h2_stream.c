@@ -666,6 +666,18 @@ static void give_held(struct origin_h2_stream *s)
         complete(s);
 }
 
+/* What the fetch has taken although it wanted to pause: owed, and not in what is held. */
+static size_t paid_for(struct origin_h2_stream *s)
+{
+    size_t in_held = 0, taken;
+
+    for (const struct origin_h2_held *held = s->held; held != NULL; held = held->next)
+        in_held += held->blob->len;
+    taken = s->owed - in_held;
+    s->owed = in_held;
+    return taken;
+}
+
 void origin_h2_stream_turn(struct origin_h2_stream *s)
 {
     if (s->failing && s->fetch != NULL) { /* never complete what the client did not (security 2) */
@@ -683,11 +695,8 @@ void origin_h2_stream_turn(struct origin_h2_stream *s)
     if (s->fetch == NULL)
         return;
     s->paused = false;
-    if (s->held == NULL) {
-        credit(s, s->owed);
-        s->owed = 0;
-    }
     expect(s);
+    credit(s, paid_for(s));
     give_held(s);
 }
 

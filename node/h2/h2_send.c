@@ -289,7 +289,8 @@ static bool submit_head(struct h2_stream *s)
     if (!http2_fields_of(r->head, &s->x.arena, f, &n, FIELDS_MAX - 1) ||
         !http2_fields_of(r->extra, &s->x.arena, f, &n, FIELDS_MAX - 1) || !add_length(s, f, &n))
         return false;
-    content = !r->bodiless && r->body.source != NULL;
+    /* Where nothing will come the head ends the stream: for gRPC these are its trailers. */
+    content = !r->bodiless && r->body.source != NULL && r->length != 0;
     if (!content && s->content_left != UINT64_MAX && s->content_left > 0)
         return false;
     return submit(s, f, n, content);

@@ -60,9 +60,10 @@ static const char *line_end(const char *p, const char *end)
     return p < end ? memchr(p, '\r', (size_t)(end - p)) : NULL;
 }
 
+/* Of the same length; names that are not meant mostly differ in the first byte. */
 static bool is(struct weir_span name, const char *lower)
 {
-    return memcmp(name.ptr, lower, name.len) == 0;
+    return name.ptr[0] == lower[0] && memcmp(name.ptr, lower, name.len) == 0;
 }
 
 /* Connection-specific (RFC 9113 8.2.2); TE is written by http2_request_fields_of() alone. */

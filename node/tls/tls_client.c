@@ -66,6 +66,12 @@ static bool load_identity(SSL_CTX *ctx, const struct tls_client_settings *s, str
            tls_fail_setting(err, key);
 }
 
+/* OpenSSL's macro drops the const of what it only reads. */
+static bool set_groups(SSL_CTX *ctx, const char *groups)
+{
+    return SSL_CTX_set1_groups_list(ctx, (void *)(uintptr_t)groups) == 1;
+}
+
 static bool set_ciphers(SSL_CTX *ctx, const struct tls_client_settings *s, struct weir_err *err)
 {
     bool only_13 = s->min_version != NULL && strcmp(s->min_version, "1.3") == 0;
@@ -76,7 +82,7 @@ static bool set_ciphers(SSL_CTX *ctx, const struct tls_client_settings *s, struc
         return tls_fail_setting(err, "upstreams[].tls.ciphers");
     if (is_set(s->ciphersuites) && SSL_CTX_set_ciphersuites(ctx, s->ciphersuites) != 1)
         return tls_fail_setting(err, "upstreams[].tls.ciphersuites");
-    if (SSL_CTX_set1_groups_list(ctx, is_set(s->groups) ? s->groups : GROUPS) != 1)
+    if (!set_groups(ctx, is_set(s->groups) ? s->groups : GROUPS))
         return tls_fail_setting(err, "upstreams[].tls.groups");
     return true;
 }

@@ -145,6 +145,12 @@ static bool set_versions(SSL_CTX *ctx, const char *min)
            SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) == 1;
 }
 
+/* OpenSSL's macro drops the const of what it only reads. */
+static bool set_groups(SSL_CTX *ctx, const char *groups)
+{
+    return SSL_CTX_set1_groups_list(ctx, (void *)(uintptr_t)groups) == 1;
+}
+
 static bool set_ciphers(SSL_CTX *ctx, const struct tls_settings *s, struct weir_err *err)
 {
     if (!set_versions(ctx, s->min_version))
@@ -153,7 +159,7 @@ static bool set_ciphers(SSL_CTX *ctx, const struct tls_settings *s, struct weir_
         return tls_fail_setting(err, "tls.ciphers");
     if (SSL_CTX_set_ciphersuites(ctx, is_set(s->ciphersuites) ? s->ciphersuites : SUITES) != 1)
         return tls_fail_setting(err, "tls.ciphersuites");
-    if (SSL_CTX_set1_groups_list(ctx, is_set(s->groups) ? s->groups : GROUPS) != 1)
+    if (!set_groups(ctx, is_set(s->groups) ? s->groups : GROUPS))
         return tls_fail_setting(err, "tls.groups");
     return true;
 }

@@ -238,6 +238,8 @@ static void a_record_that_breaks_off_is_no_end_in_order(void **state)
 
 static void garbage_ends_a_connection_with_an_alert(void **state)
 {
+    static const char garbage[] = "\x17\x03\x03\x00\x20" /* a record of 32 bytes */
+                                  "this is not what it ought to be!";
     struct pair *p = *state;
     char buf[300];
 
@@ -245,9 +247,7 @@ static void garbage_ends_a_connection_with_an_alert(void **state)
     assert_true(pair_handshake(p));
     assert_int_equal(say(&p->server, "x", 1), 1);
     assert_int_equal(hear(&p->client, buf, sizeof buf), 1);
-    assert_int_equal(send(p->client.fd, "\x17\x03\x03\x00\x20 this is not what it should be...", 40,
-                          0),
-                     40);
+    assert_int_equal(send(p->client.fd, garbage, sizeof garbage - 1, 0), sizeof garbage - 1);
     assert_int_equal(hear(&p->server, buf, sizeof buf), -1);
     assert_int_equal(errno, EPROTO);
     assert_int_equal(say(&p->server, "more", 4), -1);

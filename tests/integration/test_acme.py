@@ -246,3 +246,19 @@ class FarmTest(AcmeCase):
         self.assertEqual(self.certificates(node)[0]["failures"], 0)
         self.shared.restart()
         self.wait_valid(node)
+
+    def test_what_no_node_has_put_is_neither_answered_nor_shown(self):
+        where = self.begin_farm(1)
+        node = self.node(self.settings_of(farm=self.secret, address=where[0]))
+        self.wait_valid(node)
+        token = "x" * 43
+        self.shared.call("SET", "w1:a:default:" + token, token + ".forged")
+        board = "w1:{A.default}:b"
+        for field in self.shared.call("HKEYS", board):
+            value = self.shared.call("HGET", board, field)
+            self.shared.call("HSET", board, field, value[:-1] + bytes([value[-1] ^ 1]))
+        self.shared.call("PUBLISH", "w1:{A.default}:ch", "a")
+        with self.client(node) as c:
+            self.assertEqual(c.ask(path=PATH + token).status, 308)
+        node.wait_log("acme: a certificate in shared state makes no sense")
+        self.assertEqual(self.certificates(node)[0]["state"], "valid")

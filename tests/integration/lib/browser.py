@@ -50,10 +50,12 @@ class Element:
 
 
 class Browser:
-    """One browser with a profile of its own: nothing cached, no cookies. `home` is put before paths."""
+    """One browser with a profile of its own: nothing cached, no cookies. `home` is put before paths. `insecure`: takes
+    any certificate."""
 
-    def __init__(self, home):
+    def __init__(self, home, insecure=False):
         self.home = home
+        self.insecure = insecure
         self.dir = tempfile.mkdtemp(prefix="weir-browser-")
         self.driver = None
         self.session = None
@@ -88,6 +90,7 @@ class Browser:
         options = {"binary": shutil.which("chromium"), "args": ARGUMENTS + ["--user-data-dir=" + self.dir + "/profile"]}
         answer = self._call("POST", "/session", {"capabilities": {"alwaysMatch": {
             "browserName": "chrome",
+            "acceptInsecureCerts": self.insecure,
             "goog:chromeOptions": options,
             "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
             "timeouts": {"pageLoad": 45000, "script": 30000}}}})

@@ -45,8 +45,10 @@ void config_rule_hsts(struct config_ctx *ctx, struct config_node *node)
 void config_rule_listen(struct config_ctx *ctx, struct config_node *node)
 {
     struct config_node *redirect = config_node_get(node, "redirect_https");
+    const struct config_node *tls = config_node_get(node, "tls");
+    bool off = config_node_get(tls, "enabled") != NULL && !says_yes(tls, "enabled");
 
-    if (says_yes(node, "redirect_https") && config_node_get(node, "tls") != NULL)
+    if (says_yes(node, "redirect_https") && tls != NULL && !off)
         config_report_key(ctx, redirect, "means nothing on an address with tls");
 }
 

@@ -14,9 +14,8 @@
 #include "weir/alloc.h"
 #include "weir/container.h"
 
-#define WHY_MAX     256
-#define CHECK_TEXT  24
-#define TICK_MAX_MS 1000 /* how often silence is looked for */
+#define WHY_MAX    256
+#define CHECK_TEXT 24
 
 /* What a reply is for, in the order the commands went out. */
 struct place {
@@ -304,8 +303,8 @@ static void start_tick(struct redis_conn *conn, int64_t now_us)
 
     if (step_ms > conn->settings->ping_interval_ms / 2)
         step_ms = conn->settings->ping_interval_ms / 2;
-    if (step_ms > TICK_MAX_MS)
-        step_ms = TICK_MAX_MS;
+    if (step_ms > conn->settings->look_max_ms)
+        step_ms = conn->settings->look_max_ms;
     if (step_ms < 1)
         step_ms = 1;
     /* On whole steps, so that all connections of a loop wake it together. */

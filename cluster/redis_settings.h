@@ -28,6 +28,7 @@ struct redis_settings {
     unsigned connect_timeout_ms; /* from the start to the answer to AUTH, names and TLS included */
     unsigned ping_interval_ms;   /* PING after that much silence on an idle connection */
     unsigned silence_max_ms;     /* awaited, but nothing came for that long: closed */
+    unsigned look_max_ms;        /* a connection is looked at that often, at least */
     unsigned timeouts_max;       /* time-outs in a row, with nothing heard, until it is closed */
     unsigned in_flight_max;      /* commands of one connection without a reply */
     size_t queued_max_bytes;     /* bytes of one connection not yet taken by the kernel */
@@ -43,6 +44,7 @@ static inline struct redis_settings redis_settings_default(void)
         .connect_timeout_ms = 1000,
         .ping_interval_ms = 10000,
         .silence_max_ms = 2000,
+        .look_max_ms = 1000,
         .timeouts_max = 3,
         .in_flight_max = 256,
         .queued_max_bytes = (size_t)4 << 20,

@@ -729,7 +729,7 @@ static const struct config_key route_keys[] = {
     TEXTS("trailers", ROUTE, trailers, trailer_count, config_rule_token),
     WORD("client_certificate", ROUTE, client_certificate, client_cert_words, "none"),
     BOOL("early_data", ROUTE, early_data, "false"),
-    WORD("early_hints", ROUTE, early_hints, early_hints_words, "navigations"),
+    WORD("early_hints", ROUTE, early_hints, early_hints_words, "all"),
     SECTION("hsts", offsetof(ROUTE, hsts), hsts, config_rule_hsts),
 };
 DEFINE_SECTION(route, ROUTE);

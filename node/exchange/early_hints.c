@@ -6,19 +6,6 @@ static bool navigates(const struct http_head *req)
     return weir_span_eq(http_head_value(req, HTTP_F_SEC_FETCH_MODE), WEIR_SPAN_LIT("navigate"));
 }
 
-static bool wanted(const struct weir_exchange *x)
-{
-    switch (x->route->settings->early_hints) {
-    case ROUTE_EARLY_HINTS_OFF:
-        return false;
-    case ROUTE_EARLY_HINTS_ALL:
-        return true;
-    case ROUTE_EARLY_HINTS_NAVIGATIONS:
-        break;
-    }
-    return navigates(&x->req);
-}
-
 static bool contains(struct weir_span in, struct weir_span word)
 {
     for (size_t i = 0; i + word.len <= in.len; i++)
@@ -39,9 +26,11 @@ static bool hints(struct weir_span link)
 const struct http_head *early_hints(struct weir_exchange *x, const struct http_head *head,
                                     struct http_head *out)
 {
-    if (head->status != 103)
+    enum route_early_hints whom = x->route->settings->early_hints;
+
+    if (head->status != 103 || whom == ROUTE_EARLY_HINTS_ALL)
         return head;
-    if (!wanted(x))
+    if (whom == ROUTE_EARLY_HINTS_OFF || !navigates(&x->req))
         return NULL;
     http_head_init(out, NULL, 0);
     out->status = 103;

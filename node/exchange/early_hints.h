@@ -7,9 +7,10 @@
 #include "exchange.h"
 
 /*
- * An interim response of the origin as this client gets it: `head` itself unless it is a 103; of
- * that the Link fields alone that have something fetched or connected to ahead (preload,
- * modulepreload, preconnect, dns-prefetch), in *out. NULL: the client gets nothing.
+ * An interim response of the origin as this client gets it: `head` itself (RFC 9110 15.2), unless
+ * it is a 103 on a route that restricts those. Then NULL: nothing; or, for navigations, the Link
+ * fields alone that have something fetched or connected to ahead (preload, modulepreload,
+ * preconnect, dns-prefetch), in *out.
  */
 const struct http_head *early_hints(struct weir_exchange *x, const struct http_head *head,
                                     struct http_head *out);

@@ -259,7 +259,6 @@ static void interim_responses_are_passed_on(void **state)
     (void)state;
     h2_node_init(&t);
     t.n.route.cache.enabled = false;
-    t.n.route.early_hints = ROUTE_EARLY_HINTS_ALL;
     play(&t, scripts, 1);
     assert_true(h2_node_start(&t));
     h2_client_open(&t);

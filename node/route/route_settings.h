@@ -68,8 +68,8 @@ enum route_client_cert {
 
 /* Who gets 103 responses. */
 enum route_early_hints {
-    ROUTE_EARLY_HINTS_NAVIGATIONS, /* browsers that open a page */
-    ROUTE_EARLY_HINTS_ALL,
+    ROUTE_EARLY_HINTS_ALL,         /* as they came */
+    ROUTE_EARLY_HINTS_NAVIGATIONS, /* browsers that open a page, and of it what they fetch by */
     ROUTE_EARLY_HINTS_OFF,
 };
 

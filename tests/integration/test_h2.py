@@ -81,7 +81,7 @@ class Exchanges(Http2Case):
             x.send_head(200, {"Transfer-Encoding": "chunked", "Trailer": "X-Sum"})
             x.chunk(b"content")
             x.send(b"0\r\nX-Sum: 7\r\n\r\n")
-        client = self.h2(self.origin(reply), [{"upstream": "app", "trailers": ["X-Sum"], "early_hints": "all"}])
+        client = self.h2(self.origin(reply), [{"upstream": "app", "trailers": ["X-Sum"]}])
         answer = client.get()
         self.assertEqual(answer.interim, [(103, {"link": "</a.css>; rel=preload"})])
         self.assertEqual((answer.status, answer.body, answer.trailers), (200, b"content", {"x-sum": "7"}), answer)

@@ -113,7 +113,7 @@ class PriorKnowledge(H2Case):
 
     def test_trailers_and_hints_come_through(self):
         origin = self.h2_origin()
-        node = self.before(origin, routes=[{"upstream": "app", "trailers": ["X-Sum"], "early_hints": "all"}])
+        node = self.before(origin, routes=[{"upstream": "app", "trailers": ["X-Sum"]}])
         answer = node.get("/trailers", {"TE": "trailers"})
         self.assertEqual([v for n, v in answer.trailers.lines if n.lower() == "x-sum"], ["42"])
         self.assertEqual([i.status for i in node.get("/hints").interim], [103])

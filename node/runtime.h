@@ -29,7 +29,8 @@ struct runtime_options {
     struct warden *warden; /* borrowed; NULL: the node has the privileges it has */
 };
 
-/* Certificates, keys and the like, as a start would read them, by this process itself. false: *err. */
+/* Certificates, keys and the like, as a start would read them, by this process itself. false: *err.
+ */
 bool runtime_check(const struct settings *s, struct weir_err *err);
 
 /* Runs until told to stop. Returns the exit status: 0, or 1 when the node could not start (logged).

@@ -37,9 +37,9 @@ bool runtime_make_tls(struct runtime *rt, const struct settings *s, struct tls_s
     if (!l->tls.enabled)
         return true;
     if (store == NULL)
-        return weir_failf(err, WEIR_E_CONFIG, "tls", 0,
-                          "%s: there is no certificate: say tls.certificates, tls.directory or acme",
-                          l->address);
+        return weir_failf(
+            err, WEIR_E_CONFIG, "tls", 0,
+            "%s: there is no certificate: say tls.certificates, tls.directory or acme", l->address);
     if (rt != NULL && !runtime_tickets(rt, &s->tls, &tickets, err))
         return false;
     *out = tls_server_context_new(&s->tls, &l->tls, store, tickets, err);

@@ -61,8 +61,7 @@ void config_rule_listen_tls(struct config_ctx *ctx, struct config_node *node)
     if (auth != NULL && !config_node_is(auth, "none") && !is_filled(node, "client_ca"))
         config_report(ctx, auth, "needs client_ca: who may issue the certificates");
     if ((auth == NULL || config_node_is(auth, "none")) && is_filled(node, "client_ca"))
-        config_report(ctx, config_node_get(node, "client_ca"),
-                      "means nothing without client_auth");
+        config_report(ctx, config_node_get(node, "client_ca"), "means nothing without client_auth");
 }
 
 void config_rule_admin_socket(struct config_ctx *ctx, struct config_node *node)

@@ -44,12 +44,12 @@ config_rule config_rule_redis;       /* its files, if it is used */
 config_rule config_rule_farm;        /* a Redis needs a secret */
 config_rule config_rule_admin_token; /* its file */
 config_rule config_rule_admin_tcp;   /* without TLS only on loopback; a certificate and its key */
-config_rule config_rule_acme_name;      /* a host name without wildcard */
+config_rule config_rule_acme_name;   /* a host name without wildcard */
 config_rule config_rule_acme_directory; /* https://... */
 config_rule config_rule_acme;           /* terms, a client, a folder */
-config_rule config_rule_hooks;       /* commands that can be run */
-config_rule config_rule_route;       /* derives `action`, `split` and `name` */
-config_rule config_rule_all;         /* names that must be unique */
+config_rule config_rule_hooks;          /* commands that can be run */
+config_rule config_rule_route;          /* derives `action`, `split` and `name` */
+config_rule config_rule_all;            /* names that must be unique */
 
 /* The number `name` in map, or else the default of the row at `path`. */
 uint64_t config_number_of(const struct config_node *map, const char *name, const char *path);

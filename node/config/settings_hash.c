@@ -11,8 +11,8 @@
 #define PATH_MAX_BYTES 160
 
 /* A node's own by nature; with all that is below. */
-static const char *const own[] = {"node.id",     "node.state_dir", "node.workers",
-                                  "node.memory", "node.user", "node.group", "listen.address", "admin"};
+static const char *const own[] = {"node.id",   "node.state_dir", "node.workers",   "node.memory",
+                                  "node.user", "node.group",     "listen.address", "admin"};
 
 static bool is_own(const char *path)
 {

@@ -349,16 +349,17 @@ static bool reply_with(struct weir_exchange *x, int status, struct weir_span fie
 
 bool reply_with_json(struct weir_exchange *x, int status, struct weir_span content)
 {
-    return reply_with(
-        x, status,
-        WEIR_SPAN_LIT("Content-Type: application/json\r\nCache-Control: no-store\r\n"), content);
+    return reply_with(x, status,
+                      WEIR_SPAN_LIT(
+                          "Content-Type: application/json\r\nCache-Control: no-store\r\n"),
+                      content);
 }
 
 bool reply_with_text(struct weir_exchange *x, int status, struct weir_span content)
 {
-    return reply_with(
-        x, status,
-        WEIR_SPAN_LIT("Content-Type: text/plain\r\nX-Content-Type-Options: nosniff\r\n"
-                      "Cache-Control: no-store\r\n"),
-        content);
+    return reply_with(x, status,
+                      WEIR_SPAN_LIT(
+                          "Content-Type: text/plain\r\nX-Content-Type-Options: nosniff\r\n"
+                          "Cache-Control: no-store\r\n"),
+                      content);
 }

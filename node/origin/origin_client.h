@@ -131,9 +131,9 @@ struct origin_fetch {
     int index; /* origin of this attempt, -1 none */
     unsigned attempts;
     unsigned refusals; /* attempts that the origin has not looked at */
-    bool active;    /* between start and the end */
-    bool counted;   /* balancer_begin() without its end */
-    bool got_bytes; /* of this attempt's response: no retry any more */
+    bool active;       /* between start and the end */
+    bool counted;      /* balancer_begin() without its end */
+    bool got_bytes;    /* of this attempt's response: no retry any more */
     bool head_done;
     bool sticky_moved; /* the answering origin is not the one the client was bound to */
     int64_t began_us;

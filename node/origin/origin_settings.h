@@ -77,7 +77,7 @@ struct upstream_settings {
     const char *sticky_cookie;  /* name, or NULL: no stickiness */
     int64_t sticky_max_age_s;   /* 0 = session cookie */
 
-    struct tls_client_settings tls;   /* for origins with TLS */
+    struct tls_client_settings tls; /* for origins with TLS */
     enum origin_proxy_protocol proxy_protocol;
     const char *host;                 /* Host sent to the origin; NULL = the client's */
     uint32_t max_connections;         /* per origin: 512 */

@@ -273,7 +273,7 @@ static void note_end(struct tls_session *s)
 
 static ssize_t tell_end(struct tls_session *s)
 {
-    s->told = true;
+    s->told = s->end != TLS_OPEN; /* an end that comes later is still to be told */
     switch (s->end) {
     case TLS_FAREWELL:
         return 0;

@@ -97,7 +97,7 @@ static void it_opens_what_was_named_and_what_takes_its_place(void **state)
     write_file(f->other, "newer");
     assert_int_equal(rename(f->other, f->key), 0);
     must_read(k, f->key, "newer");
-    must_refuse(k, f->other, EACCES); /* does not exist: its way is nobody's */
+    must_refuse(k, f->other, ENOENT); /* did not get there */
     warden_stop(k);
 }
 
@@ -156,6 +156,42 @@ static void links_to_what_others_can_change_are_refused(void **state)
     warden_stop(k);
     close(fd);
     unlink(target);
+}
+
+static void so_are_links_in_what_others_can_change(void **state)
+{
+    struct fixture *f = *state;
+    char folder[] = "/tmp/weir-theirs-XXXXXX", link[64], path[96];
+    struct warden *k;
+
+    if (getuid() != 0)
+        skip();
+    assert_non_null(mkdtemp(folder));
+    snprintf(link, sizeof link, "%s/certs", folder);
+    snprintf(path, sizeof path, "%s/key", link);
+    assert_int_equal(symlink(f->folder, link), 0);
+    k = start(path);
+    must_read(k, path, "secret"); /* the folder is root's, and so is the link */
+    assert_int_equal(chown(folder, 65534, 65534), 0);
+    must_refuse(k, path, EACCES); /* now others can let it lead anywhere */
+    warden_stop(k);
+    unlink(link);
+    rmdir(folder);
+}
+
+static void links_in_circles_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct warden *k = start(f->key);
+
+    if (getuid() != 0)
+        skip();
+    assert_int_equal(symlink("other", f->other), 0);
+    must_refuse(k, f->other, ELOOP);
+    assert_int_equal(unlink(f->other), 0);
+    assert_int_equal(symlink("../../../etc/hostname/..", f->other), 0);
+    must_refuse(k, f->other, ENOTDIR);
+    warden_stop(k);
 }
 
 static void it_binds_streams_alone(void **state)
@@ -261,6 +297,8 @@ int main(void)
         TEST(it_opens_nothing_else),
         TEST(a_folder_that_others_can_change_is_not_kept),
         TEST(links_to_what_others_can_change_are_refused),
+        TEST(so_are_links_in_what_others_can_change),
+        TEST(links_in_circles_are_refused),
         TEST(it_binds_streams_alone),
         TEST(it_ends_with_the_node),
         TEST(who_is_nobody_is_an_error),

@@ -36,14 +36,21 @@ bool warden_send(int sock, const struct warden_packet *p);
 /* Fills bytes and len (at most what it was), and fd. false: errno; 0: the other side is gone. */
 bool warden_receive(int sock, struct warden_packet *p);
 
-/* What may be opened: pure but for looking at who owns the way. */
+/* What may be opened. */
 struct warden_paths {
     char **folders; /* without a final slash */
     size_t count;
 };
 
-/* Is the whole way to it root's, and nobody else's to change? */
+/*
+ * Goes the way step by step, links and all, each step from the folder the one before has led to: so
+ * nothing can be put in its place meanwhile. Every step must be root's, and nobody else's to
+ * change. The end of it as an O_PATH descriptor; -1: errno, EACCES where a step is not root's
+ * alone.
+ */
+int warden_walk(const char *path);
 bool warden_way_is_roots(const char *path);
+/* Is it among what was named? (Where it leads is for warden_walk() to say.) */
 bool warden_may_open(const struct warden_paths *paths, const char *path);
 
 /* Answers until the node is gone; never returns. */

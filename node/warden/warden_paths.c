@@ -1,37 +1,114 @@
-#include <stdlib.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#include "weir/alloc.h"
 #include "warden_own.h"
 
-/* In a folder like /tmp, what is root's stays where it is. */
-static bool is_roots(const char *path)
+#define LINKS_MAX 40 /* as the kernel follows */
+
+/* In a folder like /tmp, what is root's stays where it is. Who may change a link is said by its
+ * folder. */
+static bool is_roots(const struct stat *st)
 {
+    return st->st_uid == 0 && (S_ISLNK(st->st_mode) || (st->st_mode & (S_IWGRP | S_IWOTH)) == 0 ||
+                               (S_ISDIR(st->st_mode) && (st->st_mode & S_ISVTX) != 0));
+}
+
+/* A way that is walked: where it has got to, and what is left of it. */
+struct walk {
+    int at;
+    unsigned links;
+    char rest[PATH_MAX];
+};
+
+/* Takes fd. */
+static void go(struct walk *w, int fd)
+{
+    if (w->at >= 0)
+        close(w->at);
+    w->at = fd;
+}
+
+/* The first step of the rest, taken off it; "": there is none. */
+static void next_step(struct walk *w, char step[NAME_MAX + 1])
+{
+    const char *from = w->rest + strspn(w->rest, "/");
+    size_t len = strcspn(from, "/");
+
+    snprintf(step, NAME_MAX + 1, "%.*s", (int)(len < NAME_MAX ? len : NAME_MAX), from);
+    memmove(w->rest, from + len, strlen(from + len) + 1);
+}
+
+/* The link's target goes before the rest. 0 or errno. */
+static int follow(struct walk *w, int link)
+{
+    char way[PATH_MAX];
+    ssize_t n = readlinkat(link, "", way, sizeof way - 1);
+    size_t rest = strlen(w->rest);
+
+    if (n < 0)
+        return errno;
+    if (++w->links > LINKS_MAX || (size_t)n + rest + 1 >= sizeof w->rest)
+        return ELOOP;
+    memmove(w->rest + n, w->rest, rest + 1); /* it begins with '/', or is empty */
+    memcpy(w->rest, way, (size_t)n);
+    if (way[0] == '/')
+        go(w, open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    return w->at >= 0 ? 0 : errno;
+}
+
+/* One step, of which nobody but root may change anything. 0 or errno. */
+static int take(struct walk *w, const char *step)
+{
+    int fd = openat(w->at, step, O_PATH | O_NOFOLLOW | O_CLOEXEC), error = 0;
     struct stat st;
 
-    return lstat(path, &st) == 0 && st.st_uid == 0 &&
-           (S_ISLNK(st.st_mode) || (st.st_mode & (S_IWGRP | S_IWOTH)) == 0 ||
-            (S_ISDIR(st.st_mode) && (st.st_mode & S_ISVTX) != 0));
+    if (fd < 0)
+        return errno;
+    if (fstat(fd, &st) != 0 || !is_roots(&st))
+        error = EACCES;
+    else if (S_ISLNK(st.st_mode))
+        error = follow(w, fd);
+    else {
+        go(w, fd);
+        return 0;
+    }
+    close(fd);
+    return error;
+}
+
+int warden_walk(const char *path)
+{
+    struct walk w = {.at = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)};
+    char step[NAME_MAX + 1];
+    struct stat st;
+    int error = w.at < 0 || fstat(w.at, &st) != 0 ? errno : is_roots(&st) ? 0 : EACCES;
+
+    if (path[0] != '/' || strlen(path) >= sizeof w.rest)
+        error = EACCES;
+    else
+        memcpy(w.rest, path, strlen(path) + 1);
+    while (error == 0) {
+        next_step(&w, step);
+        if (step[0] == '\0')
+            return w.at;
+        error = take(&w, step);
+    }
+    go(&w, -1);
+    errno = error;
+    return -1;
 }
 
 bool warden_way_is_roots(const char *path)
 {
-    char *real = realpath(path, NULL);
-    bool ok = real != NULL && is_roots("/");
+    int fd = warden_walk(path);
 
-    for (char *at = real; ok && at != NULL && at[1] != '\0';) {
-        char *slash = strchr(at + 1, '/');
-
-        if (slash != NULL)
-            *slash = '\0';
-        ok = is_roots(real);
-        if (slash != NULL)
-            *slash = '/';
-        at = slash;
-    }
-    free(real);
-    return ok;
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
 }
 
 /* No "..", ".", or empty step: what is compared is what is opened. */
@@ -55,7 +132,7 @@ bool warden_may_open(const struct warden_paths *paths, const char *path)
         size_t len = strlen(paths->folders[i]);
 
         if (strncmp(path, paths->folders[i], len) == 0 && (path[len] == '/' || path[len] == '\0'))
-            return warden_way_is_roots(path); /* as it is now */
+            return true;
     }
     return false;
 }

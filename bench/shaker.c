@@ -70,7 +70,8 @@ static SSL *shake(const struct load *l, SSL_SESSION *ticket)
         SSL_set_session(ssl, copy);
         SSL_SESSION_free(copy);
     }
-    SSL_set_tlsext_host_name(ssl, "localhost");
+    SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+             (void *)(uintptr_t) "localhost");
     if (SSL_connect(ssl) == 1 && SSL_write(ssl, l->request, l->request_len) == l->request_len)
         return ssl;
     ERR_clear_error();

@@ -174,7 +174,8 @@ static SSL *tls_client(struct hall *h, int fd, const char *alpn)
     SSL *ssl = SSL_new(h->ctx);
 
     SSL_set_fd(ssl, fd);
-    SSL_set_tlsext_host_name(ssl, "front.example");
+    SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+             (void *)(uintptr_t) "front.example");
     if (alpn != NULL)
         SSL_set_alpn_protos(ssl, (const unsigned char *)alpn, (unsigned)strlen(alpn));
     SSL_set_connect_state(ssl);
@@ -329,7 +330,8 @@ static void the_handshake_begins_right_behind_the_proxy_header(void **state)
     fd = connect_client(&h);
     ssl = SSL_new(h.ctx);
     hello = BIO_new(BIO_s_mem());
-    SSL_set_tlsext_host_name(ssl, "front.example");
+    SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+             (void *)(uintptr_t) "front.example");
     SSL_set_bio(ssl, BIO_new(BIO_s_mem()), hello);
     SSL_set_connect_state(ssl);
     assert_int_equal(SSL_do_handshake(ssl), -1);

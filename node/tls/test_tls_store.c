@@ -141,7 +141,9 @@ static void prepare(SSL *client, const struct hello *h)
                                   (void *)(uintptr_t)h->name),
                          1);
     if (h->sigalgs != NULL)
-        assert_int_equal(SSL_set1_sigalgs_list(client, h->sigalgs), 1);
+        assert_int_equal(SSL_ctrl(client, SSL_CTRL_SET_SIGALGS_LIST, 0,
+                                  (void *)(uintptr_t)h->sigalgs),
+                         1);
     if (h->ciphers != NULL) {
         SSL_set_max_proto_version(client, TLS1_2_VERSION);
         assert_int_equal(SSL_set_cipher_list(client, h->ciphers), 1);

@@ -10,6 +10,7 @@ from lib.case import NodeCase
 from lib.firefox import Firefox
 from lib.ports import LOOPBACK, free_port
 from lib.tls_files import TlsFiles
+from lib.wait import wait_until
 
 TAKES = 30  # seconds: browsers start slowly
 PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
@@ -98,8 +99,8 @@ class Browsers(NodeCase):
             self.assertEqual(run(DOWNLOAD), hashlib.sha256(LARGE).hexdigest())
         got, code, clean = run(CHAT)
         self.assertEqual((got, code, clean), (["hello %d" % n for n in range(10)], 1000, True))
-        chat = next(line for line in map(json.loads, self.served.wait_access(PARTS + 5)) if "/chat" in line["target"])
-        self.assertEqual(chat["protocol"], "HTTP/2")
+        chat = wait_until(lambda: [line for line in self.served.access_log() if "/chat" in line], 20, "the log tells")
+        self.assertEqual(json.loads(chat[0])["protocol"], "HTTP/2")
 
     def test_chromium(self):
         browser = Browser(self.home, insecure=True)

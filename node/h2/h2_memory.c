@@ -179,8 +179,12 @@ nghttp2_mem h2_memory_of(struct h2_session_memory *of, struct h2_memory *memory)
 
 void h2_memory_drop(struct h2_session_memory *of)
 {
-    while (of->pieces != NULL)
-        release(of->pieces->bytes, of);
+    struct h2_piece *next;
+
+    for (struct h2_piece *p = of->pieces; p != NULL; p = next) {
+        next = p->next;
+        release(p->bytes, of);
+    }
 }
 
 void h2_memory_close(struct h2_memory *m)

@@ -1,5 +1,6 @@
 #include "origin_h2_own.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "weir/alloc.h"
@@ -534,6 +535,7 @@ static struct origin_h2_held *more_room(struct origin_h2_stream *s)
         weir_free(held);
         return NULL;
     }
+    assert(s->last_held != NULL);
     *s->last_held = held;
     s->last_held = &held->next;
     return held;

@@ -198,7 +198,8 @@ static void an_end_in_order_is_told_from_one_that_is_not(void **state)
 
     pair_connect(p, "www.example");
     assert_true(pair_handshake(p));
-    assert_int_equal(hear(&p->server, buf, sizeof buf), -1); /* who has waited before hears it too */
+    assert_int_equal(hear(&p->server, buf, sizeof buf),
+                     -1); /* who has waited before hears it too */
     assert_int_equal(errno, EAGAIN);
     assert_int_equal(say(&p->client, "abc", 3), 3);
     p->client.l->ops->farewell(p->client.l);

@@ -136,7 +136,7 @@ static char *write_line(char *out, const struct ticket_held *h, const struct wei
 
 char *ticket_file_text(const struct ticket_ring *r, const struct weir_wrap_key *k, size_t *len)
 {
-    char *text = weir_malloc(TICKET_FILE_MAX), *end = text;
+    char *text = weir_malloc(TICKET_FILE_MAX), *end;
 
     if (text == NULL)
         return NULL;

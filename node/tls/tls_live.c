@@ -122,6 +122,10 @@ void tls_live_init(struct tls_store *s)
 
 void tls_live_end(struct tls_store *s)
 {
-    while (s->newest.newer != NULL && s->newest.newer != &s->newest)
-        drop(s, s->newest.newer);
+    struct tls_live *next;
+
+    for (struct tls_live *l = s->newest.newer; l != NULL && l != &s->newest; l = next) {
+        next = l->newer;
+        drop(s, l);
+    }
 }

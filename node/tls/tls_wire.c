@@ -21,7 +21,7 @@ bool tls_kept_append(struct tls_kept *k, const void *data, size_t len)
         return true;
     if (has + len > TLS_KEPT_MAX)
         return false; /* a peer that makes us answer and does not read */
-    if (k->at > 0)
+    if (k->at > 0 && k->data != NULL)
         memmove(k->data, k->data + k->at, has);
     k->at = 0;
     k->len = has;

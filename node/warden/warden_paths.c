@@ -114,14 +114,16 @@ bool warden_way_is_roots(const char *path)
 /* No "..", ".", or empty step: what is compared is what is opened. */
 static bool is_plain(const char *path)
 {
-    for (const char *at = path; at != NULL && *at != '\0'; at = strchr(at + 1, '/')) {
-        size_t len = strcspn(at + 1, "/");
+    const char *at = path;
 
-        if (at[0] != '/' || len == 0 || (len == 1 && at[1] == '.') ||
-            (len == 2 && at[1] == '.' && at[2] == '.'))
+    while (*at == '/') {
+        size_t len = strcspn(++at, "/");
+
+        if (len == 0 || (len == 1 && at[0] == '.') || (len == 2 && at[0] == '.' && at[1] == '.'))
             return false;
+        at += len;
     }
-    return path[0] == '/';
+    return at != path && *at == '\0';
 }
 
 bool warden_may_open(const struct warden_paths *paths, const char *path)

@@ -44,10 +44,10 @@ class Balancing(NodeCase):
 
     def test_ewma2_uses_all_and_avoids_the_slow(self):
         origins = self.origins(2)
-        slow = self.origin(lambda x: (time.sleep(0.05), x.reply(200, UNCACHED, b"slow")))
+        slow = self.origin(lambda x: (time.sleep(0.15), x.reply(200, UNCACHED, b"slow")))  # also on a busy machine
         node = self.front_of(origins + [slow], "ewma2")
         shares = self.shares(node, 150)
-        self.assertLess(shares["slow"], 30)
+        self.assertLess(shares["slow"], 40)  # an even share is 50
         self.assertGreater(min(shares["0"], shares["1"]), 15)
 
     def test_least_prefers_the_idle(self):

@@ -5,11 +5,10 @@
 #include "h1_conn.h"
 #include "trailers.h"
 
-#define READ_FIRST    16384
-#define READ_LARGE    65536
-#define READ_LEAST    1024
-#define RATE_GRACE_MS 10000
-#define TRAILERS_MAX  32
+#define READ_FIRST   16384
+#define READ_LARGE   65536
+#define READ_LEAST   1024
+#define TRAILERS_MAX 32
 
 static struct net_loop *loop_of(const struct h1_stream *s)
 {
@@ -38,14 +37,6 @@ static void wait_for_client(struct h1_stream *s, bool on)
         s->wait_since_ms = now;
     else
         s->wait_ms += now - s->wait_since_ms;
-}
-
-static bool too_slow(const struct h1_stream *s)
-{
-    uint64_t rate = settings_of(s)->min_rate_bytes;
-
-    return rate != 0 && s->wait_ms > RATE_GRACE_MS &&
-           s->body_bytes < rate * (uint64_t)(s->wait_ms - RATE_GRACE_MS) / 1000;
 }
 
 /* While the client does not take the response, that is what the connection's one timer is for. */
@@ -311,7 +302,7 @@ void h1_body_readable(struct h1_stream *s)
     if (s->body_done)
         keep_early(s);
     if (h1_body_expected(s)) {
-        if (too_slow(s)) {
+        if (net_client_too_slow(settings_of(s), s->wait_ms, s->body_bytes)) {
             h1_body_fail(s, WEIR_E_CLIENT_TIMEOUT);
             return;
         }

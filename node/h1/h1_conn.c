@@ -11,9 +11,7 @@
 
 #define FREE_STREAMS_MAX 256
 #define LINGER_MS        2000
-#define LAST_CHANCE_MS   500 /* for the first request on a connection of a node that drains */
-#define CROWDED_PERCENT  80
-#define CROWDED_DIVISOR  10
+#define LAST_CHANCE_MS   500   /* for the first request on a connection of a node that drains */
 #define EARLY_MAX        65536 /* bytes of early requests that are kept; then reading pauses */
 
 static void on_readable(evutil_socket_t fd, short what, void *arg);
@@ -290,17 +288,6 @@ static void drain_client(struct net_client *client)
         h1_conn_close(c, false);
 }
 
-/* Idle connections may stay less long while most places are taken. */
-static int64_t idle_ms(const struct h1_conn *c)
-{
-    const struct client_settings *s = settings_of(c);
-    uint64_t open = net_peers_count(c->server->clients->peers);
-
-    if (s->connections == 0 || open <= s->connections / 100 * CROWDED_PERCENT)
-        return s->idle_timeout_ms;
-    return s->idle_timeout_ms / CROWDED_DIVISOR;
-}
-
 static void become_idle(struct h1_conn *c)
 {
     drop_input(c);
@@ -310,7 +297,7 @@ static void become_idle(struct h1_conn *c)
     }
     set_idle(c, true);
     h1_conn_read(c, true);
-    h1_conn_expect(c, H1_IDLE, idle_ms(c));
+    h1_conn_expect(c, H1_IDLE, net_clients_idle_ms(c->server->clients, settings_of(c)));
 }
 
 void h1_conn_response_done(struct h1_stream *s)

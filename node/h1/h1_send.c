@@ -10,9 +10,8 @@
  * is pulled, so a slow client holds a round of parts and no more.
  */
 
-#define ROUND_PARTS   12
-#define FLAT_MAX      4096
-#define RATE_GRACE_MS 10000
+#define ROUND_PARTS 12
+#define FLAT_MAX    4096
 #define KEEP_FREE                                                                                  \
     9 /* iovecs around a round: the head's three, a chunk's two, the end's three, one interim */
 
@@ -219,10 +218,7 @@ static void advance(struct h1_stream *s, size_t n)
 /* A client that takes less than the least rate keeps memory and origins busy for nothing. */
 static bool takes_too_little(const struct h1_stream *s)
 {
-    uint64_t rate = settings_of(s)->min_rate_bytes;
-
-    return rate != 0 && s->blocked_ms > RATE_GRACE_MS &&
-           s->x.sent_bytes < rate * (uint64_t)(s->blocked_ms - RATE_GRACE_MS) / 1000;
+    return net_client_too_slow(settings_of(s), s->blocked_ms, s->x.sent_bytes);
 }
 
 /*

@@ -8,14 +8,12 @@
 #include "front_entry.h"
 #include "h2_abuse.h"
 
-#define LINGER_MS       2000
-#define LEAVE_MS        500  /* a client that does not answer the ping hears the last word now */
-#define LOOK_MS         1000 /* how often streams are looked at for what is late */
-#define LOOK_LEAST_MS   50
-#define CROWDED_PERCENT 80
-#define CROWDED_DIVISOR 10
-#define READS_MAX       4    /* of a turn, then others have theirs */
-#define UNSENT_FRAMES   1000 /* nghttp2 holds: a client that does not read is not read either */
+#define LINGER_MS     2000
+#define LEAVE_MS      500  /* a client that does not answer the ping hears the last word now */
+#define LOOK_MS       1000 /* how often streams are looked at for what is late */
+#define LOOK_LEAST_MS 50
+#define READS_MAX     4    /* of a turn, then others have theirs */
+#define UNSENT_FRAMES 1000 /* nghttp2 holds: a client that does not read is not read either */
 
 static void push(struct h2_conn *c);
 static void on_turn(struct net_deferred *d);
@@ -34,17 +32,12 @@ const struct h2_settings *h2_conn_http2(const struct h2_conn *c)
 
 /* ---- time ---- */
 
-/* Idle connections may stay less long while most places are taken. */
+/* A new one has the time of a first request. */
 static int64_t idle_ms(const struct h2_conn *c)
 {
     const struct client_settings *s = h2_conn_settings(c);
-    uint64_t open = net_peers_count(c->server->clients->peers);
 
-    if (c->first)
-        return s->first_timeout_ms;
-    if (s->connections == 0 || open <= s->connections / 100 * CROWDED_PERCENT)
-        return s->idle_timeout_ms;
-    return s->idle_timeout_ms / CROWDED_DIVISOR;
+    return c->first ? s->first_timeout_ms : net_clients_idle_ms(c->server->clients, s);
 }
 
 static int64_t shorter(int64_t a, int64_t b)

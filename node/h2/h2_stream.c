@@ -9,7 +9,6 @@
 
 #define FREE_STREAMS_MAX 256
 #define TRAILERS_MAX     32
-#define RATE_GRACE_MS    10000
 
 static struct exchange_worker *worker_of(const struct h2_stream *s)
 {
@@ -352,12 +351,6 @@ void h2_stream_end(struct h2_stream *s, bool complete)
 
 /* ---- what is late ---- */
 
-static bool too_slow(uint64_t rate, int64_t waited_ms, uint64_t bytes)
-{
-    return rate != 0 && waited_ms > RATE_GRACE_MS &&
-           bytes < rate * (uint64_t)(waited_ms - RATE_GRACE_MS) / 1000;
-}
-
 /* The client owes content. A call of gRPC may have little to say: it must not be silent for too
  * long, but there is no rate for it. */
 static bool content_is_late(struct h2_stream *s, int64_t now, int64_t dt)
@@ -370,7 +363,7 @@ static bool content_is_late(struct h2_stream *s, int64_t now, int64_t dt)
     }
     s->wait_ms += dt;
     return (settings->body_timeout_ms > 0 && now - s->body_ms >= settings->body_timeout_ms) ||
-           (!s->call && too_slow(settings->min_rate_bytes, s->wait_ms, s->body_bytes));
+           (!s->call && net_client_too_slow(settings, s->wait_ms, s->body_bytes));
 }
 
 /* The client owes window, or reads too little. */
@@ -384,7 +377,7 @@ static bool window_is_late(struct h2_stream *s, int64_t now, int64_t dt)
     }
     s->blocked_ms += dt;
     return (settings->send_timeout_ms > 0 && now - s->sent_ms >= settings->send_timeout_ms) ||
-           too_slow(settings->min_rate_bytes, s->blocked_ms, s->x.sent_bytes);
+           net_client_too_slow(settings, s->blocked_ms, s->x.sent_bytes);
 }
 
 bool h2_stream_stalled(const struct h2_stream *s)

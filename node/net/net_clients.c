@@ -2,6 +2,29 @@
 
 #include <sys/socket.h>
 
+#include "net_settings.h"
+
+#define CROWDED_PERCENT 80
+#define CROWDED_DIVISOR 10
+#define RATE_GRACE_MS   10000
+
+int64_t net_clients_idle_ms(const struct net_clients *s, const struct client_settings *settings)
+{
+    uint64_t open = net_peers_count(s->peers);
+
+    if (settings->connections == 0 || open <= settings->connections / 100 * CROWDED_PERCENT)
+        return settings->idle_timeout_ms;
+    return settings->idle_timeout_ms / CROWDED_DIVISOR;
+}
+
+bool net_client_too_slow(const struct client_settings *settings, int64_t waited_ms, uint64_t bytes)
+{
+    uint64_t rate = settings->min_rate_bytes;
+
+    return rate != 0 && waited_ms > RATE_GRACE_MS &&
+           bytes < rate * (uint64_t)(waited_ms - RATE_GRACE_MS) / 1000;
+}
+
 static void link_client(struct net_clients *s, struct net_client *c)
 {
     c->next = s->all;

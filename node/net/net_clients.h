@@ -59,6 +59,13 @@ struct net_clients {
  * it cannot be known. */
 const struct net_peer *net_client_local(struct net_client *c);
 
+struct client_settings;
+
+/* How long a connection between requests may stay: less while most places are taken. */
+int64_t net_clients_idle_ms(const struct net_clients *s, const struct client_settings *settings);
+/* Less than the least rate, after so long a wait for the client? The first ten seconds are free. */
+bool net_client_too_slow(const struct client_settings *settings, int64_t waited_ms, uint64_t bytes);
+
 /* What the newest settings allow. */
 struct net_clients_limits {
     uint64_t connections, per_client;

@@ -49,11 +49,15 @@ static enum exchange_verdict redirect(struct weir_exchange *x)
 
 /* ---- whom the certificate speaks for ---- */
 
-static bool covers(const struct tls_certificate *c, struct weir_span host)
+/* Certificates are read once a connection, not once a request, where the host is the one it was
+ * made for. */
+static bool covers(const struct tls_facts *tls, struct weir_span host)
 {
+    if (tls->name_covered && weir_span_eq(weir_span_str(tls->name), host))
+        return true;
     if (host.len > 2 && host.ptr[0] == '[') /* certificates name addresses without brackets */
         host = weir_span(host.ptr + 1, host.len - 2);
-    return tls_covers(c, host);
+    return tls_covers(tls->cert, host);
 }
 
 /*
@@ -71,7 +75,7 @@ static bool misdirected(const struct weir_exchange *x)
         !weir_span_ieq(weir_span_str(tls->name), x->target.host))
         return true;
     return tls->cert != NULL && !(x->entry != NULL && x->entry->misdirected_allowed) &&
-           !covers(tls->cert, x->target.host);
+           !covers(tls, x->target.host);
 }
 
 /* ---- early data ---- */

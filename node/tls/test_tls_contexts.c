@@ -47,6 +47,7 @@ static void an_address_is_verified_as_such_and_sends_no_name(void **state)
     pair_connect(p, "127.0.0.1");
     assert_true(pair_handshake(p));
     assert_string_equal(tls_session_facts(p->server.s)->name, "");
+    assert_false(tls_session_facts(p->server.s)->name_covered);
     pair_close(p);
 }
 
@@ -58,6 +59,7 @@ static void the_settings_name_goes_before_the_origins(void **state)
     pair_connect(p, "10.1.2.3");
     assert_true(pair_handshake(p));
     assert_string_equal(tls_session_facts(p->server.s)->name, "www.example");
+    assert_true(tls_session_facts(p->server.s)->name_covered);
     pair_close(p);
 }
 

@@ -64,6 +64,11 @@ const struct tls_certificate *tls_store_find(const struct tls_store *s, const ch
     return (const struct tls_certificate *)(const void *)s;
 }
 
+bool tls_covers(const struct tls_certificate *c, struct weir_span host)
+{
+    return c != NULL && weir_span_eq(host, WEIR_SPAN_LIT("www.example"));
+}
+
 int tls_store_status(SSL *ssl, void *unused)
 {
     (void)ssl;

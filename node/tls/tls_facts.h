@@ -30,6 +30,7 @@ struct tls_facts {
     bool early;                         /* what is read now came before the handshake was over */
     const struct tls_identity *client;  /* a verified certificate; NULL: none */
     const struct tls_certificate *cert; /* the one that was shown: tls_covers() */
+    bool name_covered;                  /* it covers `name`: the usual host of all requests */
 };
 
 #endif

@@ -163,6 +163,7 @@ static bool learn_client(struct tls_session *s, struct weir_err *err)
     }
     if (s->facts.cert == NULL) /* resumed: none was chosen */
         s->facts.cert = tls_server_find(s->server, name);
+    s->facts.name_covered = s->facts.cert != NULL && tls_covers(s->facts.cert, weir_span_str(name));
     return true;
 }
 

@@ -47,7 +47,7 @@ class Balancing(NodeCase):
         slow = self.origin(lambda x: (time.sleep(0.15), x.reply(200, UNCACHED, b"slow")))  # also on a busy machine
         node = self.front_of(origins + [slow], "ewma2")
         shares = self.shares(node, 150)
-        self.assertLess(shares["slow"], 40)  # an even share is 50
+        self.assertLess(shares["slow"], 30)
         self.assertGreater(min(shares["0"], shares["1"]), 15)
 
     def test_least_prefers_the_idle(self):

@@ -263,6 +263,10 @@ class Node:
             return response.status, json.loads(response.body)
         return response.status, response.text
 
+    def metric(self, name):
+        """The number under weir_NAME, which has no labels, in what it tells Prometheus."""
+        return int(re.search(r"(?m)^weir_%s (\d+)$" % name, self.admin(path="/metrics")[1]).group(1))
+
     # Requests to its first listener.
     def client(self, **kw):
         return Client(self.address, **kw)

@@ -457,8 +457,7 @@ static void upgraded(struct weir_exchange *x, struct net_chan origin, const stru
     h1_conn_read(c, false);
     h1_conn_expect(c, H1_RESPONSE, 0);
     /* An interim response that is still stuck would get in between. */
-    if (!c->closed && s->iov_count == 0 && early.len <= NET_TUNNEL_BUFFER &&
-        surplus.len <= NET_TUNNEL_BUFFER && write_switch(s, head))
+    if (!c->closed && s->iov_count == 0 && write_switch(s, head))
         c->tunnel = net_tunnel_start(loop_of(s), &c->client.chan, origin, early, surplus,
                                      settings_of(s)->tunnel_idle_ms, on_tunnel_end, s);
     if (c->tunnel == NULL) {

@@ -1,4 +1,4 @@
-#include "h2_conn.h"
+#include "h2_tunnel.h"
 
 #include <errno.h>
 #include <string.h>
@@ -390,12 +390,22 @@ static bool write_all(struct h2_conn *c)
     return out == 0;
 }
 
+/* A tunnel whose stream nghttp2 is done with: its bytes must reach the origin yet. */
+static bool delivers(const struct h2_conn *c)
+{
+    for (const struct h2_stream *s = c->streams; s != NULL; s = s->next)
+        if (s->closed && h2_tunnel_delivers(s))
+            return true;
+    return false;
+}
+
 static bool is_over(const struct h2_conn *c)
 {
     if (c->rest != NULL || net_chan_unsent(&c->net.chan))
         return false;
     return c->failed || (c->leaving == H2_LAST && c->streams == NULL) ||
-           (!nghttp2_session_want_read(c->session) && !nghttp2_session_want_write(c->session));
+           (!nghttp2_session_want_read(c->session) && !nghttp2_session_want_write(c->session) &&
+            !delivers(c));
 }
 
 /* Sends what can be sent, and settles what follows from it. */

@@ -164,6 +164,8 @@ void h2_stream_start(struct h2_stream *s, bool ended);
 void h2_stream_reset(struct h2_stream *s, uint32_t error_code);
 /* nghttp2 is done with it. */
 void h2_stream_closed(struct h2_stream *s);
+/* And nothing of it is still under way: it ends when its bytes are out. */
+void h2_stream_over(struct h2_stream *s);
 /* Lets it go: the exchange closes. */
 void h2_stream_end(struct h2_stream *s, bool complete);
 /* Moves the fields read so far to memory of the stream. false without memory. */

@@ -148,7 +148,7 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     if (s == NULL)
         return 0;
     s->out_ended = true;
-    if (!s->body_done)
+    if (!s->body_done && s->tunnel == NULL)
         return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
     return 0;
 }

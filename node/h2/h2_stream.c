@@ -303,6 +303,19 @@ static void uncount(struct h2_stream *s)
     s->counted = false;
 }
 
+void h2_stream_over(struct h2_stream *s)
+{
+    struct h2_conn *c = s->conn;
+
+    if (s->ending)
+        return;
+    uncount(s);
+    s->ending = true;
+    s->next_closing = c->closing;
+    c->closing = s;
+    h2_conn_wake(c);
+}
+
 void h2_stream_closed(struct h2_stream *s)
 {
     struct h2_conn *c = s->conn;
@@ -314,13 +327,10 @@ void h2_stream_closed(struct h2_stream *s)
         c->cut++;
         weir_metric_add(worker_of(s)->metrics, WEIR_M_h2_streams_cut, 1);
     }
-    uncount(s);
     if (h2_body_expected(s))
         h2_body_fail(s, WEIR_E_CLIENT_GONE);
-    s->ending = true;
-    s->next_closing = c->closing;
-    c->closing = s;
-    h2_conn_wake(c);
+    if (!h2_tunnel_delivers(s))
+        h2_stream_over(s);
 }
 
 void h2_stream_end(struct h2_stream *s, bool complete)

@@ -19,7 +19,8 @@ struct h2_tunnel {
     bool origin_ended; /* nothing more comes from it */
     bool shut;         /* toward it */
     uint32_t at, len;  /* bytes[at..len) wait for the client */
-    char bytes[H2_TUNNEL_BUFFER];
+    uint32_t cap;
+    char bytes[];
 };
 
 static void read_origin(struct h2_tunnel *t);
@@ -93,19 +94,25 @@ void h2_tunnel_end(struct h2_stream *s)
         net_defer(t->loop, &t->later, on_later);
 }
 
-/* What is in flight the other way could not be answered. */
+bool h2_tunnel_delivers(const struct h2_stream *s)
+{
+    return s->tunnel != NULL && !s->tunnel->shut && s->out_ended && s->body_done;
+}
+
+/* What is in flight the other way could not be answered (RFC 8441 5: RST is CANCEL). */
 static void broken(struct h2_tunnel *t)
 {
-    h2_stream_reset(t->stream, NGHTTP2_CONNECT_ERROR);
-    h2_tunnel_end(t->stream);
+    struct h2_stream *s = t->stream;
+
+    h2_stream_reset(s, NGHTTP2_CANCEL);
+    h2_tunnel_end(s);
+    if (s->closed)
+        h2_stream_over(s);
 }
 
 static void on_idle(struct net_timer *timer)
 {
-    struct h2_tunnel *t = WEIR_CONTAINER(timer, struct h2_tunnel, idle);
-
-    h2_stream_reset(t->stream, NGHTTP2_CANCEL);
-    h2_tunnel_end(t->stream);
+    broken(WEIR_CONTAINER(timer, struct h2_tunnel, idle));
 }
 
 /* ---- client to origin ---- */
@@ -152,6 +159,8 @@ static void send_to_origin(struct h2_tunnel *t)
     if (out > 0 && p->ended && !t->shut) {
         t->shut = true;
         net_chan_shutdown(&t->origin);
+        if (t->stream->closed) /* it was kept for this */
+            h2_stream_over(t->stream);
     }
 }
 
@@ -182,7 +191,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 
 static void read_origin(struct h2_tunnel *t)
 {
-    ssize_t n = net_chan_recv(&t->origin, t->bytes, sizeof t->bytes);
+    ssize_t n = net_chan_recv(&t->origin, t->bytes, t->cap);
 
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return;
@@ -230,14 +239,16 @@ void h2_tunnel_put(struct h2_stream *s, struct h2_out *o, size_t len)
 bool h2_tunnel_start(struct h2_stream *s, struct net_chan origin, struct weir_span surplus)
 {
     int64_t idle_ms = h2_conn_settings(s->conn)->tunnel_idle_ms;
+    uint32_t cap = H2_TUNNEL_BUFFER;
     struct h2_tunnel *t;
 
-    if (surplus.len > H2_TUNNEL_BUFFER)
-        return false;
-    t = weir_malloc(sizeof *t);
+    if (surplus.len > cap)
+        cap = (uint32_t)surplus.len; /* of one read */
+    t = weir_malloc(sizeof *t + cap);
     if (t == NULL)
         return false;
-    memset(t, 0, offsetof(struct h2_tunnel, bytes));
+    memset(t, 0, sizeof *t);
+    t->cap = cap;
     t->stream = s;
     t->loop = h2_loop(s->conn);
     t->origin = origin;

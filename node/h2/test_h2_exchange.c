@@ -619,35 +619,59 @@ static void what_is_no_http2_is_closed(void **state)
 
 /* ---- WebSocket (RFC 8441) ---- */
 
-static void an_extended_connect_becomes_a_tunnel(void **state)
+/* A tunnel that stands: what the origin says first has come. */
+static int32_t open_tunnel(struct h2_node *t, const char *first)
 {
     const nghttp2_nv fields[] = {H2_NV(":protocol", "websocket"),
                                  H2_NV("sec-websocket-version", "13"),
                                  H2_NV("sec-websocket-protocol", "chat")};
-    struct h2_node t;
     struct h2_seen *s;
+    int32_t id;
+
+    t->n.route.websocket = true;
+    assert_true(h2_node_start(t));
+    h2_client_open(t);
+    id = h2_ask(t, "CONNECT", "/chat", fields, 3);
+    s = h2_seen(t, id);
+    while (t->n.origin_conns == 0 || node_request_len(&t->n.origin[0], false) == 0)
+        h2_turn(t);
+    h2_test_switch(t, first);
+    while (s->body_len < strlen(first))
+        h2_turn(t);
+    assert_true(h2_has(s, ":status: 200\n") && h2_has(s, "sec-websocket-protocol: chat\n"));
+    assert_false(h2_has(s, "sec-websocket-accept"));
+    assert_memory_equal(s->body, first, strlen(first));
+    return id;
+}
+
+/* The client may send as much as that of its upload. */
+static void go_on(struct h2_node *t, int32_t id, size_t stop)
+{
+    t->upload_stop = stop;
+    nghttp2_session_resume_data(t->session, id);
+}
+
+/* What has come at the origin, which keeps none of it. */
+static size_t origin_takes(struct h2_node *t)
+{
+    static char bytes[65536];
+    ssize_t n = recv(t->n.origin[0].fd, bytes, sizeof bytes, MSG_DONTWAIT);
+
+    return n > 0 ? (size_t)n : 0;
+}
+
+static void an_extended_connect_becomes_a_tunnel(void **state)
+{
+    struct h2_node t;
     int32_t id;
 
     (void)state;
     h2_node_init(&t);
-    t.n.route.websocket = true;
-    assert_true(h2_node_start(&t));
-    h2_client_open(&t);
     t.upload = "from the client";
     t.upload_len = 15;
-    id = h2_ask(&t, "CONNECT", "/chat", fields, 3);
-    s = h2_seen(&t, id);
-    while (t.n.origin_conns == 0 || node_request_len(&t.n.origin[0], false) == 0)
-        h2_turn(&t);
-    h2_test_switch(&t, "hello from the origin");
-    while (s->body_len < 21)
-        h2_turn(&t);
-    assert_true(h2_has(s, ":status: 200\n") && h2_has(s, "sec-websocket-protocol: chat\n"));
-    assert_false(h2_has(s, "sec-websocket-accept"));
-    assert_memory_equal(s->body, "hello from the origin", 21);
-    t.upload_stop = 15;
-    nghttp2_session_resume_data(t.session, id);
+    id = open_tunnel(&t, "hello from the origin");
     t.n.seen_len = 0;
+    go_on(&t, id, 15);
     while (t.n.seen_len < 15)
         h2_turn(&t);
     assert_memory_equal(t.n.seen, "from the client", 15);
@@ -656,6 +680,118 @@ static void an_extended_connect_becomes_a_tunnel(void **state)
     assert_true(h2_wait(&t, id)->closed);
     assert_int_equal(metric(&t, WEIR_M_exchanges_open), 0);
     h2_node_stop(&t);
+}
+
+#define TUNNEL_BYTES 8000000 /* more than sockets on the way hold */
+
+/* The origin takes little at a time, and only when the test says so. */
+static int32_t open_tunnel_with_upload(struct h2_node *t, char **upload)
+{
+    int small = 65536;
+    int32_t id;
+
+    h2_node_init(t);
+    setsockopt(t->n.listen_fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    t->upload = *upload = calloc(1, TUNNEL_BYTES);
+    t->upload_len = TUNNEL_BYTES;
+    id = open_tunnel(t, "hello");
+    event_del(&t->n.origin[0].event);
+    return id;
+}
+
+static void a_client_goes_on_when_the_origin_has_ended_and_all_of_it_arrives(void **state)
+{
+    struct h2_node t;
+    struct h2_seen *s;
+    size_t got = 0;
+    char *upload;
+    int32_t id;
+
+    (void)state;
+    id = open_tunnel_with_upload(&t, &upload);
+    s = h2_seen(&t, id);
+    shutdown(t.n.origin[0].fd, SHUT_WR);
+    while (!s->ended)
+        h2_turn(&t);
+    assert_false(s->closed);
+    go_on(&t, id, TUNNEL_BYTES);
+    while (!s->closed) {
+        got += origin_takes(&t);
+        h2_turn(&t);
+    }
+    assert_int_equal(s->error, NGHTTP2_NO_ERROR);
+    /* The client has said all of it, and the origin has not taken it yet. */
+    assert_true(got < TUNNEL_BYTES);
+    assert_int_equal(metric(&t, WEIR_M_exchanges_open), 1);
+    while (metric(&t, WEIR_M_exchanges_open) > 0) {
+        got += origin_takes(&t);
+        h2_turn(&t);
+    }
+    for (size_t n; (n = origin_takes(&t)) > 0;)
+        got += n;
+    assert_int_equal(got, TUNNEL_BYTES);
+    assert_int_equal(recv(t.n.origin[0].fd, upload, 1, MSG_DONTWAIT), 0); /* FIN, no RST */
+    h2_node_stop(&t);
+    free(upload);
+}
+
+static void a_tunnel_that_nobody_takes_from_ends_by_its_idle_time(void **state)
+{
+    struct h2_node t;
+    struct h2_seen *s;
+    char *upload;
+    int32_t id;
+
+    (void)state;
+    h2_node_init(&t);
+    t.n.client_settings.tunnel_idle_ms = 100;
+    t.upload = upload = calloc(1, 1000);
+    t.upload_len = 1000;
+    id = open_tunnel(&t, "hello");
+    s = h2_seen(&t, id);
+    shutdown(t.n.origin[0].fd, SHUT_WR);
+    assert_int_equal(h2_wait(&t, id)->error, NGHTTP2_CANCEL);
+    assert_true(s->ended);
+    while (metric(&t, WEIR_M_exchanges_open) > 0)
+        h2_turn(&t);
+    h2_node_stop(&t);
+    free(upload);
+}
+
+static void a_reset_of_the_origin_cancels_the_stream(void **state)
+{
+    struct h2_node t;
+    int32_t id;
+
+    (void)state;
+    h2_node_init(&t);
+    t.upload = "x";
+    t.upload_len = 1;
+    id = open_tunnel(&t, "hello");
+    node_origin_end(&t.n.origin[0], true);
+    assert_int_equal(h2_wait(&t, id)->error, NGHTTP2_CANCEL);
+    assert_false(h2_seen(&t, id)->ended);
+    h2_node_stop(&t);
+}
+
+static void a_reset_of_the_client_resets_the_origin(void **state)
+{
+    struct h2_node t;
+    char *upload, byte;
+    ssize_t n;
+    int32_t id;
+
+    (void)state;
+    id = open_tunnel_with_upload(&t, &upload);
+    nghttp2_submit_rst_stream(t.session, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
+    while (metric(&t, WEIR_M_exchanges_open) > 0)
+        h2_turn(&t);
+    while ((n = recv(t.n.origin[0].fd, &byte, 1, MSG_DONTWAIT)) < 0 && errno == EAGAIN)
+        h2_turn(&t);
+    assert_int_equal(n, -1);
+    assert_int_equal(errno, ECONNRESET);
+    h2_node_stop(&t);
+    free(upload);
 }
 
 int main(void)
@@ -688,6 +824,10 @@ int main(void)
         cmocka_unit_test(a_connection_leaves_after_its_number_of_requests),
         cmocka_unit_test(what_is_no_http2_is_closed),
         cmocka_unit_test(an_extended_connect_becomes_a_tunnel),
+        cmocka_unit_test(a_client_goes_on_when_the_origin_has_ended_and_all_of_it_arrives),
+        cmocka_unit_test(a_tunnel_that_nobody_takes_from_ends_by_its_idle_time),
+        cmocka_unit_test(a_reset_of_the_origin_cancels_the_stream),
+        cmocka_unit_test(a_reset_of_the_client_resets_the_origin),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,7 +23,8 @@ struct direction {
     uint32_t at, len; /* bytes[at..len) wait for `to` */
     bool source_ended, shut;
     uint64_t passed;
-    char bytes[NET_TUNNEL_BUFFER];
+    uint32_t cap;
+    char *bytes; /* behind the tunnel */
 };
 
 struct net_tunnel {
@@ -87,7 +88,8 @@ static void wait_for_room(struct direction *d)
     event_add(&d->writable, NULL);
 }
 
-static void end_tunnel(struct net_tunnel *t)
+/* reset: a side has failed, and the other must not take what came for all there was. */
+static void end_tunnel(struct net_tunnel *t, bool reset)
 {
     if (t->ended)
         return;
@@ -95,8 +97,8 @@ static void end_tunnel(struct net_tunnel *t)
     drop_events(&t->inbound);
     drop_events(&t->outbound);
     net_timer_stop(t->loop, &t->idle);
-    net_chan_hang_up(t->inbound.from, false);
-    net_chan_hang_up(t->inbound.to, false);
+    net_chan_hang_up(t->inbound.from, reset);
+    net_chan_hang_up(t->inbound.to, reset);
     net_defer(t->loop, &t->end, finish);
 }
 
@@ -106,7 +108,7 @@ static void end_direction(struct direction *d)
     drop_events(d);
     net_chan_shutdown(d->to);
     if (d->t->inbound.shut && d->t->outbound.shut)
-        end_tunnel(d->t);
+        end_tunnel(d->t, false);
 }
 
 /* Sends what waits. True when the buffer is empty and the direction goes on. */
@@ -123,7 +125,7 @@ static bool drain(struct direction *d)
             wait_for_room(d);
             return false;
         } else if (errno != EINTR) {
-            end_tunnel(d->t);
+            end_tunnel(d->t, true);
             return false;
         }
     }
@@ -134,7 +136,7 @@ static bool drain(struct direction *d)
         if (out == 0)
             wait_for_room(d);
         else if (out < 0)
-            end_tunnel(d->t);
+            end_tunnel(d->t, true);
         if (out <= 0)
             return false;
     }
@@ -159,7 +161,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     (void)what;
     net_loop_enter(d->t->loop);
     touch(d->t);
-    n = net_chan_recv(d->from, d->bytes, sizeof d->bytes);
+    n = net_chan_recv(d->from, d->bytes, d->cap);
     if (n > 0)
         d->len = (uint32_t)n;
     else if (n == 0)
@@ -167,7 +169,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     else if (errno == EAGAIN || errno == EINTR)
         return;
     else {
-        end_tunnel(d->t);
+        end_tunnel(d->t, true);
         return;
     }
     if (drain(d))
@@ -192,16 +194,25 @@ static void on_idle(struct net_timer *timer)
     struct net_tunnel *t = WEIR_CONTAINER(timer, struct net_tunnel, idle);
 
     t->timed_out = true;
-    end_tunnel(t);
+    end_tunnel(t, false);
+}
+
+/* What was read ahead is sent first, however much a single read brought. */
+static uint32_t room_for(struct weir_span first)
+{
+    return first.len > NET_TUNNEL_BUFFER ? (uint32_t)first.len : NET_TUNNEL_BUFFER;
 }
 
 static void init_direction(struct net_tunnel *t, struct direction *d, struct net_chan *from,
-                           struct net_chan *to, struct weir_span first)
+                           struct net_chan *to, struct weir_span first, char *bytes)
 {
+    memset(d, 0, sizeof *d);
+    d->cap = room_for(first);
+    d->bytes = bytes;
     d->t = t;
     d->from = from;
     d->to = to;
-    d->len = first.len < sizeof d->bytes ? (uint32_t)first.len : sizeof d->bytes;
+    d->len = (uint32_t)first.len;
     if (d->len > 0)
         memcpy(d->bytes, first.ptr, d->len);
     event_assign(&d->readable, t->loop->base, from->fd, EV_READ | EV_PERSIST, on_readable, d);
@@ -223,21 +234,21 @@ struct net_tunnel *net_tunnel_start(struct net_loop *loop, struct net_chan *clie
                                     void (*ended)(void *arg, const struct net_tunnel_end *end),
                                     void *arg)
 {
-    struct net_tunnel *t = weir_malloc(sizeof *t);
+    size_t in_cap = room_for(from_client), out_cap = room_for(from_origin);
+    struct net_tunnel *t = weir_malloc(sizeof *t + in_cap + out_cap);
+    char *bytes = (char *)(t + 1);
 
     if (t == NULL)
         return NULL;
     memset(t, 0, offsetof(struct net_tunnel, inbound));
-    memset(&t->inbound, 0, offsetof(struct direction, bytes));
-    memset(&t->outbound, 0, offsetof(struct direction, bytes));
     t->loop = loop;
     t->idle_ms = idle_ms > 0 ? idle_ms : INT64_MAX / 4;
     t->on_end = ended;
     t->arg = arg;
     t->idle.fire = on_idle;
     t->origin = origin;
-    init_direction(t, &t->inbound, client, &t->origin, from_client);
-    init_direction(t, &t->outbound, &t->origin, client, from_origin);
+    init_direction(t, &t->inbound, client, &t->origin, from_client, bytes);
+    init_direction(t, &t->outbound, &t->origin, client, from_origin, bytes + in_cap);
     net_timer_start(loop, &t->idle, net_now_ms(loop) + t->idle_ms);
     start_direction(&t->inbound);
     start_direction(&t->outbound);
@@ -246,5 +257,5 @@ struct net_tunnel *net_tunnel_start(struct net_loop *loop, struct net_chan *clie
 
 void net_tunnel_abort(struct net_tunnel *t)
 {
-    end_tunnel(t);
+    end_tunnel(t, false);
 }

@@ -3,7 +3,8 @@
  * (WebSocket, later CONNECT).
  *
  * Half-close travels: an end of stream from one side becomes shutdown(SHUT_WR) on the other after
- * the bytes before it. Each direction holds at most NET_TUNNEL_BUFFER bytes, and reads only when
+ * the bytes before it; a reset becomes a reset. Each direction holds at most NET_TUNNEL_BUFFER
+ * bytes, or what it began with, and reads only when
  * the other side took what it has.
  */
 #ifndef NET_TUNNEL_H
@@ -25,7 +26,7 @@ struct net_tunnel_end {
 /*
  * Events of former owners are removed. `client` is kept until `ended`, and hung up by then; its
  * layer stays the caller's to close. `origin` is taken. `from_client` and `from_origin` are bytes
- * already read, sent first; borrowed, at most NET_TUNNEL_BUFFER each. `ended` is called once, on
+ * already read, sent first; borrowed, less than 4 GiB each. `ended` is called once, on
  * the loop, after both are closed. NULL without memory: channels then stay the caller's.
  */
 struct net_tunnel *net_tunnel_start(struct net_loop *loop, struct net_chan *client,

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 
@@ -14,6 +15,7 @@ from lib import node as nodes
 from lib.case import NodeCase
 from lib.http2 import Http2Client
 from lib.ports import LOOPBACK, free_port
+from lib.wait import wait_until
 
 FRESH = {"Cache-Control": "max-age=60"}
 
@@ -348,23 +350,29 @@ class Ends(Http2Case):
 
 
 class WebSocket(Http2Case):
-    def test_extended_connect_becomes_a_tunnel_that_ends_both_ways(self):
+    def open(self, after):
+        """A client and its tunnel, which leads to after(exchange) at the origin."""
         def upgrade(x):
             key = x.request.fields["sec-websocket-key"]
             digest = hashlib.sha1((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()
             x.send_head(101, {"Connection": "Upgrade", "Upgrade": "websocket",
                               "Sec-WebSocket-Accept": base64.b64encode(digest).decode(),
                               "Sec-WebSocket-Protocol": "chat"})
-            while x.source.buffer or x.source.more():
-                x.send(x.source.take())
-            x.close()
-        origin = self.origin(upgrade)
-        client = self.h2(origin, [{"upstream": "app", "websocket": True}])
+            after(x)
+        client = self.h2(self.origin(upgrade), [{"upstream": "app", "websocket": True}])
         stream = client.ask("CONNECT", "/ws", {"sec-websocket-version": "13", "sec-websocket-protocol": "chat"},
                             end=False, protocol="websocket")
         client.wait(lambda: stream.status)
         self.assertEqual((stream.status, stream.fields.get("sec-websocket-protocol")), (200, "chat"), stream)
         self.assertNotIn("sec-websocket-accept", stream.fields)
+        return client, stream
+
+    def test_extended_connect_becomes_a_tunnel_that_ends_both_ways(self):
+        def echo(x):
+            while x.source.buffer or x.source.more():
+                x.send(x.source.take())
+            x.close()
+        client, stream = self.open(echo)
         sent = b""
         for n in range(50):
             piece = b"%d " % n * 1000
@@ -374,6 +382,42 @@ class WebSocket(Http2Case):
         client.end(stream)
         answer = client.answer(stream)
         self.assertEqual((answer.body, answer.ended, answer.reset), (sent, True, None))
+
+    def test_a_client_goes_on_when_the_origin_has_ended(self):
+        first, then = os.urandom(1 << 20), os.urandom(1 << 20)
+        heard = []
+
+        def speak_first(x):
+            x.send(first)
+            x.sock.shutdown(socket.SHUT_WR)
+            heard.append(x.source.rest())
+            x.close()
+        client, stream = self.open(speak_first)
+        self.assertTrue(client.wait(lambda: stream.ended), stream)
+        self.assertEqual(stream.body, first)
+        self.assertTrue(client.send(stream, then, end=True))
+        wait_until(lambda: heard)
+        self.assertEqual(heard, [then])
+        self.assertIsNone(stream.reset)
+
+    def test_an_origin_goes_on_when_the_client_has_ended(self):
+        first, then = os.urandom(1 << 20), os.urandom(1 << 20)
+        heard = []
+
+        def speak_last(x):
+            heard.append(x.source.rest())
+            x.send(then)
+            x.close()
+        client, stream = self.open(speak_last)
+        self.assertTrue(client.send(stream, first, end=True))
+        answer = client.answer(stream)
+        self.assertEqual((answer.body, answer.ended, answer.reset), (then, True, None))
+        self.assertEqual(heard, [first])
+
+    def test_a_reset_of_the_origin_is_one_of_the_stream(self):
+        client, stream = self.open(lambda x: x.reset())
+        self.assertEqual(client.answer(stream).reset, ErrorCodes.CANCEL)
+        self.assertFalse(stream.ended)
 
     def test_where_it_is_not_allowed_it_is_refused(self):
         origin = self.origin(lambda x: x.reply(200))

@@ -83,6 +83,15 @@ class Tunnel(NodeCase):
         self.assertEqual(client.response().status, 101)
         self.assertEqual(client.source.exactly(11), b"first words")
 
+    def test_the_origin_may_say_much_with_the_switch(self):
+        blob = bytes(range(256)) * 1024
+        head = (b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                b"Sec-WebSocket-Accept: " + accept().encode() + b"\r\n\r\n")
+        client = self.client(self.front(self.origin(lambda x: (x.send(head + blob), x.close())), ROUTES))
+        client.send(handshake())
+        self.assertEqual(client.response().status, 101)
+        self.assertEqual(client.source.rest(), blob)
+
     def test_half_close_by_the_client(self):
         def until_end(x):
             data = x.source.rest()
@@ -111,6 +120,11 @@ class Tunnel(NodeCase):
         client = self.open(lambda x: (x.peer_left(), left.set()))
         client.reset()
         self.assertTrue(left.wait(10))
+
+    def test_a_reset_of_the_origin_is_one_of_the_client(self):
+        client = self.open(lambda x: x.reset())
+        with self.assertRaises(ConnectionResetError):
+            client.sock.recv(1)
 
     def test_an_idle_tunnel_is_closed(self):
         left = threading.Event()

@@ -21,7 +21,8 @@ class Stream:
         self.body = b""
         self.trailers = None
         self.ended = False
-        self.reset = None  # error code
+        self.reset = None  # error code, if it came before the end
+        self.cut = False  # the server takes no more
 
     @property
     def over(self):
@@ -76,7 +77,7 @@ class Http2Client:
             room = min(self.h2.local_flow_control_window(stream.number), self.h2.max_outbound_frame_size)
             if room == 0:
                 self.more()
-                if stream.over or self.closed:
+                if stream.cut or self.closed:
                     return False
                 continue
             self.h2.send_data(stream.number, data[:room].tobytes(), end and len(data) <= room)
@@ -143,6 +144,7 @@ class Http2Client:
         elif isinstance(event, h2.events.StreamEnded):
             stream.ended = True
         elif isinstance(event, h2.events.StreamReset) and stream:
+            stream.cut = True
             if not stream.ended:
                 stream.reset = event.error_code
         elif isinstance(event, h2.events.ConnectionTerminated):

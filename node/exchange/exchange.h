@@ -53,6 +53,7 @@ struct content_gather;
 struct exchange_challenge;
 struct exchange_limited;
 struct fetch;
+struct fetch_owed;
 struct front_entry;
 struct inflight;
 struct net_client;
@@ -190,6 +191,7 @@ struct weir_exchange {
     struct net_pipe *body; /* content to come; NULL: none */
     const struct net_peer *peer;
     struct net_client *connection;   /* it came by; NULL in tests alone */
+    struct fetch_owed *owed;         /* of the connection; NULL: it does not count them */
     const struct tls_facts *tls;     /* of the connection; NULL: plain */
     const struct front_entry *entry; /* by which it came; NULL in tests alone */
     const char *protocol;            /* "HTTP/1.1" */

@@ -86,6 +86,7 @@ void fetch_finish(struct fetch *f)
         f->next->at = f->at;
     if (f->leader != NULL)
         f->leader->fetch = NULL;
+    fetch_owed_remove(&f->debt);
     inflight_remove(f->w->inflight, f->fill);
     fill_detach_owner(f->fill);
     if (f->shared != NULL || f->lead != NULL)
@@ -426,8 +427,10 @@ void fetch_leave(struct weir_exchange *x)
         }
     }
     f->leader = NULL;
-    if (!f->pass && !f->fill->alone)
-        return; /* goes on for the others, and for the store */
+    if (!f->pass && !f->fill->alone) { /* goes on for the others, and for the store */
+        fetch_owed_add(x->owed, &f->debt);
+        return;
+    }
     origin_fetch_cancel(&f->origin);
     fetch_finish(f);
 }

@@ -7,6 +7,7 @@
 
 #include "exchange.h"
 #include "fetch.h"
+#include "fetch_owed.h"
 #include "resume.h"
 #include "tags.h"
 #include "vary.h"
@@ -25,6 +26,7 @@ struct fetch {
     struct weir_arena arena;
     struct fill *fill;            /* reference */
     struct weir_exchange *leader; /* NULL once it has left */
+    struct fetch_debt debt;       /* and on whose connection it is counted then */
     bool pass;
     bool grpc; /* a call of gRPC: its trailers go on */
     bool ended;

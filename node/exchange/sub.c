@@ -131,6 +131,7 @@ static void inherit(struct weir_exchange *x, struct weir_exchange *parent)
     x->parent = parent;
     x->depth = (uint8_t)(parent->depth + 1);
     x->connection = parent->connection;
+    x->owed = parent->owed;
     x->tls = parent->tls;
     x->entry = parent->entry;
     x->protocol = parent->protocol;

@@ -146,6 +146,7 @@ static void free_conn(struct h2_conn *c)
 {
     while (c->streams != NULL)
         h2_stream_end(c->streams, false);
+    fetch_owed_forget(&c->owed);
     end_session(c);
     weir_free(c->rest);
     net_chan_close(&c->net.chan, false);

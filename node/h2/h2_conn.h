@@ -19,6 +19,7 @@
 #include <nghttp2/nghttp2.h>
 #include <sys/uio.h>
 
+#include "fetch_owed.h"
 #include "h2_server.h"
 #include "http2_fields.h"
 #include "http2_head.h"
@@ -60,8 +61,9 @@ struct h2_conn {
     struct net_deferred turn, again;
     char *rest; /* bytes that the socket did not take; NULL: none */
     uint32_t rest_at, rest_len;
-    uint32_t open; /* streams whose work goes on */
-    uint32_t cut;  /* streams that ended in this turn before their answer */
+    uint32_t open;          /* streams whose work goes on */
+    uint32_t cut;           /* streams that ended in this turn before their answer */
+    struct fetch_owed owed; /* streams that have ended, and are being fetched for the store */
     uint64_t requests;
     int64_t idle_due_ms;            /* while no stream is open */
     int64_t progress_ms;            /* when the socket last took something */

@@ -21,11 +21,12 @@ static bool refuse(struct h2_conn *c, int32_t id)
            0;
 }
 
-/* Streams whose client has reset them in this turn count like those that are open: their work has
- * been begun (security 3). */
+/* Streams whose client has reset them count like those that are open until the end of the turn, and
+ * as long as they are fetched for the store: their work has been begun (security 3). */
 static bool has_room(const struct h2_conn *c)
 {
-    return c->open + c->cut < h2_conn_http2(c)->max_streams && c->leaving != H2_LAST;
+    return c->open + c->cut + c->owed.count < h2_conn_http2(c)->max_streams &&
+           c->leaving != H2_LAST;
 }
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg)

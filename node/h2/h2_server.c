@@ -5,7 +5,9 @@
 #include "weir/alloc.h"
 #include "h2_abuse.h"
 
-#define CONTINUATIONS_MAX 1000 /* the score (http2_abuse.h) ends it before */
+/* The score (http2_abuse.h) ends it before, with a reason. */
+#define CONTINUATIONS_MAX 1000
+#define RESETS_MAX        1000000 /* at once, and each second */
 
 bool h2_server_init(struct h2_server *s, struct exchange_worker *w, struct net_clients *clients,
                     struct weir_err *err)
@@ -30,6 +32,7 @@ static bool make_option(struct h2_server *s)
     nghttp2_option_set_builtin_recv_extension_type(o, NGHTTP2_PRIORITY_UPDATE);
     h2_abuse_option(o);
     nghttp2_option_set_max_continuations(o, CONTINUATIONS_MAX);
+    nghttp2_option_set_stream_reset_rate_limit(o, RESETS_MAX, RESETS_MAX);
     s->option = o;
     return true;
 }

@@ -80,6 +80,7 @@ struct h2_stream *h2_stream_new(struct h2_conn *c, int32_t id)
     s->x.protocol = "HTTP/2";
     s->x.secure = c->net.tls != NULL;
     s->x.connection = &c->net;
+    s->x.owed = &c->owed;
     s->x.tls = c->net.tls;
     s->x.entry = c->net.entry;
     http2_head_request(&s->head, &s->x.req, &s->x.arena, &s->x.site->site->limits);

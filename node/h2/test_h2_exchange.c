@@ -421,6 +421,48 @@ static void streams_beyond_the_limit_are_refused_and_may_come_again(void **state
     h2_node_stop(&t);
 }
 
+static void ask_and_reset(struct h2_node *t, const char *path)
+{
+    int32_t id = h2_get(t, path);
+
+    h2_turn(t);
+    nghttp2_submit_rst_stream(t->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
+    h2_turn(t);
+}
+
+static void streams_that_were_reset_count_as_long_as_they_are_fetched_for_the_store(void **state)
+{
+    struct h2_settings few = h2_settings_usual;
+    struct h2_node t;
+    char path[8];
+
+    (void)state;
+    few.max_streams = 4;
+    h2_node_init(&t);
+    t.n.http2 = &few;
+    t.n.upstream.retries = 0;
+    assert_true(h2_node_start(&t));
+    h2_client_open(&t);
+    for (unsigned i = 0; i < 4; i++) {
+        snprintf(path, sizeof path, "/%u", i);
+        ask_and_reset(&t, path);
+    }
+    while (t.n.origin_conns < 4 || metric(&t, WEIR_M_exchanges_open) > 0)
+        h2_turn(&t);
+    assert_int_equal(h2_wait(&t, h2_get(&t, "/5"))->error, NGHTTP2_REFUSED_STREAM);
+    for (unsigned i = 0; i < 4; i++)
+        node_origin_end(&t.n.origin[i], false);
+    while (metric(&t, WEIR_M_origin_connections_open) > 0)
+        h2_turn(&t);
+    ask_and_reset(&t, "/6");
+    while (t.n.origin_conns < 5)
+        h2_turn(&t);
+    h2_client_close(&t); /* before its fetch */
+    while (metric(&t, WEIR_M_connections_open) > 0)
+        node_turn(&t.n);
+    h2_node_stop(&t);
+}
+
 static void many_streams_are_served_at_a_time(void **state)
 {
     static const struct script scripts[] = {{.reply = HELLO, .one_by_one = 20}};
@@ -814,6 +856,7 @@ int main(void)
         cmocka_unit_test(a_malformed_head_is_no_request),
         cmocka_unit_test(what_is_clear_and_not_allowed_has_an_answer),
         cmocka_unit_test(streams_beyond_the_limit_are_refused_and_may_come_again),
+        cmocka_unit_test(streams_that_were_reset_count_as_long_as_they_are_fetched_for_the_store),
         cmocka_unit_test(many_streams_are_served_at_a_time),
         cmocka_unit_test(a_client_that_reads_slowly_holds_little_and_gets_all),
         cmocka_unit_test(a_client_that_reads_nothing_is_closed),

@@ -13,6 +13,7 @@ from lib.case import NodeCase, SharedNodeCase, table
 from lib.client import Client
 from lib.frames import Http2
 from lib.ports import LOOPBACK, free_port
+from lib.wait import wait_until
 
 CALM = 11
 GROWTH_LIMIT = 24 << 20
@@ -88,6 +89,33 @@ class Floods(NodeCase):
         self.flood(client, one, "too many streams reset")
         self.assertLessEqual(self.peak.most, 100)
         self.assertLessEqual(self.peak.all, 400)
+
+    def test_requests_for_the_cache_that_are_reset(self):
+        """Each is fetched on: no more at a time than one connection may ask for, however many come."""
+        go = threading.Event()
+        self.addCleanup(go.set)
+
+        def slow(x):
+            with self.peak:
+                go.wait(30)
+                x.reply(200, [("Cache-Control", "max-age=60")], b"slow")
+        origin = self.origin(slow)
+        node = self.node(h2c(origin, http2={"max_streams": 50, "abuse": {"points": 0, "client_points": 0}}))
+        client = Http2(node.address)
+        self.addCleanup(client.close)
+        for n in range(100):
+            batch = b""
+            for i in range(100):
+                data, stream = client.head([(name, "/slow/%d.%d" % (n, i) if name == ":path" else value)
+                                            for name, value in USUAL])
+                batch += data + b"\0\0\4\3\0" + stream.to_bytes(4, "big") + b"\0\0\0\x08"
+            self.assertTrue(client.send(batch))
+            client.hear(0.001)
+        self.assertEqual(client.get("/late").reset, 7, "REFUSED_STREAM: fifty are being fetched")
+        wait_until(lambda: self.peak.now == 50)
+        self.assertEqual(self.peak.all, 50)
+        go.set()
+        wait_until(lambda: client.get("/late").status == 200)
 
     def test_made_you_reset(self):
         client = self.connect()

@@ -239,6 +239,10 @@ void reply_with_error(struct weir_exchange *x)
     int status =
         x->err.code == WEIR_E_RATE_LIMIT ? limit_stage_status(x) : weir_code_status(x->err.code);
 
+    if (x->err.code == WEIR_E_MISDIRECTED)
+        weir_metric_add(x->w->metrics, WEIR_M_requests_misdirected, 1);
+    else if (x->err.code == WEIR_E_TOO_EARLY)
+        weir_metric_add(x->w->metrics, WEIR_M_requests_too_early, 1);
     if (http_grpc_call(&x->req))
         reply_to_call(x, status);
     else

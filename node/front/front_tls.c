@@ -113,6 +113,7 @@ static void done(struct front_conn *c)
     c->client.chan.layer = tls_session_layer(c->session);
     c->client.tls = facts;
     c->session = NULL;
+    weir_metric_add(c->front->w->metrics, WEIR_M_tls_connections_open, 1); /* net_clients_leave() */
     front_hand_over(c, strcmp(facts->alpn, "h2") == 0, WEIR_SPAN_NONE);
 }
 

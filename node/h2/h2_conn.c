@@ -175,6 +175,7 @@ static void close_now(struct h2_conn *c, bool reset)
     h2_abuse_end(c);
     net_chan_hang_up(&c->net.chan, reset); /* the log may ask the layer yet */
     net_clients_leave(c->server->clients, &c->net);
+    weir_metric_add(c->server->w->metrics, WEIR_M_h2_connections_open, -1);
     if (!c->turn_due && !c->again_due) {
         c->turn_due = true;
         net_defer(h2_loop(c), &c->turn, on_turn);
@@ -658,6 +659,7 @@ void h2_conn_begin(struct h2_conn *c, struct weir_span early)
     note_idle(c);
     set_timer(c);
     weir_metric_add(c->server->w->metrics, WEIR_M_h2_connections, 1);
+    weir_metric_add(c->server->w->metrics, WEIR_M_h2_connections_open, 1);
     if (c->server->clients->polite)
         op_drain(&c->net);
     h2_abuse_begin(c);

@@ -70,6 +70,8 @@ void net_clients_leave(struct net_clients *s, struct net_client *c)
     s->count--;
     net_peers_leave(s->peers, &c->peer);
     weir_metric_add(s->metrics, WEIR_M_connections_open, -1);
+    if (c->tls != NULL)
+        weir_metric_add(s->metrics, WEIR_M_tls_connections_open, -1);
     if (s->closed != NULL)
         s->closed(s->closed_arg);
     if (s->draining && s->count == 0 && s->drained != NULL)

@@ -186,12 +186,37 @@ static void count(const struct tls_session *s, enum weir_metric which)
         weir_metric_add(s->w->metrics, which, 1);
 }
 
+static void count_group(const struct tls_session *s)
+{
+    switch (SSL_get_negotiated_group(s->ssl)) {
+    case NID_X25519:
+        count(s, WEIR_M_tls_group_x25519);
+        break;
+    case NID_X9_62_prime256v1:
+        count(s, WEIR_M_tls_group_p256);
+        break;
+    default:
+        count(s, WEIR_M_tls_group_other);
+    }
+}
+
+static void count_client(const struct tls_session *s)
+{
+    count(s, s->facts.resumed ? WEIR_M_tls_resumed : WEIR_M_tls_handshakes);
+    if (!s->facts.resumed)
+        count_group(s);
+    if (SSL_version(s->ssl) == TLS1_2_VERSION)
+        count(s, WEIR_M_tls_version_1_2);
+    if (s->facts.early)
+        count(s, WEIR_M_tls_early_data);
+}
+
 static void count_done(const struct tls_session *s)
 {
-    if (s->server == NULL)
-        count(s, s->facts.resumed ? WEIR_M_origin_tls_resumed : WEIR_M_origin_tls_handshakes);
+    if (s->server != NULL)
+        count_client(s);
     else
-        count(s, s->facts.resumed ? WEIR_M_tls_resumed : WEIR_M_tls_handshakes);
+        count(s, s->facts.resumed ? WEIR_M_origin_tls_resumed : WEIR_M_origin_tls_handshakes);
 }
 
 /* All is said in TLS 1.3 when the client has said "finished": what lies there are tickets, and they

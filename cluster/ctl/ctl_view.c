@@ -273,6 +273,7 @@ void ctl_view_status(FILE *out, const struct ctl_look *look, const json_t *farm)
         view_heading(out, look, "nodes");
         view_node_rows(out, look, nodes, STATUS_NODES);
     }
+    view_clients(out, look, farm);
     put_origins(out, look, farm);
     put_words(out, look, farm);
     if (json_array_size(json_object_get(farm, "redis")) > 0) {

@@ -73,6 +73,35 @@ static int by_expiry(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* ---- handshakes since the start ---- */
+
+static double share(const json_t *o, const char *part, double whole)
+{
+    return whole > 0 ? farm_real(o, part) / whole * 100 : 0;
+}
+
+static void put_handshakes(FILE *out, const struct ctl_look *look, const json_t *h)
+{
+    const json_t *groups = json_object_get(h, "groups");
+    double full = farm_real(h, "full"), done = full + farm_real(h, "resumed");
+    char count[CTL_TEXT_MAX], failed[CTL_TEXT_MAX], early[CTL_TEXT_MAX], text[300];
+
+    if (done + farm_real(h, "failed") <= 0)
+        return;
+    snprintf(text, sizeof text,
+             "%s handshakes: %.0f%% resumed, %.0f%% TLS 1.3, %s with early data; %s failed",
+             ctl_count(count, done < 1e15 ? (int64_t)done : 0), share(h, "resumed", done),
+             share(h, "tls_1_3", done), ctl_count(early, number(h, "early_data")),
+             ctl_count(failed, number(h, "failed")));
+    putc('\n', out);
+    view_line(out, look, CTL_PLAIN, text);
+    snprintf(text, sizeof text, "full ones by X25519 %.0f%%, P-256 %.0f%%, others %.0f%%",
+             share(groups, "x25519", full), share(groups, "p256", full),
+             share(groups, "other", full));
+    if (full > 0)
+        view_line(out, look, CTL_PLAIN, text);
+}
+
 void ctl_view_certificates(FILE *out, const struct ctl_look *look, const json_t *tls)
 {
     static const struct ctl_column columns[] = {
@@ -96,6 +125,7 @@ void ctl_view_certificates(FILE *out, const struct ctl_look *look, const json_t 
     ctl_table_print(&t, out, look, 0);
     ctl_table_free(&t);
     weir_free(sorted);
+    put_handshakes(out, look, json_object_get(tls, "handshakes"));
 }
 
 bool ctl_certificates_trouble(const json_t *tls)

@@ -295,12 +295,15 @@ void ctl_view_top(FILE *out, const struct ctl_look *look, const struct ctl_top *
     json_t *shown = ctl_view_faults(farm, CTL_ABOUT_ALL);
 
     if (top->height > 0) {
-        room = top->height > LINES_BESIDES ? top->height - LINES_BESIDES : 0;
+        size_t besides = LINES_BESIDES + view_clients_lines(farm);
+
+        room = top->height > besides ? top->height - besides : 0;
         faults = faults > room / 3 ? room / 3 : faults;
         room -= faults + (faults > 0);
     }
     share_out(room, json_array_size(nodes), json_array_size(origins), &for_nodes, &for_origins);
     view_farm_line(out, look, farm);
+    view_clients_brief(out, look, farm);
     put_top_line(out, look, top);
     if (faults > 0) {
         putc('\n', out);

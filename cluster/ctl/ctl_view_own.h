@@ -29,6 +29,11 @@ void view_node_rows(FILE *out, const struct ctl_look *look, const json_t *nodes,
 void view_origin_rows(FILE *out, const struct ctl_look *look, const json_t *origins, size_t most);
 void view_word_rows(FILE *out, const struct ctl_look *look, const json_t *words, int64_t now_s);
 void view_redis_rows(FILE *out, const struct ctl_look *look, const json_t *redis);
+/* What clients speak, and what was refused of it lately; nothing where there is nothing to tell. */
+void view_clients(FILE *out, const struct ctl_look *look, const json_t *farm);
+/* The same in a line or two, for top. */
+unsigned view_clients_lines(const json_t *farm);
+void view_clients_brief(FILE *out, const struct ctl_look *look, const json_t *farm);
 
 /* Is this origin in use, as simply as can be? */
 bool view_origin_fine(const json_t *origin);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "farm_json.h"
 #include "farm_judgement.h"
 
 /* Single quotes stand for double ones. */
@@ -305,6 +306,44 @@ static void totals_are_over_all_nodes(void **state)
     json_decref(farm);
 }
 
+static void what_nodes_say_of_clients_adds_up(void **state)
+{
+    json_t *farm = farm_with(
+        "{'nodes': [{'clients': {'connections': {'http2': 3, 'tls': 4},"
+        " 'handshakes_per_s': {'full': 1.5},"
+        " 'lately': {'span_s': 300, 'floods_cut': {'resets': 2, 'pings': 1}}}},"
+        "{'clients': {'connections': {'http2': 1}, 'handshakes_per_s': {'full': 0.25},"
+        " 'lately': {'span_s': 20, 'floods_cut': {'resets': 5}, 'proxy_refused': {'new': 1}}}},"
+        "{'record': 'missing'}]}");
+    const json_t *sums = json_object_get(json_object_get(farm, "totals"), "clients"), *lately;
+
+    (void)state;
+    lately = json_object_get(sums, "lately");
+    assert_int_equal(farm_int(json_object_get(sums, "connections"), "http2"), 4);
+    assert_int_equal(farm_int(json_object_get(sums, "connections"), "tls"), 4);
+    assert_true(farm_real(json_object_get(sums, "handshakes_per_s"), "full") == 1.75);
+    assert_int_equal(farm_int(lately, "span_s"), 300); /* a time is not added */
+    assert_int_equal(farm_int(json_object_get(lately, "floods_cut"), "resets"), 7);
+    assert_int_equal(farm_int(json_object_get(lately, "floods_cut"), "pings"), 1);
+    assert_int_equal(farm_int(json_object_get(lately, "proxy_refused"), "new"), 1);
+    json_decref(farm);
+}
+
+static void sums_of_absurd_numbers_stay_numbers(void **state)
+{
+    json_t *farm = farm_with("{'nodes': [{'clients': {'handshakes_per_s': {'full': 1e308},"
+                             " 'connections': {'tls': 9223372036854775807, 'http2': -5}}},"
+                             "{'clients': {'handshakes_per_s': {'full': 1e308},"
+                             " 'connections': {'tls': 9223372036854775807}}},"
+                             "{'clients': {'connections': 7, 'lately': {'a': {'b': {'c': 1}}}}}]}");
+    const json_t *sums = json_object_get(json_object_get(farm, "totals"), "clients");
+
+    (void)state;
+    assert_true(farm_real(json_object_get(sums, "handshakes_per_s"), "full") == 1e15);
+    assert_int_equal(json_integer_value(json_object_get(sums, "connections")), 7);
+    json_decref(farm);
+}
+
 /* Records of other versions, and of who lies. */
 static void members_of_other_types_mean_nothing(void **state)
 {
@@ -358,6 +397,8 @@ int main(void)
         cmocka_unit_test(redis_is_judged_by_nodes_and_slots),
         cmocka_unit_test(the_worst_come_first),
         cmocka_unit_test(totals_are_over_all_nodes),
+        cmocka_unit_test(what_nodes_say_of_clients_adds_up),
+        cmocka_unit_test(sums_of_absurd_numbers_stay_numbers),
         cmocka_unit_test(members_of_other_types_mean_nothing),
         cmocka_unit_test(long_texts_are_cut_at_whole_characters),
     };

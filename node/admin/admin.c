@@ -334,6 +334,7 @@ struct admin *admin_new(const struct admin_source *source, const struct admin_se
     }
     admin_commit(a);
     a->state.source = &a->source;
+    recent_add(&a->state.recent, source->loop->clock.mono_ms, (int64_t[WEIR_METRICS]){0});
     admin_control_init(&a->control, &a->source);
     return a;
 }

@@ -1,5 +1,6 @@
 #include "admin.h"
 #include "admin_endpoints.h"
+#include "admin_views.h"
 #include "net_loop.h"
 #include "tls_store.h"
 
@@ -78,5 +79,6 @@ void admin_certificates(struct admin_request *r)
         tls_store_each(store, put_certificate, &l);
     }
     put_summary(r, out, &sum);
+    admin_put(r, out, "handshakes", admin_view_handshakes(r));
     admin_answer(r, 200, out);
 }

@@ -289,6 +289,7 @@ json_t *admin_view_node(struct admin_request *r, size_t origins_max)
     put_readiness(r, o);
     put_config(r, o);
     put_load(r, o);
+    admin_put(r, o, "clients", admin_view_clients(r));
     put_purges(r, o);
     put_members(r, o);
     put_origins(r, o, origins_max);

@@ -21,6 +21,15 @@ static int64_t cpu_us(void)
            u.ru_stime.tv_usec;
 }
 
+static int64_t failed_handshakes(const int64_t m[WEIR_METRICS])
+{
+    int64_t sum = m[WEIR_M_handshakes_late];
+
+    for (int i = WEIR_M_tls_failed_closed; i <= WEIR_M_tls_failed_other; i++)
+        sum += m[i];
+    return sum;
+}
+
 static void sample(struct admin_state *s)
 {
     int64_t m[WEIR_METRICS], sum[RATES];
@@ -32,7 +41,11 @@ static void sample(struct admin_state *s)
     sum[RATE_ERRORS] = m[WEIR_M_responses_5xx];
     sum[RATE_BYTES] = m[WEIR_M_bytes_out];
     sum[RATE_CPU_US] = cpu_us();
+    sum[RATE_TLS_FULL] = m[WEIR_M_tls_handshakes];
+    sum[RATE_TLS_RESUMED] = m[WEIR_M_tls_resumed];
+    sum[RATE_TLS_FAILED] = failed_handshakes(m);
     rates_add(&s->rates, s->source->loop->clock.mono_ms, sum);
+    recent_add(&s->recent, s->source->loop->clock.mono_ms, m);
 }
 
 /* ---- Redis ---- */

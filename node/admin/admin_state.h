@@ -12,6 +12,7 @@
 #include "known_nodes.h"
 #include "net_addr.h"
 #include "rates.h"
+#include "recent.h"
 #include "redis_cluster.h"
 
 struct admin_source;
@@ -29,6 +30,7 @@ struct admin_redis_seen {
 struct admin_state {
     const struct admin_source *source;
     struct rates rates;
+    struct recent recent;
     struct known_nodes known;
     struct admin_redis_seen redis[SHARED_AREAS];
     unsigned redis_count; /* 0: no farm, or not known yet */

@@ -13,6 +13,9 @@ struct word;
 
 /* The record of this node, with at most so many origins. */
 json_t *admin_view_node(struct admin_request *r, size_t origins_max);
+json_t *admin_view_clients(struct admin_request *r);
+/* Of TLS with clients, since the start. */
+json_t *admin_view_handshakes(struct admin_request *r);
 json_t *admin_view_redis(struct admin_request *r);
 json_t *admin_view_origins(struct admin_request *r);
 json_t *admin_view_words(struct admin_request *r);

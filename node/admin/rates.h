@@ -16,6 +16,9 @@ enum rate {
     RATE_ERRORS,
     RATE_BYTES,
     RATE_CPU_US,
+    RATE_TLS_FULL,
+    RATE_TLS_RESUMED,
+    RATE_TLS_FAILED,
     RATES,
 };
 

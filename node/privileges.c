@@ -6,6 +6,7 @@
 
 #include "weir/alloc.h"
 #include "weir/log.h"
+#include "net_owner.h"
 #include "warden.h"
 
 /* What the warden is to open: all files that may be root's alone. */
@@ -20,25 +21,60 @@ static void name_path(struct named *n, const char *path)
         n->paths[n->count++] = path;
 }
 
-static struct warden *start_warden(const struct settings *s, const char *file, struct weir_err *err)
+static void name_files(struct named *n, const struct settings *s, const char *file,
+                       const char *config)
+{
+    name_path(n, file);
+    name_path(n, config); /* where a link leads */
+    name_path(n, s->tls.directory);
+    for (size_t i = 0; i < s->tls.certificate_count; i++) {
+        name_path(n, s->tls.certificates[i].certificate);
+        name_path(n, s->tls.certificates[i].key);
+        name_path(n, s->tls.certificates[i].ocsp);
+    }
+}
+
+/* Whom sockets are to be given to, whatever an address is: at most one row for each. */
+static bool name_owner(struct warden_owner *rows, size_t *count, const char *user,
+                       const char *group, struct weir_err *err)
+{
+    struct net_owner o;
+
+    if (!net_owner_find(user, group, &o, err))
+        return false;
+    if (o.uid != (uid_t)-1 || o.gid != (gid_t)-1)
+        rows[(*count)++] = (struct warden_owner){o.uid, o.gid};
+    return true;
+}
+
+static bool name_owners(struct warden_owner *rows, size_t *count, const struct settings *s,
+                        struct weir_err *err)
+{
+    bool ok = name_owner(rows, count, s->admin.user, s->admin.group, err);
+
+    for (size_t i = 0; ok && i < s->listen_count; i++)
+        ok = name_owner(rows, count, s->listens[i].user, s->listens[i].group, err);
+    return ok;
+}
+
+static struct warden *start_warden(const struct settings *s, const char *file, uid_t uid,
+                                   struct weir_err *err)
 {
     char *config = file != NULL ? realpath(file, NULL) : NULL;
     struct named n = {weir_calloc(3 * s->tls.certificate_count + 3, sizeof *n.paths), 0};
+    struct warden_owner *owners = weir_calloc(s->listen_count + 1, sizeof *owners);
+    struct warden_duties duties = {.owners = owners, .node = uid};
     struct warden *k = NULL;
 
-    if (n.paths == NULL) {
+    if (n.paths == NULL || owners == NULL) {
         weir_fail(err, WEIR_E_MEMORY, "privileges", 0);
-    } else {
-        name_path(&n, file);
-        name_path(&n, config); /* where a link leads */
-        name_path(&n, s->tls.directory);
-        for (size_t i = 0; i < s->tls.certificate_count; i++) {
-            name_path(&n, s->tls.certificates[i].certificate);
-            name_path(&n, s->tls.certificates[i].key);
-            name_path(&n, s->tls.certificates[i].ocsp);
-        }
-        k = warden_start(n.paths, n.count, err);
+    } else if (name_owners(owners, &duties.owner_count, s, err)) {
+        name_files(&n, s, file, config);
+        duties.paths = n.paths;
+        duties.path_count = n.count;
+        k = warden_start(&duties, err);
     }
+    weir_free(owners);
     weir_free(n.paths);
     free(config);
     return k;
@@ -51,7 +87,7 @@ static bool become(const struct settings *s, const char *file, struct warden **w
 
     if (!warden_find_identity(s->user, s->group, &id, err))
         return false;
-    *warden = start_warden(s, file, err);
+    *warden = start_warden(s, file, id.uid, err);
     if (*warden == NULL || !warden_drop(&id, err)) {
         warden_stop(*warden);
         *warden = NULL;

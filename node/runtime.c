@@ -475,6 +475,7 @@ static bool make_admin(struct runtime *rt, struct weir_err *err)
         .shared = rt->port.shared,
         .farm_name = farm_is_shared(rt->farm) ? rt->first->farm.name : NULL,
         .version = rt->options.version,
+        .helper = runtime_binder(rt),
         .site = newest_site,
         .metrics = sum_metrics,
         .arg = rt,

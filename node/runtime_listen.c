@@ -32,11 +32,21 @@ static int bind_by_warden(void *arg, int fd, const struct sockaddr *addr, sockle
     return warden_bind(arg, fd, addr, len);
 }
 
+static int give_by_warden(void *arg, int file, uid_t uid, gid_t gid)
+{
+    return warden_own(arg, file, uid, gid);
+}
+
+struct net_binder runtime_binder(const struct runtime *rt)
+{
+    return (struct net_binder){bind_by_warden, give_by_warden, rt->options.warden};
+}
+
 /* The socket whoever started us has opened for this address, or one of our own. */
 static bool open_sockets(struct runtime *rt, const struct listen_settings *l, int *fds,
                          struct net_addr *where, bool *inherited, struct weir_err *err)
 {
-    const struct net_binder binder = {bind_by_warden, rt->options.warden};
+    const struct net_binder binder = runtime_binder(rt);
     struct net_inherited_socket *s;
 
     err->code = WEIR_OK;

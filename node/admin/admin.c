@@ -419,7 +419,7 @@ static bool prepare_socket(struct admin *a, const struct admin_settings *s, stru
     a->next_mode = s->mode;
     a->next_connections = s->connections;
     a->moving = !admin_socket_is(&a->socket, s);
-    return !a->moving || admin_socket_open(&a->next, s, err);
+    return !a->moving || admin_socket_open(&a->next, s, &a->source.helper, err);
 }
 
 static void commit_socket(struct admin *a)

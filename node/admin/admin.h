@@ -19,6 +19,7 @@
 #include "weir/metrics.h"
 #include "admin_door.h"
 #include "admin_settings.h"
+#include "net_listener.h"
 
 struct acme;
 struct admin;
@@ -55,6 +56,7 @@ struct admin_source {
     struct shared_port *shared; /* the control thread's */
     const char *farm_name;      /* NULL: there is no farm */
     const char *version;
+    struct net_binder helper; /* for the socket's owner */
     /* The newest site; borrowed for the turn. */
     struct site *(*site)(void *arg);
     /* Sums of all workers. */

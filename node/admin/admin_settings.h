@@ -43,6 +43,8 @@ struct admin_tcp_settings {
 struct admin_settings {
     const char *socket;     /* path of a Unix socket; "auto": where one can be made; "off" */
     uint32_t mode;          /* its permissions: 0660 */
+    const char *user;       /* to whom it belongs; NULL or "": whoever weir runs as */
+    const char *group;      /* likewise */
     uint32_t connections;   /* to it: 64 */
     const char *audit_file; /* JSON lines, one for each change; "": none beside the error log */
     struct admin_tcp_settings tcp;

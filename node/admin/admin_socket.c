@@ -13,6 +13,7 @@
 
 #include "weir/log.h"
 #include "weir/span.h"
+#include "net_listener.h"
 
 #define BACKLOG    64
 #define LOCK_TRIES 50
@@ -84,9 +85,15 @@ static bool clear_stale(const struct sockaddr_un *a, struct weir_err *err)
     return unlink(a->sun_path) == 0 || failed(err, a->sun_path, "remove the old one", errno);
 }
 
-/* The mode is set before anybody can connect: bound but not listening refuses. */
-static bool bind_and_listen(struct admin_socket *s, const struct sockaddr_un *a, mode_t mode,
-                            struct weir_err *err)
+/* How a socket is made. */
+struct manner {
+    const struct admin_settings *settings;
+    const struct net_binder *helper;
+};
+
+/* Before anybody can connect: bound but not listening refuses. */
+static bool bind_and_listen(struct admin_socket *s, const struct sockaddr_un *a,
+                            const struct manner *m, struct weir_err *err)
 {
     struct stat st;
 
@@ -97,23 +104,30 @@ static bool bind_and_listen(struct admin_socket *s, const struct sockaddr_un *a,
         failed(err, a->sun_path, "bind", errno);
         goto fail;
     }
-    if (chmod(a->sun_path, mode) != 0 || lstat(a->sun_path, &st) != 0 ||
-        listen(s->fd, BACKLOG) != 0) {
+    if (chmod(a->sun_path, m->settings->mode) != 0) {
+        failed(err, a->sun_path, "mode", errno);
+        goto remove;
+    }
+    if (!net_owner_give(a->sun_path, m->settings->user, m->settings->group, m->helper, err))
+        goto remove;
+    if (lstat(a->sun_path, &st) != 0 || listen(s->fd, BACKLOG) != 0) {
         failed(err, a->sun_path, "listen", errno);
-        unlink(a->sun_path);
-        goto fail;
+        goto remove;
     }
     s->device = st.st_dev;
     s->inode = st.st_ino;
     s->changed = st.st_ctim;
     return true;
+remove:
+    unlink(a->sun_path);
 fail:
     close(s->fd);
     s->fd = -1;
     return false;
 }
 
-static bool open_path(struct admin_socket *s, const char *path, mode_t mode, struct weir_err *err)
+static bool open_path(struct admin_socket *s, const char *path, const struct manner *m,
+                      struct weir_err *err)
 {
     struct sockaddr_un a;
     size_t len = strlen(path);
@@ -127,7 +141,7 @@ static bool open_path(struct admin_socket *s, const char *path, mode_t mode, str
     lock = lock_folder(path);
     if (lock < 0)
         return failed(err, path, "the folder", errno);
-    ok = clear_stale(&a, err) && bind_and_listen(s, &a, mode, err);
+    ok = clear_stale(&a, err) && bind_and_listen(s, &a, m, err);
     close(lock);
     return ok;
 }
@@ -140,7 +154,7 @@ static bool usable(const struct weir_admin_place *p)
     return weir_admin_place_fit(p) && access(p->folder, W_OK | X_OK) == 0;
 }
 
-static void open_somewhere(struct admin_socket *s, mode_t mode)
+static void open_somewhere(struct admin_socket *s, const struct manner *m)
 {
     struct weir_admin_place place[WEIR_ADMIN_PLACES];
     unsigned n = weir_admin_places(place);
@@ -149,7 +163,7 @@ static void open_somewhere(struct admin_socket *s, mode_t mode)
     for (unsigned i = 0; i < n; i++) {
         if (!usable(&place[i]))
             continue;
-        if (!open_path(s, place[i].path, mode, &err))
+        if (!open_path(s, place[i].path, m, &err))
             weir_log_err(WEIR_LOG_WARN, "no admin socket", &err);
         return;
     }
@@ -157,15 +171,17 @@ static void open_somewhere(struct admin_socket *s, mode_t mode)
 }
 
 bool admin_socket_open(struct admin_socket *s, const struct admin_settings *settings,
-                       struct weir_err *err)
+                       const struct net_binder *helper, struct weir_err *err)
 {
+    const struct manner m = {settings, helper};
+
     s->fd = -1;
     s->path[0] = '\0';
     if (strcmp(settings->socket, "off") == 0)
         return true;
     if (strcmp(settings->socket, "auto") == 0)
-        open_somewhere(s, settings->mode);
-    else if (!open_path(s, settings->socket, settings->mode, err))
+        open_somewhere(s, &m);
+    else if (!open_path(s, settings->socket, &m, err))
         return false;
     if (s->fd >= 0)
         weir_log(WEIR_LOG_INFO, "admin socket at %s", s->path);
@@ -199,8 +215,8 @@ void admin_socket_mode(struct admin_socket *s, mode_t mode)
 {
     struct stat st;
 
-    if (!is_ours(s))
-        return;
+    if (!is_ours(s) || (lstat(s->path, &st) == 0 && (st.st_mode & 07777) == mode))
+        return; /* who has given it to somebody may not change it, but need not */
     if (chmod(s->path, mode) != 0)
         weir_log(WEIR_LOG_WARN, "the mode of %s cannot be changed", s->path);
     else if (lstat(s->path, &st) == 0)

@@ -16,6 +16,8 @@
 #include "weir/err.h"
 #include "admin_settings.h"
 
+struct net_binder;
+
 struct admin_socket {
     int fd; /* listening, non-blocking; -1: none */
     char path[WEIR_ADMIN_PATH_MAX];
@@ -27,10 +29,11 @@ struct admin_socket {
 /*
  * Listens where the settings say. "off": none, and true. "auto": in the first place where this user
  * can make a socket; if another node has it, or there is no such place, none and true, after a
- * warning. false (LISTEN): the path that was named cannot be had.
+ * warning. false (LISTEN): the path that was named cannot be had. helper: gives it to its owner where
+ * this process may not; NULL: nobody.
  */
 bool admin_socket_open(struct admin_socket *s, const struct admin_settings *settings,
-                       struct weir_err *err);
+                       const struct net_binder *helper, struct weir_err *err);
 /* Would admin_socket_open() with these settings look for the socket that is open already? */
 bool admin_socket_is(const struct admin_socket *s, const struct admin_settings *settings);
 /* Changes the permissions of one that is open. */

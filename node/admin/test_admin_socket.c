@@ -28,7 +28,7 @@ static struct admin_socket opened(void)
     struct admin_socket s;
     struct weir_err err = {0};
 
-    if (!admin_socket_open(&s, &settings, &err))
+    if (!admin_socket_open(&s, &settings, NULL, &err))
         fail_msg("%s: %s", err.where, err.detail);
     assert_true(s.fd >= 0);
     return s;
@@ -74,7 +74,7 @@ static void off_is_none(void **state)
     struct admin_socket s;
 
     (void)state;
-    assert_true(admin_socket_open(&s, &off, NULL));
+    assert_true(admin_socket_open(&s, &off, NULL, NULL));
     assert_int_equal(s.fd, -1);
     assert_false(admin_socket_is(&s, &off));
     admin_socket_close(&s);
@@ -87,7 +87,7 @@ static void another_nodes_socket_is_not_taken(void **state)
     struct weir_err err = {0};
 
     (void)state;
-    assert_false(admin_socket_open(&second, &settings, &err));
+    assert_false(admin_socket_open(&second, &settings, NULL, &err));
     assert_int_equal(err.code, WEIR_E_LISTEN);
     assert_non_null(strstr(err.detail, "another node"));
     admin_socket_close(&second);
@@ -122,7 +122,7 @@ static void something_else_at_the_path_stays(void **state)
 
     (void)state;
     fclose(f);
-    assert_false(admin_socket_open(&s, &settings, &err));
+    assert_false(admin_socket_open(&s, &settings, NULL, &err));
     assert_non_null(strstr(err.detail, "something else"));
     assert_true(there());
     unlink(path);
@@ -135,10 +135,10 @@ static void a_folder_that_is_not_there_is_an_error(void **state)
     struct weir_err err = {0};
 
     (void)state;
-    assert_false(admin_socket_open(&s, &settings, &err));
+    assert_false(admin_socket_open(&s, &settings, NULL, &err));
     assert_int_equal(err.code, WEIR_E_LISTEN);
     settings.socket = "relative";
-    assert_false(admin_socket_open(&s, &settings, NULL));
+    assert_false(admin_socket_open(&s, &settings, NULL, NULL));
 }
 
 static void the_same_path_again_is_the_same_socket(void **state)

@@ -126,6 +126,8 @@ static const struct config_key listen_keys[] = {
          .rule = config_rule_listen_address),
     COUNT("backlog", struct listen_settings, tuning.backlog, 1, 65535, "4096"),
     NUMBER("mode", CONFIG_MODE, struct listen_settings, mode, 0, 0777, "0660"),
+    TEXT("user", struct listen_settings, user, "", .flags = CONFIG_MAY_BE_EMPTY),
+    TEXT("group", struct listen_settings, group, "", .flags = CONFIG_MAY_BE_EMPTY),
     SECTION("keepalive", offsetof(struct listen_settings, tuning), keepalive, NULL),
     COUNT("fastopen", struct listen_settings, tuning.fastopen, 0, 65535, "0"),
     TIME("defer_accept", struct listen_settings, tuning.defer_accept_ms, 0, 60 * SECOND, "0"),
@@ -305,6 +307,8 @@ DEFINE_SECTION(admin_tcp, ADMIN_TCP);
 static const struct config_key admin_keys[] = {
     TEXT("socket", struct admin_settings, socket, "auto", .rule = config_rule_admin_socket),
     NUMBER("mode", CONFIG_MODE, struct admin_settings, mode, 0, 0777, "0660"),
+    TEXT("user", struct admin_settings, user, "", .flags = CONFIG_MAY_BE_EMPTY),
+    TEXT("group", struct admin_settings, group, "", .flags = CONFIG_MAY_BE_EMPTY),
     COUNT("connections", struct admin_settings, connections, 1, 10000, "64"),
     TEXT("audit_file", struct admin_settings, audit_file, "", .flags = CONFIG_MAY_BE_EMPTY),
     SECTION("tcp", offsetof(struct admin_settings, tcp), admin_tcp, config_rule_admin_tcp),

@@ -137,22 +137,36 @@ static bool clear_stale_socket(const struct net_addr *a, const char *address, st
     return true;
 }
 
+/* Mode before owner: who has given it away may not change it any more. Both before anybody can
+ * connect. */
+static bool show_unix(const struct listen_settings *s, int fd, const char *path,
+                      const struct net_binder *binder, struct weir_err *err)
+{
+    if (chmod(path, s->mode) != 0)
+        return listen_failed(err, s->address, "listen: mode", errno);
+    if (!net_owner_give(path, s->user, s->group, binder, err))
+        return false;
+    return listen(fd, (int)s->tuning.backlog) == 0 ||
+           listen_failed(err, s->address, "listen: listen", errno);
+}
+
 static int open_unix(const struct listen_settings *s, const struct net_addr *a,
-                     struct weir_err *err)
+                     const struct net_binder *binder, struct weir_err *err)
 {
     int fd;
 
     if (!clear_stale_socket(a, s->address, err))
         return -1;
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || bind(fd, &a->sa.any, a->len) != 0 || chmod(a->sa.un.sun_path, s->mode) != 0 ||
-        listen(fd, (int)s->tuning.backlog) != 0) {
+    if (fd < 0 || bind(fd, &a->sa.any, a->len) != 0)
         listen_failed(err, s->address, "listen: open", errno);
-        if (fd >= 0)
-            close(fd);
-        return -1;
-    }
-    return fd;
+    else if (show_unix(s, fd, a->sa.un.sun_path, binder, err))
+        return fd;
+    else
+        unlink(a->sa.un.sun_path);
+    if (fd >= 0)
+        close(fd);
+    return -1;
 }
 
 bool net_listen_open(const struct listen_settings *s, int *fds, unsigned count,
@@ -189,7 +203,7 @@ bool net_listen_open_by(const struct listen_settings *s, const struct net_binder
         if (a.sa.any.sa_family != AF_UNIX)
             opened[i] = open_tcp(s, &a, binder, err);
         else if (i == 0)
-            opened[i] = open_unix(s, &a, err);
+            opened[i] = open_unix(s, &a, binder, err);
         else if ((opened[i] = fcntl(opened[0], F_DUPFD_CLOEXEC, 0)) < 0)
             listen_failed(err, s->address, "listen: duplicate", errno);
         if (opened[i] < 0) {

@@ -10,6 +10,7 @@
 
 #include "net_addr.h"
 #include "net_loop.h"
+#include "net_owner.h"
 #include "net_settings.h"
 #include "weir/metrics.h"
 
@@ -25,9 +26,11 @@
 bool net_listen_open(const struct listen_settings *settings, int *fds, unsigned count,
                      struct net_addr *bound, struct weir_err *err);
 
-/* Who may bind where this process may not: ports below 1024, after privileges were dropped. */
+/* Who may do what this process may not, after privileges were dropped: bind ports below 1024, and
+ * give the file of a Unix socket (an O_PATH descriptor) to somebody. -1: errno. */
 struct net_binder {
-    int (*bind)(void *arg, int fd, const struct sockaddr *addr, socklen_t len); /* -1: errno */
+    int (*bind)(void *arg, int fd, const struct sockaddr *addr, socklen_t len);
+    int (*own)(void *arg, int file, uid_t uid, gid_t gid);
     void *arg;
 };
 

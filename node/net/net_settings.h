@@ -35,6 +35,8 @@ struct listen_settings {
     const char *address; /* "127.0.0.1:8080", "[::]:80", ":80" (all, both families),
                             "unix:/run/weir.sock", "systemd:NAME" */
     unsigned mode;       /* permissions of a Unix socket, 0660 */
+    const char *user;    /* to whom its file belongs, names or numbers; NULL or "": whoever */
+    const char *group;   /* weir runs as */
     struct net_tuning tuning;
     struct tls_listen_settings tls;
     bool h2c;                    /* plain: HTTP/2 by prior knowledge */

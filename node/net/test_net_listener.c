@@ -144,6 +144,56 @@ static void a_unix_socket_is_one_socket_with_its_mode(void **state)
     unlink(path);
 }
 
+struct given {
+    unsigned times;
+    uid_t uid;
+    gid_t gid;
+};
+
+static int note_owner(void *arg, int file, uid_t uid, gid_t gid)
+{
+    struct given *g = arg;
+    struct stat st;
+
+    assert_int_equal(fstat(file, &st), 0);
+    assert_true(S_ISSOCK(st.st_mode));
+    *g = (struct given){g->times + 1, uid, gid};
+    return 0;
+}
+
+static void a_unix_socket_belongs_to_whom_it_is_given(void **state)
+{
+    struct given g = {0};
+    const struct net_binder helper = {NULL, note_owner, &g};
+    struct listen_settings s;
+    struct weir_err err = {0};
+    struct stat st;
+    int fd;
+
+    (void)state;
+    name_socket();
+    s = settings(address);
+    s.user = "nobody";
+    s.group = "0";
+    assert_true(net_listen_open_by(&s, &helper, &fd, 1, NULL, &err));
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    if (getuid() == 0) {
+        assert_int_equal(st.st_uid, 65534);
+        assert_int_equal(st.st_gid, 0);
+        assert_int_equal(g.times, 0);
+    } else {
+        assert_int_equal(g.times, 1);
+        assert_int_equal(g.uid, 65534);
+    }
+    close(fd);
+    unlink(path);
+    s.user = "no-such-user";
+    assert_false(net_listen_open(&s, &fd, 1, NULL, &err));
+    assert_non_null(strstr(err.detail, "no-such-user"));
+    assert_int_equal(access(path, F_OK), -1); /* nothing is left */
+}
+
 static void a_socket_left_by_a_crash_is_replaced_a_live_one_is_not(void **state)
 {
     struct listen_settings s;
@@ -340,6 +390,7 @@ int main(void)
         cmocka_unit_test(what_is_no_address_or_too_many_opens_nothing),
         cmocka_unit_test(all_addresses_take_both_families),
         cmocka_unit_test(a_unix_socket_is_one_socket_with_its_mode),
+        cmocka_unit_test(a_unix_socket_belongs_to_whom_it_is_given),
         cmocka_unit_test(a_socket_left_by_a_crash_is_replaced_a_live_one_is_not),
         cmocka_unit_test(what_is_not_a_socket_of_ours_is_never_removed),
         cmocka_unit_test(connections_are_accepted_until_it_is_stopped),

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -62,7 +63,8 @@ static int tear_down(void **state)
 static struct warden *start(const char *path)
 {
     struct weir_err err = {0};
-    struct warden *k = warden_start(&path, 1, &err);
+    const struct warden_duties duties = {.paths = &path, .path_count = 1};
+    struct warden *k = warden_start(&duties, &err);
 
     assert_non_null(k);
     return k;
@@ -214,6 +216,56 @@ static void it_binds_streams_alone(void **state)
     warden_stop(k);
 }
 
+/* A Unix socket of uid, as a descriptor of its file. */
+static int make_socket(const struct fixture *f, uid_t uid)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), file;
+
+    snprintf(a.sun_path, sizeof a.sun_path, "%s", f->other);
+    unlink(f->other);
+    assert_int_equal(bind(sock, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(chown(f->other, uid, uid), 0);
+    file = open(f->other, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    assert_true(file >= 0);
+    close(sock);
+    return file;
+}
+
+static void it_gives_the_nodes_sockets_to_whom_it_was_told(void **state)
+{
+    const struct warden_owner friend = {(uid_t)-1, 4321};
+    const struct warden_duties duties = {.owners = &friend, .owner_count = 1, .node = 1234};
+    struct fixture *f = *state;
+    struct weir_err err = {0};
+    struct warden *k;
+    struct stat st;
+    int file;
+
+    if (getuid() != 0)
+        skip();
+    k = warden_start(&duties, &err);
+    file = make_socket(f, 1234);
+    assert_int_equal(warden_own(k, file, (uid_t)-1, 4322), -1); /* to nobody else */
+    assert_int_equal(errno, EPERM);
+    assert_int_equal(warden_own(k, file, 0, 4321), -1);
+    assert_int_equal(warden_own(k, file, (uid_t)-1, 4321), 0);
+    assert_int_equal(stat(f->other, &st), 0);
+    assert_int_equal(st.st_uid, 1234);
+    assert_int_equal(st.st_gid, 4321);
+    close(file);
+    file = make_socket(f, 1235); /* somebody else's */
+    assert_int_equal(warden_own(k, file, (uid_t)-1, 4321), -1);
+    close(file);
+    assert_int_equal(chown(f->key, 1234, 1234), 0);
+    file = open(f->key, O_RDONLY | O_CLOEXEC); /* no socket */
+    assert_int_equal(warden_own(k, file, (uid_t)-1, 4321), -1);
+    close(file);
+    assert_int_equal(warden_own(k, -1, (uid_t)-1, 4321), -1);
+    assert_int_equal(warden_own(NULL, 0, (uid_t)-1, 4321), -1);
+    warden_stop(k);
+}
+
 static void it_ends_with_the_node(void **state)
 {
     struct fixture *f = *state;
@@ -300,6 +352,7 @@ int main(void)
         TEST(so_are_links_in_what_others_can_change),
         TEST(links_in_circles_are_refused),
         TEST(it_binds_streams_alone),
+        TEST(it_gives_the_nodes_sockets_to_whom_it_was_told),
         TEST(it_ends_with_the_node),
         TEST(who_is_nobody_is_an_error),
         TEST(what_is_dropped_is_gone),

@@ -34,6 +34,7 @@ static void free_paths(struct warden_paths *p)
     for (size_t i = 0; i < p->count; i++)
         weir_free(p->folders[i]);
     weir_free(p->folders);
+    weir_free(p->owners);
 }
 
 /* A file stands for its folder: a key is renewed by putting another file in its place. */
@@ -75,13 +76,19 @@ static bool add_path(struct warden_paths *p, const char *path)
     return true;
 }
 
-static bool gather(struct warden_paths *p, const char *const *paths, size_t count)
+static bool gather(struct warden_paths *p, const struct warden_duties *d)
 {
-    p->folders = weir_calloc(count + 1, sizeof *p->folders);
-    for (size_t i = 0; p->folders != NULL && i < count; i++)
-        if (!add_path(p, paths[i]))
+    p->node = d->node;
+    p->owners = weir_calloc(d->owner_count + 1, sizeof *p->owners);
+    p->folders = weir_calloc(d->path_count + 1, sizeof *p->folders);
+    if (p->owners == NULL || p->folders == NULL)
+        return false;
+    for (; p->owner_count < d->owner_count; p->owner_count++)
+        p->owners[p->owner_count] = d->owners[p->owner_count];
+    for (size_t i = 0; i < d->path_count; i++)
+        if (!add_path(p, d->paths[i]))
             return false;
-    return p->folders != NULL;
+    return true;
 }
 
 /* ---- its process ---- */
@@ -99,6 +106,13 @@ static bool limit_capabilities(uint64_t keep)
     for (int i = 0; i < 2; i++)
         data[i].permitted = data[i].effective = (uint32_t)(keep >> (32 * i));
     return syscall(SYS_capset, &head, data) == 0;
+}
+
+static uint64_t needed(const struct warden_paths *allowed)
+{
+    uint64_t keep = (uint64_t)1 << CAP_DAC_READ_SEARCH | (uint64_t)1 << CAP_NET_BIND_SERVICE;
+
+    return allowed->owner_count > 0 ? keep | (uint64_t)1 << CAP_CHOWN : keep;
 }
 
 static _Noreturn void be_warden(int sock, pid_t node, const struct warden_paths *paths)
@@ -119,13 +133,12 @@ static _Noreturn void be_warden(int sock, pid_t node, const struct warden_paths 
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (getppid() != node || chdir("/") != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 ||
-        !limit_capabilities((uint64_t)1 << CAP_DAC_READ_SEARCH | (uint64_t)1
-                                                                     << CAP_NET_BIND_SERVICE))
+        !limit_capabilities(needed(paths)))
         _exit(1);
     warden_serve(3, paths);
 }
 
-struct warden *warden_start(const char *const *paths, size_t count, struct weir_err *err)
+struct warden *warden_start(const struct warden_duties *duties, struct weir_err *err)
 {
     struct warden *k = weir_calloc(1, sizeof *k);
     struct warden_paths allowed = {0};
@@ -133,7 +146,7 @@ struct warden *warden_start(const char *const *paths, size_t count, struct weir_
     pid_t node = getpid();
     int pair[2];
 
-    if (k == NULL || !gather(&allowed, paths, count)) {
+    if (k == NULL || !gather(&allowed, duties)) {
         weir_free(k);
         free_paths(&allowed);
         weir_fail(err, WEIR_E_MEMORY, "warden: start", 0);
@@ -242,6 +255,21 @@ int warden_bind(struct warden *k, int sock, const struct sockaddr *addr, socklen
     }
     memcpy(r.bytes, addr, len);
     errno = ask(k, &r, sock, &fd);
+    return errno == 0 ? 0 : -1;
+}
+
+int warden_own(struct warden *k, int file, uid_t uid, gid_t gid)
+{
+    const struct warden_owner o = {uid, gid};
+    struct warden_request r = {.verb = WARDEN_OWN, .len = sizeof o};
+    int fd = -1;
+
+    if (k == NULL) {
+        errno = EPERM;
+        return -1;
+    }
+    memcpy(r.bytes, &o, sizeof o);
+    errno = ask(k, &r, file, &fd);
     return errno == 0 ? 0 : -1;
 }
 

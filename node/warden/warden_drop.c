@@ -1,42 +1,25 @@
 #include <errno.h>
 #include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "weir/account.h"
 #include "warden.h"
-
-static bool number_of(const char *text, unsigned *out)
-{
-    char *end;
-    unsigned long n = strtoul(text, &end, 10);
-
-    *out = (unsigned)n;
-    return text[0] >= '0' && text[0] <= '9' && *end == '\0' && n < 0xffffffffUL;
-}
 
 bool warden_find_identity(const char *user, const char *group, struct warden_identity *out,
                           struct weir_err *err)
 {
-    unsigned uid, gid;
-    const struct passwd *p = number_of(user, &uid) ? getpwuid(uid) : getpwnam(user);
-    const struct group *g;
+    struct weir_user found;
 
-    if (p == NULL)
+    if (!weir_user_find(user, &found))
         return weir_failf(err, WEIR_E_CONFIG, "node.user", 0, "there is no user %s", user);
-    out->uid = p->pw_uid;
-    out->gid = p->pw_gid;
-    snprintf(out->name, sizeof out->name, "%s", p->pw_name);
-    if (group[0] == '\0')
-        return true;
-    g = number_of(group, &gid) ? getgrgid(gid) : getgrnam(group);
-    if (g == NULL)
+    out->uid = found.uid;
+    out->gid = found.gid;
+    snprintf(out->name, sizeof out->name, "%s", found.name);
+    if (group[0] != '\0' && !weir_group_find(group, &out->gid))
         return weir_failf(err, WEIR_E_CONFIG, "node.group", 0, "there is no group %s", group);
-    out->gid = g->gr_gid;
     return true;
 }
 

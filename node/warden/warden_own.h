@@ -12,13 +12,15 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-enum warden_verb { WARDEN_OPEN = 1, WARDEN_BIND = 2 };
+#include "warden.h"
+
+enum warden_verb { WARDEN_OPEN = 1, WARDEN_BIND = 2, WARDEN_OWN = 3 };
 
 struct warden_request {
     uint32_t verb;
     uint32_t len;         /* of `bytes` */
-    char bytes[PATH_MAX]; /* OPEN: the path, with its NUL; BIND: the address; the socket goes along
-                           */
+    char bytes[PATH_MAX]; /* OPEN: the path, with its NUL; BIND: the address, and the socket goes
+                             along; OWN: a struct warden_owner, and the file goes along */
 };
 
 struct warden_answer {
@@ -36,10 +38,13 @@ bool warden_send(int sock, const struct warden_packet *p);
 /* Fills bytes and len (at most what it was), and fd. false: errno; 0: the other side is gone. */
 bool warden_receive(int sock, struct warden_packet *p);
 
-/* What may be opened. */
+/* What may be opened, and who may be given a socket. */
 struct warden_paths {
     char **folders; /* without a final slash */
     size_t count;
+    struct warden_owner *owners;
+    size_t owner_count;
+    uid_t node;
 };
 
 /*

@@ -53,6 +53,23 @@ static int bind_socket(const struct warden_request *r, int fd)
     return bind(fd, (const struct sockaddr *)&addr, r->len) == 0 ? 0 : errno;
 }
 
+/* A socket of the node's own, to somebody who was named: nothing it could not let them do. */
+static int give_socket(const struct warden_paths *allowed, const struct warden_request *r, int file)
+{
+    struct warden_owner o;
+    struct stat st;
+
+    if (r->len != sizeof o || file < 0 || fstat(file, &st) != 0)
+        return EINVAL;
+    if (!S_ISSOCK(st.st_mode) || st.st_uid != allowed->node)
+        return EPERM;
+    memcpy(&o, r->bytes, sizeof o);
+    for (size_t i = 0; i < allowed->owner_count; i++)
+        if (allowed->owners[i].uid == o.uid && allowed->owners[i].gid == o.gid)
+            return fchownat(file, "", o.uid, o.gid, AT_EMPTY_PATH) == 0 ? 0 : errno;
+    return EPERM;
+}
+
 static bool is_whole(const struct warden_request *r, size_t len)
 {
     const size_t head = offsetof(struct warden_request, bytes);
@@ -75,6 +92,8 @@ _Noreturn void warden_serve(int sock, const struct warden_paths *paths)
             answer.error = open_file(paths, &r, &out.fd);
         else if (is_whole(&r, in.len) && r.verb == WARDEN_BIND)
             answer.error = bind_socket(&r, in.fd);
+        else if (is_whole(&r, in.len) && r.verb == WARDEN_OWN)
+            answer.error = give_socket(paths, &r, in.fd);
         if (in.fd >= 0)
             close(in.fd);
         if (!warden_send(sock, &out))

@@ -14,7 +14,7 @@ from lib.tls_files import TlsFiles
 from lib.wait import wait_until
 
 USER = "nobody"
-DAC_READ_SEARCH, NET_BIND_SERVICE = 1 << 2, 1 << 10
+CHOWN, DAC_READ_SEARCH, NET_BIND_SERVICE = 1 << 0, 1 << 2, 1 << 10
 
 
 def status_of(pid):
@@ -136,6 +136,37 @@ class Privileges(NodeCase):
         self.assertEqual(node.get().status, 200)
         other = free_low_port()
         self.assertTrue(node.reload(self.config(listen=[{"address": "%s:%d" % (LOOPBACK, other)}, first])), node.log())
+        self.assertEqual(node.get().status, 200)
+
+    def test_sockets_are_given_to_their_owners(self):
+        folder = tempfile.mkdtemp(prefix="weir-socks-")
+        self.addCleanup(shutil.rmtree, folder, True)
+        os.chown(folder, pwd.getpwnam(USER).pw_uid, -1)
+        daemon = pwd.getpwnam("daemon")
+
+        def address(name, **more):
+            return {"address": "unix:%s/%s" % (folder, name), **more}
+
+        def owner(name):
+            found = os.stat(os.path.join(folder, name))
+            return found.st_uid, found.st_gid
+
+        tcp = {"address": "%s:%d" % (LOOPBACK, free_port())}
+        admin = {"socket": os.path.join(folder, "admin"), "group": "daemon"}
+        node = self.start_as_user(self.config(
+            admin=admin, listen=[tcp, address("one", user="daemon", group="daemon", mode="0600")]))
+        self.assertEqual(owner("one"), (daemon.pw_uid, daemon.pw_gid))
+        self.assertEqual(owner("admin"), (pwd.getpwnam(USER).pw_uid, daemon.pw_gid))
+        warden, = wardens_of(node.pid)
+        self.assertEqual(int(status_of(warden)["CapEff"][0], 16), DAC_READ_SEARCH | NET_BIND_SERVICE | CHOWN)
+        # A reload: to who was named at the start, and to nobody else.
+        one = address("one", user="daemon", group="daemon")
+        two = address("two", user="daemon", group="daemon")
+        self.assertTrue(node.reload(self.config(admin=admin, listen=[tcp, one, two])), node.log())
+        self.assertEqual(owner("two"), (daemon.pw_uid, daemon.pw_gid))
+        self.assertFalse(node.reload(self.config(admin=admin, listen=[tcp, one, two, address("three", user="root")])))
+        self.assertRegex(node.log(), r"three: cannot be given to root.*Operation not permitted")
+        self.assertFalse(os.path.exists(os.path.join(folder, "three")))
         self.assertEqual(node.get().status, 200)
 
     def test_the_warden_ends_with_the_node(self):

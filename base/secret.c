@@ -1,7 +1,6 @@
 #include "weir/secret.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,7 +22,13 @@ static bool read_all(int fd, struct weir_secret *s)
 
 bool weir_secret_read(struct weir_secret *s, const char *path, struct weir_err *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return weir_secret_read_by(s, NULL, path, err);
+}
+
+bool weir_secret_read_by(struct weir_secret *s, const struct weir_opener *opener, const char *path,
+                         struct weir_err *err)
+{
+    int fd = weir_opener_open(opener, path);
     bool ok;
     int os;
 

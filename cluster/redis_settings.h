@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct weir_opener;
+
 struct redis_tls_settings {
     bool on;
     bool insecure;           /* take any certificate: for trials alone */
@@ -18,6 +20,7 @@ struct redis_tls_settings {
     const char *cert_file;   /* PEM, for servers that ask for one; NULL = none */
     const char *key_file;    /* PEM, with cert_file */
     const char *server_name; /* what certificates must name instead of the host connected to */
+    const struct weir_opener *opener; /* of the files, while the context is made; NULL: nobody */
 };
 
 struct redis_settings {

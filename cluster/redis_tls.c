@@ -9,6 +9,7 @@
 
 #include "redis_settings.h"
 #include "weir/alloc.h"
+#include "weir/pem_file.h"
 
 struct redis_tls {
     SSL_CTX *ctx;
@@ -28,21 +29,36 @@ static bool load_trust(SSL_CTX *ctx, const struct redis_tls_settings *s, struct 
 {
     if (s->ca_file == NULL)
         return SSL_CTX_set_default_verify_paths(ctx) == 1 || fail_file(err, "trusted certificates");
-    return SSL_CTX_load_verify_locations(ctx, s->ca_file, NULL) == 1 || fail_file(err, s->ca_file);
+    return weir_pem_trust(s->opener, s->ca_file, SSL_CTX_get_cert_store(ctx), err);
+}
+
+/* A copy is kept of each; the leaf comes first. */
+static bool use_pair(SSL_CTX *ctx, STACK_OF(X509) * chain, EVP_PKEY *key)
+{
+    X509 *leaf = sk_X509_shift(chain);
+    bool ok = SSL_CTX_use_cert_and_key(ctx, leaf, key, chain, 1) == 1;
+
+    X509_free(leaf);
+    return ok;
 }
 
 static bool load_identity(SSL_CTX *ctx, const struct redis_tls_settings *s, struct weir_err *err)
 {
+    STACK_OF(X509) * chain;
+    EVP_PKEY *key;
+    bool ok;
+
     if (s->cert_file == NULL)
         return true;
-    if (SSL_CTX_use_certificate_chain_file(ctx, s->cert_file) != 1)
-        return fail_file(err, s->cert_file);
     if (s->key_file == NULL)
         return weir_failf(err, WEIR_E_CONFIG, "redis: tls", 0, "%s: no key_file for it",
                           s->cert_file);
-    return (SSL_CTX_use_PrivateKey_file(ctx, s->key_file, SSL_FILETYPE_PEM) == 1 &&
-            SSL_CTX_check_private_key(ctx) == 1) ||
-           fail_file(err, s->key_file);
+    chain = weir_pem_certificates(s->opener, s->cert_file, err);
+    key = chain != NULL ? weir_pem_key(s->opener, s->key_file, err) : NULL;
+    ok = key != NULL && (use_pair(ctx, chain, key) || fail_file(err, s->key_file));
+    EVP_PKEY_free(key);
+    sk_X509_pop_free(chain, X509_free);
+    return ok;
 }
 
 struct redis_tls *redis_tls_new(const struct redis_tls_settings *s, struct weir_err *err)

@@ -18,14 +18,14 @@ struct farm {
     struct weir_shared *embedded;
 };
 
-static bool join(struct farm *f, struct weir_err *err)
+static bool join(struct farm *f, const struct weir_opener *opener, struct weir_err *err)
 {
     struct weir_err why = {0};
 
-    if (!weir_secret_read(&f->secret, f->settings->secret_file, &why))
+    if (!weir_secret_read_by(&f->secret, opener, f->settings->secret_file, &why))
         return weir_failf(err, why.code, "farm: secret", 0, "%.80s: %.60s",
                           f->settings->secret_file, why.detail);
-    f->redis = farm_redis_new(f->settings, err);
+    f->redis = farm_redis_new(f->settings, opener, err);
     return f->redis != NULL;
 }
 
@@ -35,7 +35,8 @@ static bool stay_alone(struct farm *f, struct weir_err *err)
     return f->embedded != NULL;
 }
 
-struct farm *farm_new(const struct farm_settings *s, struct weir_err *err)
+struct farm *farm_new(const struct farm_settings *s, const struct weir_opener *opener,
+                      struct weir_err *err)
 {
     struct farm *f = weir_calloc(1, sizeof *f);
 
@@ -44,7 +45,7 @@ struct farm *farm_new(const struct farm_settings *s, struct weir_err *err)
         return NULL;
     }
     f->settings = s;
-    if (s->redis.address_count > 0 ? join(f, err) : stay_alone(f, err))
+    if (s->redis.address_count > 0 ? join(f, opener, err) : stay_alone(f, err))
         return f;
     farm_free(f);
     return NULL;

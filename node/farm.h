@@ -23,11 +23,13 @@ struct net_loop;
 struct shared_port;
 struct store;
 struct store_names;
+struct weir_opener;
 struct weir_shared;
 
-/* Borrows the settings as long as it lives. NULL: *err (a secret that cannot be read, memory). That
- * Redis cannot be reached is no error. */
-struct farm *farm_new(const struct farm_settings *s, struct weir_err *err);
+/* Borrows the settings as long as it lives. opener: for their files; NULL: nobody but this process.
+ * NULL: *err (a secret that cannot be read, memory). That Redis cannot be reached is no error. */
+struct farm *farm_new(const struct farm_settings *s, const struct weir_opener *opener,
+                      struct weir_err *err);
 /* All ports are closed. NULL does nothing. */
 void farm_free(struct farm *f);
 

@@ -52,16 +52,17 @@ static bool read_password(struct endpoint *e, const char *file, struct weir_err 
 
     if (file[0] == '\0')
         return true;
-    if (!weir_secret_read(&e->password, file, &why))
+    if (!weir_secret_read_by(&e->password, e->conn.tls.opener, file, &why))
         return weir_failf(err, why.code, "farm: password", 0, "%.80s: %.60s", file, why.detail);
     e->conn.password = e->password.bytes;
     return true;
 }
 
 static bool set_up(struct endpoint *e, const char *name, const struct farm_redis_settings *s,
-                   struct weir_err *err)
+                   const struct weir_opener *opener, struct weir_err *err)
 {
     e->conn = redis_settings_default();
+    e->conn.tls.opener = opener;
     e->conn.username = text_or_null(s->username);
     e->conn.connect_timeout_ms = (unsigned)s->connect_timeout_ms;
     e->conn.tls.on = s->tls;
@@ -79,7 +80,8 @@ static bool set_up(struct endpoint *e, const char *name, const struct farm_redis
     return true;
 }
 
-struct farm_redis *farm_redis_new(const struct farm_settings *s, struct weir_err *err)
+struct farm_redis *farm_redis_new(const struct farm_settings *s, const struct weir_opener *opener,
+                                  struct weir_err *err)
 {
     bool apart = s->state_redis.address_count > 0;
     struct farm_redis *r = weir_calloc(1, sizeof *r);
@@ -92,8 +94,8 @@ struct farm_redis *farm_redis_new(const struct farm_settings *s, struct weir_err
     r->cache.cluster.breaker.ramp = true; /* a node that comes back is not met by all at once */
     settings.endpoints[SHARED_CACHE] = &r->cache.cluster;
     settings.endpoints[SHARED_STATE] = apart ? &r->state.cluster : &r->cache.cluster;
-    if (!set_up(&r->cache, apart ? "cache" : "redis", &s->redis, err) ||
-        (apart && !set_up(&r->state, "state", &s->state_redis, err)) ||
+    if (!set_up(&r->cache, apart ? "cache" : "redis", &s->redis, opener, err) ||
+        (apart && !set_up(&r->state, "state", &s->state_redis, opener, err)) ||
         (r->shared = shared_redis_new(&settings, err)) == NULL) {
         farm_redis_free(r);
         return NULL;

@@ -1,7 +1,9 @@
 #include "privileges.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "weir/alloc.h"
@@ -21,17 +23,86 @@ static void name_path(struct named *n, const char *path)
         n->paths[n->count++] = path;
 }
 
-static void name_files(struct named *n, const struct settings *s, const char *file,
-                       const char *config)
+/* May whoever it is read this file? Then nobody needs to open it for the node, nor what else lies
+ * in its folder. */
+static bool is_public(const char *path)
 {
-    name_path(n, file);
-    name_path(n, config); /* where a link leads */
+    char way[PATH_MAX];
+    struct stat st;
+    size_t len = strlen(path);
+
+    if (len >= sizeof way || stat(path, &st) != 0 || (st.st_mode & S_IROTH) == 0)
+        return false;
+    memcpy(way, path, len + 1);
+    while (len-- > 1) {
+        if (way[len] != '/')
+            continue;
+        way[len] = '\0';
+        if (stat(way, &st) != 0 || (st.st_mode & S_IXOTH) == 0)
+            return false;
+    }
+    return true;
+}
+
+static void name_file(struct named *n, const char *path)
+{
+    if (path != NULL && !is_public(path))
+        name_path(n, path);
+}
+
+static void name_tls(struct named *n, const struct settings *s)
+{
     name_path(n, s->tls.directory);
     for (size_t i = 0; i < s->tls.certificate_count; i++) {
         name_path(n, s->tls.certificates[i].certificate);
         name_path(n, s->tls.certificates[i].key);
         name_path(n, s->tls.certificates[i].ocsp);
     }
+    for (size_t i = 0; i < s->listen_count; i++) {
+        name_file(n, s->listens[i].tls.client_ca);
+        name_file(n, s->listens[i].tls.client_crl);
+    }
+    for (size_t i = 0; i < s->upstream_count; i++) {
+        name_file(n, s->upstreams[i].tls.ca);
+        name_file(n, s->upstreams[i].tls.certificate);
+        name_file(n, s->upstreams[i].tls.key);
+    }
+}
+
+static void name_redis(struct named *n, const struct farm_redis_settings *r)
+{
+    name_file(n, r->password_file);
+    name_file(n, r->tls_ca_file);
+    name_file(n, r->tls_certificate_file);
+    name_file(n, r->tls_key_file);
+}
+
+static void name_admin(struct named *n, const struct admin_tcp_settings *a)
+{
+    name_file(n, a->certificate_file);
+    name_file(n, a->key_file);
+    name_file(n, a->client_ca_file);
+    for (size_t i = 0; i < a->token_count; i++)
+        name_file(n, a->tokens[i].token_file);
+}
+
+static void name_files(struct named *n, const struct settings *s, const char *file,
+                       const char *config)
+{
+    name_path(n, file);
+    name_path(n, config); /* where a link leads */
+    name_tls(n, s);
+    name_file(n, s->farm.secret_file);
+    name_redis(n, &s->farm.redis);
+    name_redis(n, &s->farm.state_redis);
+    name_admin(n, &s->admin.tcp);
+}
+
+/* As many as name_files() can name. */
+static size_t most_files(const struct settings *s)
+{
+    return 15 + 3 * s->tls.certificate_count + 2 * s->listen_count + 3 * s->upstream_count +
+           s->admin.tcp.token_count;
 }
 
 /* Whom sockets are to be given to, whatever an address is: at most one row for each. */
@@ -61,7 +132,7 @@ static struct warden *start_warden(const struct settings *s, const char *file, u
                                    struct weir_err *err)
 {
     char *config = file != NULL ? realpath(file, NULL) : NULL;
-    struct named n = {weir_calloc(3 * s->tls.certificate_count + 3, sizeof *n.paths), 0};
+    struct named n = {weir_calloc(most_files(s), sizeof *n.paths), 0};
     struct warden_owner *owners = weir_calloc(s->listen_count + 1, sizeof *owners);
     struct warden_duties duties = {.owners = owners, .node = uid};
     struct warden *k = NULL;

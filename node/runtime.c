@@ -31,6 +31,7 @@
 #include "tier.h"
 #include "tls_stapler.h"
 #include "tls_store.h"
+#include "warden.h"
 #include "tls_tickets.h"
 
 #define POOL_THREADS   2
@@ -65,8 +66,8 @@ struct site *runtime_make_site(struct runtime *rt, struct settings *s, struct we
         .release = release_settings,
         .owner = s,
     };
-    struct site_tools tools = {rt->registry, rt->pool, &rt->control.box, &rt->secret,
-                               rt->shared.limits};
+    struct site_tools tools = {rt->registry, rt->pool,          &rt->control.box,
+                               &rt->secret,  rt->shared.limits, rt->opener};
     struct site *site = site_new(&source, &tools, err);
 
     if (site != NULL) {
@@ -261,7 +262,7 @@ static bool make_shared(struct runtime *rt, struct weir_err *err)
     };
 
     rt->first = settings_ref(rt->settings);
-    if ((rt->farm = farm_new(&s->farm, err)) == NULL ||
+    if ((rt->farm = farm_new(&s->farm, rt->opener, err)) == NULL ||
         !farm_hash_secret(rt->farm, &rt->secret, err) ||
         !farm_port_open(&rt->port, rt->farm, &rt->control, &s->cache, err) ||
         (rt->pool = weir_work_pool_new(POOL_THREADS, err)) == NULL ||
@@ -476,6 +477,7 @@ static bool make_admin(struct runtime *rt, struct weir_err *err)
         .farm_name = farm_is_shared(rt->farm) ? rt->first->farm.name : NULL,
         .version = rt->options.version,
         .helper = runtime_binder(rt),
+        .opener = rt->opener,
         .site = newest_site,
         .metrics = sum_metrics,
         .arg = rt,
@@ -643,6 +645,7 @@ int runtime_run(const struct runtime_options *options)
         return 1;
     }
     rt->options = *options;
+    rt->opener = warden_opener(options->warden, &rt->opener_room);
     rt->settings = options->settings;
     started = start(rt, &err);
     if (started) {

@@ -7,14 +7,12 @@
 #include "settings.h"
 #include "tls_stapler.h"
 #include "tls_store.h"
-#include "warden.h"
 
 bool runtime_make_store(struct runtime *rt, const struct settings *s, struct tls_store **out,
                         struct weir_err *err)
 {
-    struct weir_opener opener;
     struct tls_store_options o = {.settings = &s->tls,
-                                  .opener = warden_opener(rt->options.warden, &opener),
+                                  .opener = rt->opener,
                                   .now_s = rt->control.clock.wall_s};
     struct tls_given *given;
 

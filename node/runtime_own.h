@@ -19,6 +19,7 @@
 #include "weir/hash.h"
 #include "acme_challenge.h"
 #include "farm.h"
+#include "weir/opener.h"
 #include "net_inherit.h"
 #include "net_loop.h"
 #include "readiness.h"
@@ -72,7 +73,9 @@ struct drain {
 
 struct runtime {
     struct runtime_options options;
-    struct settings *settings; /* reference: the newest in force */
+    struct settings *settings;        /* reference: the newest in force */
+    const struct weir_opener *opener; /* of files, with the warden's help; NULL: there is none */
+    struct weir_opener opener_room;
     struct net_loop control;
     struct weir_hash_secret secret;
     struct settings *first; /* reference: those of the start, which the farm stays with */

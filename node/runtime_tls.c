@@ -31,7 +31,7 @@ bool runtime_make_tls(struct runtime *rt, const struct settings *s, struct tls_s
                       const struct listen_settings *l, struct tls_server_context **out,
                       struct weir_err *err)
 {
-    struct tls_tickets *tickets = NULL;
+    struct tls_server_tools tools = {.store = store};
 
     *out = NULL;
     if (!l->tls.enabled)
@@ -40,9 +40,11 @@ bool runtime_make_tls(struct runtime *rt, const struct settings *s, struct tls_s
         return weir_failf(
             err, WEIR_E_CONFIG, "tls", 0,
             "%s: there is no certificate: say tls.certificates, tls.directory or acme", l->address);
-    if (rt != NULL && !runtime_tickets(rt, &s->tls, &tickets, err))
+    if (rt != NULL && !runtime_tickets(rt, &s->tls, &tools.tickets, err))
         return false;
-    *out = tls_server_context_new(&s->tls, &l->tls, store, tickets, err);
+    if (rt != NULL)
+        tools.opener = rt->opener;
+    *out = tls_server_context_new(&s->tls, &l->tls, &tools, err);
     return *out != NULL;
 }
 
@@ -59,7 +61,7 @@ static bool check_address(const struct settings *s, struct tls_store *store,
 static bool check_upstream(const struct upstream_settings *u, struct weir_err *err)
 {
     struct tls_client_context *made;
-    bool ok = site_make_tls(u, &made, err);
+    bool ok = site_make_tls(u, NULL, &made, err);
 
     tls_client_context_unref(made);
     return ok;

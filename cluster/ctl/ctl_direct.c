@@ -137,7 +137,7 @@ static bool join(struct direct *d, struct weir_err *err)
     struct members_options m = {.loop = &d->loop, .key = &d->key, .farm = d->own.name};
     struct words_options w = {.loop = &d->loop, .key = &d->key, .farm = d->own.name};
 
-    d->redis = farm_redis_new(&d->own, err);
+    d->redis = farm_redis_new(&d->own, NULL, err);
     if (d->redis == NULL)
         return false;
     d->port = shared_port_new(farm_redis_shared(d->redis), &d->loop, err);

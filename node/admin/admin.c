@@ -439,7 +439,7 @@ static void commit_socket(struct admin *a)
 bool admin_prepare(struct admin *a, const struct admin_settings *settings, struct weir_err *err)
 {
     if (prepare_audit(a, settings, err) &&
-        admin_tcp_prepare(&a->next_tcp, &a->tcp, &settings->tcp, err) &&
+        admin_tcp_prepare(&a->next_tcp, &a->tcp, &settings->tcp, a->source.opener, err) &&
         prepare_socket(a, settings, err))
         return true;
     admin_abandon(a);

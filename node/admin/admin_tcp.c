@@ -26,7 +26,8 @@ static bool open_address(struct admin_tcp *next, const struct admin_tcp_settings
 }
 
 bool admin_tcp_prepare(struct admin_tcp *next, const struct admin_tcp *now,
-                       const struct admin_tcp_settings *s, struct weir_err *err)
+                       const struct admin_tcp_settings *s, const struct weir_opener *opener,
+                       struct weir_err *err)
 {
     bool ok = true;
 
@@ -39,8 +40,8 @@ bool admin_tcp_prepare(struct admin_tcp *next, const struct admin_tcp *now,
     next->connections_per_address = s->connections_per_address;
     snprintf(next->address, sizeof next->address, "%s", s->address);
     if (s->certificate_file[0] != '\0')
-        ok = (next->tls = admin_tls_new(s, err)) != NULL;
-    ok = ok && (next->tokens = admin_tokens_new(s->tokens, s->token_count, err)) != NULL;
+        ok = (next->tls = admin_tls_new(s, opener, err)) != NULL;
+    ok = ok && (next->tokens = admin_tokens_new(s->tokens, s->token_count, opener, err)) != NULL;
     if (ok && now->on && strcmp(now->address, next->address) == 0)
         memcpy(next->bound, now->bound, sizeof next->bound);
     else

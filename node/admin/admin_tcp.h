@@ -13,6 +13,7 @@
 
 struct admin_tokens;
 struct ssl_ctx_st;
+struct weir_opener;
 
 /* As it is, or as it will be. All zero: none. */
 struct admin_tcp {
@@ -26,10 +27,11 @@ struct admin_tcp {
     uint32_t without_token, connections, connections_per_address;
 };
 
-/* What these settings need: files are read, and the address is opened unless `now` has it. false:
- * *err, and *next is none. */
+/* What these settings need: files are read (with opener where this process may not; NULL: nobody),
+ * and the address is opened unless `now` has it. false: *err, and *next is none. */
 bool admin_tcp_prepare(struct admin_tcp *next, const struct admin_tcp *now,
-                       const struct admin_tcp_settings *s, struct weir_err *err);
+                       const struct admin_tcp_settings *s, const struct weir_opener *opener,
+                       struct weir_err *err);
 /* Gives back what it holds; closes an fd that is nobody's. */
 void admin_tcp_drop(struct admin_tcp *t);
 

@@ -3,52 +3,31 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include "tls_context_files.h"
+
 static const char where[] = "admin: tls";
 
-static bool fail_file(struct weir_err *err, const char *file)
+static bool load_identity(SSL_CTX *ctx, const struct admin_tcp_settings *s,
+                          const struct weir_opener *opener, struct weir_err *err)
 {
-    const char *reason = ERR_reason_error_string(ERR_peek_error());
+    const struct tls_identity_files files = {s->certificate_file, s->key_file};
 
-    ERR_clear_error();
-    return weir_failf(err, WEIR_E_CONFIG, where, 0, "%s: %s", file,
-                      reason != NULL ? reason : "cannot be used");
+    return tls_load_identity(ctx, &files, opener, err);
 }
 
-/* A key that needs a passphrase cannot be used: OpenSSL would ask on the terminal. */
-static int no_passphrase(char *buf, int size, int writing, void *arg)
+static bool load_clients(SSL_CTX *ctx, const char *file, const struct weir_opener *opener,
+                         struct weir_err *err)
 {
-    (void)buf;
-    (void)size;
-    (void)writing;
-    (void)arg;
-    return -1;
-}
-
-static bool load_identity(SSL_CTX *ctx, const struct admin_tcp_settings *s, struct weir_err *err)
-{
-    SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
-    if (SSL_CTX_use_certificate_chain_file(ctx, s->certificate_file) != 1)
-        return fail_file(err, s->certificate_file);
-    return (SSL_CTX_use_PrivateKey_file(ctx, s->key_file, SSL_FILETYPE_PEM) == 1 &&
-            SSL_CTX_check_private_key(ctx) == 1) ||
-           fail_file(err, s->key_file);
-}
-
-static bool load_clients(SSL_CTX *ctx, const char *file, struct weir_err *err)
-{
-    STACK_OF(X509_NAME) * names;
-
     if (file[0] == '\0')
         return true;
-    if (SSL_CTX_load_verify_locations(ctx, file, NULL) != 1 ||
-        (names = SSL_load_client_CA_file(file)) == NULL)
-        return fail_file(err, file);
-    SSL_CTX_set_client_CA_list(ctx, names);
+    if (!tls_load_clients(ctx, file, opener, err))
+        return false;
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     return true;
 }
 
-struct ssl_ctx_st *admin_tls_new(const struct admin_tcp_settings *s, struct weir_err *err)
+struct ssl_ctx_st *admin_tls_new(const struct admin_tcp_settings *s,
+                                 const struct weir_opener *opener, struct weir_err *err)
 {
     SSL_CTX *ctx;
 
@@ -65,7 +44,7 @@ struct ssl_ctx_st *admin_tls_new(const struct admin_tcp_settings *s, struct weir
     SSL_CTX_set_num_tickets(ctx, 0);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
-    if (load_identity(ctx, s, err) && load_clients(ctx, s->client_ca_file, err))
+    if (load_identity(ctx, s, opener, err) && load_clients(ctx, s->client_ca_file, opener, err))
         return ctx;
     SSL_CTX_free(ctx);
     return NULL;

@@ -9,9 +9,11 @@
 #include "admin_settings.h"
 
 struct ssl_ctx_st;
+struct weir_opener;
 
-/* Reads the files. Returns owned (SSL_CTX_free()). NULL: CONFIG, with the name of the file that
- * cannot be used; MEMORY. */
-struct ssl_ctx_st *admin_tls_new(const struct admin_tcp_settings *s, struct weir_err *err);
+/* Reads the files, with opener where this process may not (NULL: nobody). Returns owned
+ * (SSL_CTX_free()). NULL: CONFIG, with the name of the file that cannot be used; MEMORY. */
+struct ssl_ctx_st *admin_tls_new(const struct admin_tcp_settings *s,
+                                 const struct weir_opener *opener, struct weir_err *err);
 
 #endif

@@ -29,12 +29,13 @@ static bool digest_of(unsigned char out[DIGEST], const char *bytes, size_t len)
     return EVP_Digest(bytes, len, out, &n, EVP_sha256(), NULL) == 1 && n == DIGEST;
 }
 
-static bool read_token(struct token *t, const struct admin_token_settings *s, struct weir_err *err)
+static bool read_token(struct token *t, const struct admin_token_settings *s,
+                       const struct weir_opener *opener, struct weir_err *err)
 {
     struct weir_secret secret;
     bool ok;
 
-    if (!weir_secret_read(&secret, s->token_file, err))
+    if (!weir_secret_read_by(&secret, opener, s->token_file, err))
         return weir_failf(err, WEIR_E_CONFIG, where, err->os, "%s cannot be read or is empty",
                           s->token_file);
     if (secret.len < ADMIN_TOKEN_LEAST) {
@@ -62,7 +63,7 @@ static bool is_new(const struct admin_tokens *t, const struct admin_token_settin
 }
 
 struct admin_tokens *admin_tokens_new(const struct admin_token_settings *tokens, size_t count,
-                                      struct weir_err *err)
+                                      const struct weir_opener *opener, struct weir_err *err)
 {
     struct admin_tokens *t = weir_calloc(1, sizeof *t + count * sizeof *t->token);
 
@@ -72,7 +73,7 @@ struct admin_tokens *admin_tokens_new(const struct admin_token_settings *tokens,
     }
     for (size_t i = 0; i < count; i++) {
         t->count++;
-        if (!read_token(&t->token[i], &tokens[i], err) || !is_new(t, &tokens[i], err)) {
+        if (!read_token(&t->token[i], &tokens[i], opener, err) || !is_new(t, &tokens[i], err)) {
             admin_tokens_free(t);
             return NULL;
         }

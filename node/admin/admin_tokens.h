@@ -12,11 +12,13 @@
 #include "admin_settings.h"
 
 struct admin_tokens;
+struct weir_opener;
 
-/* Reads the files. NULL: MEMORY; CONFIG, with the name of a file that cannot be read, is shorter
- * than ADMIN_TOKEN_LEAST bytes, or holds the token of another one. */
+/* Reads the files, with opener where this process may not (NULL: nobody). NULL: MEMORY; CONFIG,
+ * with the name of a file that cannot be read, is shorter than ADMIN_TOKEN_LEAST bytes, or holds
+ * the token of another one. */
 struct admin_tokens *admin_tokens_new(const struct admin_token_settings *tokens, size_t count,
-                                      struct weir_err *err);
+                                      const struct weir_opener *opener, struct weir_err *err);
 void admin_tokens_free(struct admin_tokens *t); /* NULL does nothing */
 
 /* The role of who sent this value of Authorization, and the token's name (lives as long as t);

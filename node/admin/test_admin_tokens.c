@@ -55,7 +55,7 @@ static struct admin_tokens *both(struct weir_err *err)
     const struct admin_token_settings s[] = {{"grafana", reader, ADMIN_READ},
                                              {"deploy", operator, ADMIN_OPERATE } };
 
-    return admin_tokens_new(s, 2, err);
+    return admin_tokens_new(s, 2, NULL, err);
 }
 
 static enum admin_role role_of(const struct admin_tokens *t, const char *text, const char **name)
@@ -107,7 +107,7 @@ static void what_is_not_exactly_a_token_is_nobody(void **state)
 
 static void without_tokens_everybody_is_nobody(void **state)
 {
-    struct admin_tokens *t = admin_tokens_new(NULL, 0, NULL);
+    struct admin_tokens *t = admin_tokens_new(NULL, 0, NULL, NULL);
     const char *name;
 
     (void)state;
@@ -123,7 +123,7 @@ static void refused(const char *first, const char *second, const char *why)
                                              {"two", second, ADMIN_READ}};
     struct weir_err err = {0};
 
-    assert_null(admin_tokens_new(s, 2, &err));
+    assert_null(admin_tokens_new(s, 2, NULL, &err));
     assert_int_equal(err.code, WEIR_E_CONFIG);
     if (strstr(err.detail, why) == NULL)
         fail_msg("%s", err.detail);

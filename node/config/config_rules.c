@@ -323,7 +323,7 @@ static void check_secret(struct config_ctx *ctx, const struct config_node *map, 
 
     if (node == NULL || node->bad || node->text.len == 0)
         return;
-    if (!weir_secret_read(&secret, node->text.ptr, &err))
+    if (!weir_secret_read_by(&secret, ctx->opener, node->text.ptr, &err))
         config_report(ctx, node, "%s: %s", config_found(node, found), err.detail);
     else if (secret.len < least)
         config_report(ctx, node, "%s holds %zu bytes, at least %zu are needed",
@@ -336,8 +336,14 @@ static void check_readable(struct config_ctx *ctx, const struct config_node *map
 {
     struct config_node *node = config_node_get(map, member);
     char found[CONFIG_QUOTE_MAX];
+    int fd;
 
-    if (node != NULL && !node->bad && node->text.len > 0 && access(node->text.ptr, R_OK) != 0)
+    if (node == NULL || node->bad || node->text.len == 0)
+        return;
+    fd = weir_opener_open(ctx->opener, node->text.ptr);
+    if (fd >= 0)
+        close(fd);
+    else
         config_report(ctx, node, "%s: cannot be read: %s", config_found(node, found),
                       strerror(errno));
 }

@@ -22,8 +22,8 @@ static bool has_tls(const struct upstream_settings *s)
     return false;
 }
 
-bool site_make_tls(const struct upstream_settings *s, struct tls_client_context **out,
-                   struct weir_err *err)
+bool site_make_tls(const struct upstream_settings *s, const struct weir_opener *opener,
+                   struct tls_client_context **out, struct weir_err *err)
 {
     struct tls_client_settings tls = s->tls;
 
@@ -32,7 +32,7 @@ bool site_make_tls(const struct upstream_settings *s, struct tls_client_context 
         return true;
     if (s->proxy_protocol != ORIGIN_PROXY_OFF)
         tls.http2 = false; /* a connection is one client's */
-    *out = tls_client_context_new(&tls, err);
+    *out = tls_client_context_new(&tls, opener, err);
     return *out != NULL;
 }
 
@@ -53,7 +53,8 @@ static bool build_upstream(struct site_upstream *u, const struct upstream_settin
     }
     if (s->sticky_cookie != NULL)
         u->sticky = sticky_new(tools->secret, u->states, s->origin_count, err);
-    return (s->sticky_cookie == NULL || u->sticky != NULL) && site_make_tls(s, &u->tls, err);
+    return (s->sticky_cookie == NULL || u->sticky != NULL) &&
+           site_make_tls(s, tools->opener, &u->tls, err);
 }
 
 static bool build_upstreams(struct site *site, const struct site_tools *tools, struct weir_err *err)

@@ -94,7 +94,8 @@ struct site_tools {
     struct weir_work_pool *pool;
     struct weir_mailbox *control; /* where resolutions are answered */
     const struct weir_hash_secret *secret;
-    struct limit_node *limits; /* NULL: there are no limits in the settings */
+    struct limit_node *limits;        /* NULL: there are no limits in the settings */
+    const struct weir_opener *opener; /* of files; NULL: nobody but this process */
 };
 
 /* Control thread. NULL: *err (the settings have been checked before: memory, or files that
@@ -102,9 +103,10 @@ struct site_tools {
  * On success the source's owner belongs to the site. */
 struct site *site_new(const struct site_source *source, const struct site_tools *tools,
                       struct weir_err *err);
-/* How an upstream's origins are spoken to under TLS, its files read; *out NULL: none has TLS. */
-bool site_make_tls(const struct upstream_settings *s, struct tls_client_context **out,
-                   struct weir_err *err);
+/* How an upstream's origins are spoken to under TLS, its files read, with opener where this process
+ * may not (NULL: nobody); *out NULL: none has TLS. */
+bool site_make_tls(const struct upstream_settings *s, const struct weir_opener *opener,
+                   struct tls_client_context **out, struct weir_err *err);
 struct site *site_ref(struct site *s);
 void site_unref(struct site *s); /* control thread, or any once the workers have stopped */
 /* Control thread, now and then: resolves names that are due. */

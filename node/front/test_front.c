@@ -51,7 +51,8 @@ static struct tls_server_context *server_context(void)
     tls_sample_free(&sample);
     store = tls_store_new(&store_options, &err);
     assert_non_null(store);
-    c = tls_server_context_new(&settings, &listens, store, NULL, &err);
+    c = tls_server_context_new(&settings, &listens, &(struct tls_server_tools){.store = store},
+                               &err);
     assert_non_null(c);
     tls_store_unref(store);
     unlink(path);

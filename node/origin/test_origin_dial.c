@@ -234,7 +234,7 @@ static void open_tls(struct world *w, bool trusted)
     assert_int_equal(SSL_CTX_use_certificate(w->server.ctx, w->sample.x), 1);
     assert_int_equal(SSL_CTX_use_PrivateKey(w->server.ctx, w->sample.key), 1);
     SSL_CTX_set_alpn_select_cb(w->server.ctx, choose_http1, NULL);
-    w->tls = tls_client_context_new(&s, &err);
+    w->tls = tls_client_context_new(&s, NULL, &err);
     assert_non_null(w->tls);
     w->client.tls = tls_worker_new(&w->loop, &w->metrics, NULL, &err);
     assert_non_null(w->client.tls);
@@ -414,7 +414,7 @@ static void a_new_context_ends_what_was_agreed_on_under_the_old_one(void **state
     struct world *w = new_world(TLS, true, true, ORIGIN_PROXY_OFF);
     struct tls_client_settings s = {.verify = true, .ca = w->ca, .min_version = "1.2"};
     struct get *g = calloc(1, sizeof *g);
-    struct tls_client_context *fresh = tls_client_context_new(&s, NULL);
+    struct tls_client_context *fresh = tls_client_context_new(&s, NULL, NULL);
     struct origin_upstream *second;
 
     (void)state;

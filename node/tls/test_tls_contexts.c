@@ -185,19 +185,22 @@ static void bad_settings_are_named(void **state)
     struct weir_err err = {0};
 
     p->settings.ciphers = "no such cipher";
-    assert_null(tls_server_context_new(&p->settings, &p->listen, &shown, NULL, &err));
+    assert_null(tls_server_context_new(&p->settings, &p->listen,
+                                       &(struct tls_server_tools){.store = &shown}, &err));
     assert_non_null(strstr(err.detail, "tls.ciphers: no cipher match"));
     p->settings.ciphers = NULL;
     p->settings.groups = "X25518";
-    assert_null(tls_server_context_new(&p->settings, &p->listen, &shown, NULL, &err));
+    assert_null(tls_server_context_new(&p->settings, &p->listen,
+                                       &(struct tls_server_tools){.store = &shown}, &err));
     p->settings.groups = NULL;
     p->listen.client_auth = TLS_CLIENT_REQUIRED;
     p->listen.client_ca = "/nowhere/ca.pem";
     err = (struct weir_err){0};
-    assert_null(tls_server_context_new(&p->settings, &p->listen, &shown, NULL, &err));
+    assert_null(tls_server_context_new(&p->settings, &p->listen,
+                                       &(struct tls_server_tools){.store = &shown}, &err));
     assert_non_null(strstr(err.detail, "/nowhere/ca.pem"));
     p->origin.ca = "/nowhere/ca.pem";
-    assert_null(tls_client_context_new(&p->origin, &err));
+    assert_null(tls_client_context_new(&p->origin, NULL, &err));
 }
 
 static void clients_prove_who_they_are(void **state)

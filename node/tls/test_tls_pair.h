@@ -225,9 +225,12 @@ static inline void pair_connect(struct pair *p, const char *name)
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
     if (p->server_context == NULL)
-        p->server_context = tls_server_context_new(&p->settings, &p->listen, &shown, &keys, &err);
+        p->server_context =
+            tls_server_context_new(&p->settings, &p->listen,
+                                   &(struct tls_server_tools){.store = &shown, .tickets = &keys},
+                                   &err);
     if (p->client_context == NULL)
-        p->client_context = tls_client_context_new(&p->origin, &err);
+        p->client_context = tls_client_context_new(&p->origin, NULL, &err);
     assert_non_null(p->server_context);
     assert_non_null(p->client_context);
     p->server = (struct end){.fd = fds[0]};

@@ -11,6 +11,8 @@
 #include <openssl/x509v3.h>
 
 #include "weir/alloc.h"
+#include "weir/pem_file.h"
+#include "tls_context_files.h"
 
 #define CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
 #define GROUPS  "X25519:P-256:P-384"
@@ -31,17 +33,8 @@ static bool is_set(const char *text)
     return text != NULL && text[0] != '\0';
 }
 
-/* A key that needs a passphrase cannot be used: OpenSSL would ask on the terminal. */
-static int no_passphrase(char *buf, int size, int writing, void *arg)
-{
-    (void)buf;
-    (void)size;
-    (void)writing;
-    (void)arg;
-    return -1;
-}
-
-static bool load_trust(SSL_CTX *ctx, const struct tls_client_settings *s, struct weir_err *err)
+static bool load_trust(SSL_CTX *ctx, const struct tls_client_settings *s,
+                       const struct weir_opener *opener, struct weir_err *err)
 {
     SSL_CTX_set_verify(ctx, s->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
     if (!s->verify)
@@ -49,21 +42,16 @@ static bool load_trust(SSL_CTX *ctx, const struct tls_client_settings *s, struct
     if (!is_set(s->ca))
         return SSL_CTX_set_default_verify_paths(ctx) == 1 ||
                tls_fail_setting(err, "the system's certificates");
-    return SSL_CTX_load_verify_locations(ctx, s->ca, NULL) == 1 || tls_fail_setting(err, s->ca);
+    return weir_pem_trust(opener, s->ca, SSL_CTX_get_cert_store(ctx), err);
 }
 
-static bool load_identity(SSL_CTX *ctx, const struct tls_client_settings *s, struct weir_err *err)
+static bool load_identity(SSL_CTX *ctx, const struct tls_client_settings *s,
+                          const struct weir_opener *opener, struct weir_err *err)
 {
-    const char *key = is_set(s->key) ? s->key : s->certificate;
+    const struct tls_identity_files files = {s->certificate,
+                                             is_set(s->key) ? s->key : s->certificate};
 
-    if (!is_set(s->certificate))
-        return true;
-    SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
-    if (SSL_CTX_use_certificate_chain_file(ctx, s->certificate) != 1)
-        return tls_fail_setting(err, s->certificate);
-    return (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) == 1 &&
-            SSL_CTX_check_private_key(ctx) == 1) ||
-           tls_fail_setting(err, key);
+    return !is_set(s->certificate) || tls_load_identity(ctx, &files, opener, err);
 }
 
 /* OpenSSL's macro drops the const of what it only reads. */
@@ -213,6 +201,7 @@ static bool set_name(struct tls_client_context *c, const char *name)
 }
 
 struct tls_client_context *tls_client_context_new(const struct tls_client_settings *s,
+                                                  const struct weir_opener *opener,
                                                   struct weir_err *err)
 {
     struct tls_client_context *c = weir_calloc(1, sizeof *c);
@@ -233,7 +222,8 @@ struct tls_client_context *tls_client_context_new(const struct tls_client_settin
     SSL_CTX_set_mode(c->ctx, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_session_cache_mode(c->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(c->ctx, on_session);
-    if (set_ciphers(c->ctx, s, err) && load_trust(c->ctx, s, err) && load_identity(c->ctx, s, err))
+    if (set_ciphers(c->ctx, s, err) && load_trust(c->ctx, s, opener, err) &&
+        load_identity(c->ctx, s, opener, err))
         return c;
 failed:
     tls_client_context_unref(c);

@@ -10,6 +10,7 @@
 #include "weir/err.h"
 
 struct tls_client_context;
+struct weir_opener;
 
 struct tls_client_settings {
     bool verify;             /* true */
@@ -22,8 +23,10 @@ struct tls_client_settings {
     bool http2;                                  /* offered by ALPN */
 };
 
-/* Reads the files. Returns owned; NULL: *err names the file or setting. */
+/* Reads the files, with opener where this process may not (NULL: nobody). Returns owned; NULL: *err
+ * names the file or setting. */
 struct tls_client_context *tls_client_context_new(const struct tls_client_settings *s,
+                                                  const struct weir_opener *opener,
                                                   struct weir_err *err);
 struct tls_client_context *tls_client_context_ref(struct tls_client_context *c);
 void tls_client_context_unref(struct tls_client_context *c); /* NULL does nothing */

@@ -1,7 +1,6 @@
 #include "tls_session_own.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +10,9 @@
 #include <openssl/pem.h>
 
 #include "weir/alloc.h"
+#include "weir/opener.h"
+#include "weir/pem_file.h"
+#include "tls_context_files.h"
 #include "tls_tickets.h"
 
 /* AEAD and forward secrecy alone. AES with 128 bits first: it costs least where the processor knows
@@ -181,31 +183,26 @@ static void allow_early_data(SSL_CTX *ctx)
     SSL_CTX_set_recv_max_early_data(ctx, TLS_EARLY_MAX);
 }
 
-static bool load_crl(SSL_CTX *ctx, const char *file, struct weir_err *err)
+static bool load_crl(SSL_CTX *ctx, const char *file, const struct weir_opener *opener,
+                     struct weir_err *err)
 {
     X509_STORE *store = SSL_CTX_get_cert_store(ctx);
-    X509_LOOKUP *lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file());
 
-    if (lookup == NULL || X509_load_crl_file(lookup, file, X509_FILETYPE_PEM) < 1 ||
-        X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK) != 1)
-        return tls_fail_setting(err, file);
-    return true;
+    return weir_pem_trust(opener, file, store, err) &&
+           (X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK) == 1 || tls_fail_setting(err, file));
 }
 
-static bool set_clients(SSL_CTX *ctx, const struct tls_listen_settings *l, struct weir_err *err)
+static bool set_clients(SSL_CTX *ctx, const struct tls_listen_settings *l,
+                        const struct weir_opener *opener, struct weir_err *err)
 {
-    STACK_OF(X509_NAME) * names;
     int mode = SSL_VERIFY_PEER;
 
     if (l->client_auth == TLS_CLIENT_NONE)
         return true;
     if (!is_set(l->client_ca))
         return tls_fail_setting(err, "listen[].tls.client_ca is missing");
-    if (SSL_CTX_load_verify_locations(ctx, l->client_ca, NULL) != 1 ||
-        (names = SSL_load_client_CA_file(l->client_ca)) == NULL)
-        return tls_fail_setting(err, l->client_ca);
-    SSL_CTX_set_client_CA_list(ctx, names);
-    if (is_set(l->client_crl) && !load_crl(ctx, l->client_crl, err))
+    if (!tls_load_clients(ctx, l->client_ca, opener, err) ||
+        (is_set(l->client_crl) && !load_crl(ctx, l->client_crl, opener, err)))
         return false;
     /* `optional`, too: a certificate that is shown must be good. Nobody shows one by accident, and
      * who shows a revoked one is not to be served as if they had none. */
@@ -215,11 +212,11 @@ static bool set_clients(SSL_CTX *ctx, const struct tls_listen_settings *l, struc
     return true;
 }
 
-static bool digest_file(EVP_MD_CTX *md, const char *path)
+static bool digest_file(EVP_MD_CTX *md, const char *path, const struct weir_opener *opener)
 {
     unsigned char bytes[4096];
     ssize_t n = 0;
-    int fd = is_set(path) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    int fd = is_set(path) ? weir_opener_open(opener, path) : -1;
 
     if (!is_set(path))
         return true;
@@ -234,7 +231,8 @@ static bool digest_file(EVP_MD_CTX *md, const char *path)
  * A session is resumed only where it would have been accepted: where the same clients are asked for
  * the same proof. The same on every node with the same files; another CA or CRL ends them all.
  */
-static bool set_session_id(SSL_CTX *ctx, const struct tls_listen_settings *l, struct weir_err *err)
+static bool set_session_id(SSL_CTX *ctx, const struct tls_listen_settings *l,
+                           const struct weir_opener *opener, struct weir_err *err)
 {
     unsigned char digest[EVP_MAX_MD_SIZE] = {0}, mode = (unsigned char)l->client_auth;
     bool asked = l->client_auth != TLS_CLIENT_NONE, ok;
@@ -242,8 +240,9 @@ static bool set_session_id(SSL_CTX *ctx, const struct tls_listen_settings *l, st
     EVP_MD_CTX *md = EVP_MD_CTX_new();
 
     ok = md != NULL && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 &&
-         EVP_DigestUpdate(md, &mode, 1) == 1 && (!asked || digest_file(md, l->client_ca)) &&
-         (!asked || digest_file(md, l->client_crl)) && EVP_DigestFinal_ex(md, digest, &len) == 1 &&
+         EVP_DigestUpdate(md, &mode, 1) == 1 && (!asked || digest_file(md, l->client_ca, opener)) &&
+         (!asked || digest_file(md, l->client_crl, opener)) &&
+         EVP_DigestFinal_ex(md, digest, &len) == 1 &&
          SSL_CTX_set_session_id_context(ctx, digest, SSL_MAX_SID_CTX_LENGTH) == 1;
     EVP_MD_CTX_free(md);
     return ok || tls_fail_setting(err, "listen[].tls");
@@ -277,8 +276,8 @@ static void set_callbacks(struct tls_server_context *c)
 
 struct tls_server_context *tls_server_context_new(const struct tls_settings *s,
                                                   const struct tls_listen_settings *l,
-                                                  struct tls_store *store,
-                                                  struct tls_tickets *tickets, struct weir_err *err)
+                                                  const struct tls_server_tools *tools,
+                                                  struct weir_err *err)
 {
     struct tls_server_context *c = weir_calloc(1, sizeof *c);
 
@@ -288,16 +287,16 @@ struct tls_server_context *tls_server_context_new(const struct tls_settings *s,
         goto failed;
     }
     atomic_init(&c->refs, 1);
-    c->store = tls_store_ref(store);
-    c->tickets = s->tickets ? tickets : NULL;
+    c->store = tls_store_ref(tools->store);
+    c->tickets = s->tickets ? tools->tickets : NULL;
     c->http2 = l->http2;
     c->early_data = l->early_data && c->tickets != NULL;
     set_options(c->ctx);
     set_callbacks(c);
     if (c->early_data)
         allow_early_data(c->ctx);
-    if (set_ciphers(c->ctx, s, err) && set_clients(c->ctx, l, err) &&
-        set_session_id(c->ctx, l, err) && set_tickets(c, err))
+    if (set_ciphers(c->ctx, s, err) && set_clients(c->ctx, l, tools->opener, err) &&
+        set_session_id(c->ctx, l, tools->opener, err) && set_tickets(c, err))
         return c;
     tls_store_unref(c->store);
 failed:

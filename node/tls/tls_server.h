@@ -10,12 +10,20 @@
 
 struct tls_server_context;
 struct tls_tickets; /* tls_tickets.h */
+struct weir_opener;
 
-/* store: a reference is kept; tickets: shared by all addresses, outlives the context; NULL: no
- * tickets. Control thread. Returns owned; NULL: *err names the setting. */
-struct tls_server_context *
-tls_server_context_new(const struct tls_settings *s, const struct tls_listen_settings *l,
-                       struct tls_store *store, struct tls_tickets *tickets, struct weir_err *err);
+/* What a context is made with. */
+struct tls_server_tools {
+    struct tls_store *store;          /* a reference is kept */
+    struct tls_tickets *tickets;      /* shared by all addresses, outlives it; NULL: no tickets */
+    const struct weir_opener *opener; /* of files; NULL: nobody but this process. For the call */
+};
+
+/* Control thread. Returns owned; NULL: *err names the setting. */
+struct tls_server_context *tls_server_context_new(const struct tls_settings *s,
+                                                  const struct tls_listen_settings *l,
+                                                  const struct tls_server_tools *tools,
+                                                  struct weir_err *err);
 struct tls_server_context *tls_server_context_ref(struct tls_server_context *c);
 void tls_server_context_unref(struct tls_server_context *c); /* NULL does nothing */
 

@@ -7,6 +7,7 @@
  *   tls_slow.c     one step of a handshake on another thread
  *   tls_server.c   what is chosen for connections of clients, and its callbacks
  *   tls_client.c   the same toward origins; tls_resume.c: sessions to resume
+ *   tls_context_files.c  files into their contexts
  *   tls_identity.c who a client is
  *   tls_reason.c   OpenSSL's errors as ours
  */

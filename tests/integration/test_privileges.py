@@ -61,10 +61,10 @@ class Privileges(NodeCase):
         self.addCleanup(shutil.rmtree, self.keys, True)
         self.tls = TlsFiles(self.keys)
 
-    def config(self, **top):
+    def config(self, upstreams=None, **top):
         top.setdefault("node", {})["user"] = USER
         top.setdefault("tls", {"certificates": [{"certificate": self.tls.cert, "key": self.tls.key}]})
-        return settings([{"name": "app", "origins": ["http://127.0.0.1:9"]}],
+        return settings(upstreams or [{"name": "app", "origins": ["http://127.0.0.1:9"]}],
                         [{"respond": {"body": "here\n"}}], **top)
 
     def start_as_user(self, config):
@@ -113,6 +113,45 @@ class Privileges(NodeCase):
         os.replace(self.tls.cert.replace("server.crt", "other.crt"), self.tls.cert)
         self.assertFalse(node.reload())
         self.assertIn("server.crt: the private key of %s does not belong" % self.tls.key, node.log())
+        self.assertEqual(node.get().status, 200)
+
+    def test_all_that_a_reload_reads_may_be_roots(self):
+        def write(name, text):
+            path = os.path.join(self.keys, name)
+            with open(path, "w") as f:
+                f.write(text + "\n")
+            return path
+
+        secret, password, token = write("secret", "s" * 64), write("password", "p" * 8), write("token", "t" * 64)
+        admin_port = free_port()
+        redis = {"addresses": ["127.0.0.1:9"], "password_file": password, "connect_timeout": "1s",
+                 "tls": {"enabled": True, "ca_file": self.tls.ca, "certificate_file": self.tls.client_cert,
+                         "key_file": self.tls.client_key}}
+        config = self.config(
+            listen=[{"address": "%s:%d" % (LOOPBACK, free_port())},
+                    {"address": "%s:%d" % (LOOPBACK, free_port()),
+                     "tls": {"client_auth": "required", "client_ca": self.tls.ca}}],
+            farm={"name": "f", "secret_file": secret, "redis": redis},
+            admin={"tcp": {"address": "127.0.0.1:%d" % admin_port,
+                           "tls": {"certificate_file": self.tls.cert, "key_file": self.tls.key,
+                                   "client_ca_file": self.tls.ca},
+                           "tokens": [{"name": "t", "token_file": token}]}},
+            upstreams=[{"name": "app", "origins": ["https://127.0.0.1:9"],
+                        "tls": {"ca": self.tls.ca, "certificate": self.tls.client_cert, "key": self.tls.client_key}}])
+        os.chmod(self.keys, 0o700)
+        for name in os.listdir(self.keys):
+            os.chmod(os.path.join(self.keys, name), 0o600)
+        node = self.start_as_user(config)
+        self.assertTrue(node.reload(), node.log())
+        self.tls.issue("client", ["DNS:renewed"])  # another key
+        self.assertTrue(node.reload(), node.log())
+        shutil.copy(self.tls.key, self.tls.client_key)  # it is read indeed
+        self.assertFalse(node.reload())
+        self.assertRegex(node.log(), r"client\.key: private key mismatch")
+        self.tls.issue("client", ["DNS:again"])
+        write("secret", "short")
+        self.assertFalse(node.reload())
+        self.assertRegex(node.log(), r"secret\S* holds 5 bytes, at least")
         self.assertEqual(node.get().status, 200)
 
     def test_what_was_not_named_at_the_start_stays_shut(self):

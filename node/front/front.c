@@ -158,19 +158,18 @@ void front_hand_over(struct front_conn *c, bool http2, struct weir_span early)
 
 void front_next(struct front_conn *c)
 {
-    if (c->client.entry->tls != NULL) {
-        c->heard = false;
-        front_tls_begin(c);
+    if (c->client.entry->tls == NULL && !c->client.entry->http2) {
+        front_hand_over(c, false, WEIR_SPAN_NONE);
         return;
     }
-    if (!c->client.entry->http2) {
-        front_hand_over(c, false, WEIR_SPAN_NONE);
+    c->heard = false;
+    net_clients_idle(c->front->clients, &c->client, true); /* it says nothing: first to go */
+    if (c->client.entry->tls != NULL) {
+        front_tls_begin(c);
         return;
     }
     c->phase = FRONT_PREFACE;
     c->have = 0;
-    c->heard = false;
-    net_clients_idle(c->front->clients, &c->client, true); /* it says nothing: first to go */
     front_expect(c, settings_of(c->front)->first_timeout_ms);
 }
 
@@ -197,10 +196,8 @@ static void preface_readable(struct front_conn *c)
         front_close(c, true);
         return;
     }
-    if (c->have == 0) {
-        net_clients_idle(c->front->clients, &c->client, false);
+    if (c->have == 0)
         front_expect(c, settings_of(c->front)->head_timeout_ms);
-    }
     c->have = (uint16_t)seen;
 }
 
@@ -210,7 +207,10 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     net_loop_enter(loop_of(c));
-    c->heard |= (what & EV_READ) != 0;
+    if ((what & EV_READ) != 0 && !c->heard) {
+        c->heard = true;
+        net_clients_idle(c->front->clients, &c->client, false);
+    }
     switch ((enum front_phase)c->phase) {
     case FRONT_PROXY:
         front_proxy_readable(c);
@@ -234,9 +234,9 @@ static void on_timer(struct net_timer *t)
     if (c->phase == FRONT_PROXY && c->heard) {
         weir_metric_add(c->front->w->metrics, WEIR_M_proxy_errors, 1);
         front_fail(c, WEIR_LOG_INFO, &late);
-    } else if (c->phase == FRONT_WAITING || c->phase == FRONT_TLS) {
+    } else if ((c->phase == FRONT_WAITING || c->phase == FRONT_TLS) && c->heard) {
         front_tls_late(c);
-    } else {
+    } else { /* it never said a word: nothing was late */
         front_close(c, false);
     }
 }

@@ -426,6 +426,57 @@ static void who_takes_too_long_is_closed(void **state)
     close_hall(&h);
 }
 
+static void who_says_nothing_is_idle_and_not_late(void **state)
+{
+    struct hall h;
+    SSL *ssl;
+    int silent, busy, third;
+
+    (void)state;
+    open_hall(&h, true);
+    h.entry->handshake_timeout_ms = 30000;
+    silent = connect_client(&h);
+    busy = connect_client(&h);
+    ssl = tls_client(&h, busy, NULL);
+    assert_int_equal(SSL_do_handshake(ssl), -1);
+    turn(&h); /* its handshake is under way */
+    net_clients_shed(&h.n.clients);
+    assert_true(ends(&h, silent));
+    assert_int_equal(h.n.clients.count, 1);
+    h.entry->handshake_timeout_ms = 50;
+    third = connect_client(&h);
+    assert_true(ends(&h, third));
+    assert_int_equal(count_of(&h, WEIR_M_handshakes_late), 0);
+    assert_true(shakes(&h, ssl));
+    assert_true(asks(&h, ssl));
+    leave(ssl, busy);
+    close(silent);
+    close(third);
+    turn(&h);
+    close_hall(&h);
+}
+
+static void behind_a_proxy_header_silence_is_idle_too(void **state)
+{
+    struct hall h;
+    SSL *ssl;
+    int fd;
+
+    (void)state;
+    open_hall(&h, true);
+    expect_proxy(&h, "127.0.0.0/8");
+    fd = connect_client(&h);
+    say(fd, PROXY);
+    turn(&h);
+    assert_non_null(h.n.clients.oldest_idle);
+    ssl = tls_client(&h, fd, NULL);
+    assert_true(shakes(&h, ssl));
+    assert_true(asks(&h, ssl));
+    leave(ssl, fd);
+    turn(&h);
+    close_hall(&h);
+}
+
 static void who_is_silent_does_not_hold_up_a_drain(void **state)
 {
     struct hall h;
@@ -524,6 +575,8 @@ int main(void)
         cmocka_unit_test(what_is_no_handshake_is_closed),
         cmocka_unit_test(handshakes_wait_for_their_turn),
         cmocka_unit_test(who_takes_too_long_is_closed),
+        cmocka_unit_test(who_says_nothing_is_idle_and_not_late),
+        cmocka_unit_test(behind_a_proxy_header_silence_is_idle_too),
         cmocka_unit_test(who_is_silent_does_not_hold_up_a_drain),
         cmocka_unit_test(the_header_comes_in_pieces),
         cmocka_unit_test(who_is_not_listed_is_not_let_in),

@@ -350,5 +350,5 @@ class Hostile(TcpCase):
             s.sendall(b"\x16\x03\x01")
             s.close()
         self.assertEqual(self.ask(node, "GET", "/v1/node", READER, context=context)[0], 200)
-        wait_until(lambda: "weir_admin_connections_open 1\n" in node.admin(path="/metrics")[1], 5,
+        wait_until(lambda: "weir_admin_connections_open 1\n" in node.admin(path="/metrics")[1], 30,
                    "the connections of those who went are closed")

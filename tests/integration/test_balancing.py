@@ -53,7 +53,7 @@ class Balancing(NodeCase):
     def test_least_prefers_the_idle(self):
         go = threading.Event()
         self.addCleanup(go.set)
-        stuck = self.origin(lambda x: (go.wait(10), x.reply(200, UNCACHED, b"stuck")))
+        stuck = self.origin(lambda x: (go.wait(30), x.reply(200, UNCACHED, b"stuck")))
         free = self.origin(lambda x: x.reply(200, UNCACHED, b"free"))
         node = self.front_of([stuck, free], "least")
         clients = []
@@ -256,7 +256,7 @@ class Queue(NodeCase):
     def busy(self, **connections):
         go = threading.Event()
         self.addCleanup(go.set)
-        origin = self.origin(lambda x: (go.wait(10), x.reply(200, UNCACHED, b"ok")))
+        origin = self.origin(lambda x: (go.wait(30), x.reply(200, UNCACHED, b"ok")))
         connections = dict({"max": 1}, **connections)
         # Not cached: a fetch that may be stored goes on without its client.
         routes = [{"upstream": "app", "cache": {"enabled": False}}]

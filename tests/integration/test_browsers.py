@@ -99,7 +99,7 @@ class Browsers(NodeCase):
             self.assertEqual(run(DOWNLOAD), hashlib.sha256(LARGE).hexdigest())
         got, code, clean = run(CHAT)
         self.assertEqual((got, code, clean), (["hello %d" % n for n in range(10)], 1000, True))
-        chat = wait_until(lambda: [line for line in self.served.access_log() if "/chat" in line], 20, "the log tells")
+        chat = wait_until(lambda: [line for line in self.served.access_log() if "/chat" in line], 30, "the log tells")
         self.assertEqual(json.loads(chat[0])["protocol"], "HTTP/2")
 
     def test_chromium(self):

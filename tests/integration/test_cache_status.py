@@ -117,7 +117,7 @@ class Paths(NodeCase):
         gate = threading.Event()
 
         def handler(x):
-            gate.wait(10)
+            gate.wait(30)
             x.reply(200, FRESH, b"x")
         origin = self.origin(handler)
         node = self.front(origin, node={"workers": 1})
@@ -131,7 +131,7 @@ class Paths(NodeCase):
         wait_until(lambda: origin.count() == 1)
         gate.set()
         for t in threads + [late]:
-            t.join(20)
+            t.join(40)
         self.assertEqual(origin.count(), 1)
         found = [ours(a) for a in answers]
         self.assertEqual(sum("fwd" in f and "collapsed" not in f for f in found), 1)

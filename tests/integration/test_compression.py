@@ -441,7 +441,7 @@ class Streams(NodeCase):
                               "Transfer-Encoding": "chunked"})
             for i, event in enumerate(go):
                 x.chunk(b"data: %d\n\n" % i)
-                event.wait(10)
+                event.wait(30)
             x.last_chunk()
         node = self.front(self.origin(events), routes=route(stream=True))
         client = self.client(node)

@@ -48,7 +48,7 @@ class NameServer:
         self.process = subprocess.Popen(["named", "-g", "-c", self.path("named.conf")], stdin=subprocess.DEVNULL,
                                         stdout=self.log, stderr=self.log)
         case.addCleanup(self.stop)
-        wait_until(lambda: self.addresses("www", "A") == ["192.0.2.99"], 20, "the name server answers")
+        wait_until(lambda: self.addresses("www", "A") == ["192.0.2.99"], 30, "the name server answers")
 
     def make_key(self, name):
         return subprocess.run(["tsig-keygen", "-a", "hmac-sha256", name], capture_output=True, text=True,
@@ -60,7 +60,7 @@ class NameServer:
     def stop(self):
         if self.process.poll() is None:
             self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(40)
         self.log.close()
 
     def dig(self, name, kind, *options):
@@ -103,14 +103,14 @@ class DnsUpdate(NodeCase):
         wait_until(lambda: self.dns.both() == ["192.0.2.99"], what="only what is not this node's")
         self.assertEqual(node.get("/").status, 204)  # it serves on
         node.signal(signal.SIGTERM)
-        self.assertEqual(node.wait(5), 0)
+        self.assertEqual(node.wait(), 0)
 
     def test_a_killed_node_is_taken_out_by_the_same_command(self):
         node = self.launch()
         wait_until(lambda: len(self.dns.both()) == 3, what="the records")
         node.expect_exit = -signal.SIGKILL
         node.signal(signal.SIGKILL)
-        node.wait(5)
+        node.wait()
         self.assertEqual(self.run_hook("unready").returncode, 0)
         self.assertEqual(self.dns.both(), ["192.0.2.99"])
         self.assertEqual(self.run_hook("unready").returncode, 0)  # nothing left to remove

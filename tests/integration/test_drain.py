@@ -26,7 +26,7 @@ class Drain(NodeCase):
         def slowly(x):
             x.send_head(200, {"Content-Length": "8", "Cache-Control": "no-store"})
             x.send(b"half")
-            go.wait(20)
+            go.wait(40)
             x.send(b"rest")
         origin = self.origin()
         origin.on("/slow", slowly)
@@ -39,12 +39,12 @@ class Drain(NodeCase):
         node = self.front(self.origin())
         node.get("/")
         node.signal(signal.SIGTERM)
-        self.assertEqual(node.wait(5), 0)
+        self.assertEqual(node.wait(), 0)
 
     def test_sigint_does_the_same(self):
         node = self.front(self.origin())
         node.signal(signal.SIGINT)
-        self.assertEqual(node.wait(5), 0)
+        self.assertEqual(node.wait(), 0)
 
     def test_a_running_exchange_is_finished_and_then_the_node_ends(self):
         node, client, head, go = self.slow()
@@ -54,7 +54,7 @@ class Drain(NodeCase):
         go.set()
         self.assertEqual(client.content(head).body, b"halfrest")
         self.assertTrue(client.closed())
-        self.assertEqual(node.wait(5), 0)
+        self.assertEqual(node.wait(), 0)
 
     def test_idle_connections_are_closed(self):
         node, busy, head, go = self.slow()
@@ -96,7 +96,7 @@ class Drain(NodeCase):
         node.signal(signal.SIGTERM)
         wait_until(lambda: refused(node), what="new connections are refused")
         node.signal(signal.SIGTERM)
-        status = node.wait(5)
+        status = node.wait()
         node.expect_exit = status
         self.assertIn(status, (0, 1, 143))
         with self.assertRaises((Truncated, ConnectionResetError)):
@@ -106,7 +106,7 @@ class Drain(NodeCase):
         node, client, _, _ = self.slow(node={"drain_timeout": "300ms"})
         begun = time.monotonic()
         node.signal(signal.SIGTERM)
-        status = node.wait(10)
+        status = node.wait()
         node.expect_exit = status
         self.assertGreaterEqual(time.monotonic() - begun, 0.2)
         with self.assertRaises((Truncated, ConnectionResetError)):
@@ -129,25 +129,25 @@ class Grace(NodeCase):
             self.assertFalse(answer.closes)
         node.signal(signal.SIGTERM)
         self.assertTrue(client.closed())
-        self.assertEqual(node.wait(5), 0)
+        self.assertEqual(node.wait(), 0)
 
     def test_it_ends_when_the_grace_is_over(self):
         began = time.monotonic()
         node = self.draining("1s")
-        self.assertEqual(node.wait(10), 0)
+        self.assertEqual(node.wait(), 0)
         self.assertGreaterEqual(time.monotonic() - began, 0.9)
         self.assertIn("no longer accepting", node.log())
 
     def test_towards_its_end_clients_are_asked_to_go(self):
         node = self.draining("2s")
         client = self.client(node)
-        wait_until(lambda: client.ask().closes, 5, "Connection: close")
+        wait_until(lambda: client.ask().closes, 30, "Connection: close")
         self.assertTrue(node.running)
         self.assertTrue(client.closed())
         fresh = self.client(node).ask()  # who comes nevertheless is served, once
         self.assertEqual(fresh.status, 200)
         self.assertTrue(fresh.closes)
-        self.assertEqual(node.wait(10), 0)
+        self.assertEqual(node.wait(), 0)
 
     def test_clients_that_heed_it_lose_no_request(self):
         node = self.front(self.origin(), node={"drain_grace": "600ms"})
@@ -177,14 +177,14 @@ class Grace(NodeCase):
         wait_until(lambda: done[0] > 50, what="load")
         node.signal(signal.SIGTERM)
         for thread in threads:
-            thread.join(20)
+            thread.join(40)
         self.assertEqual(failures, [])
-        self.assertEqual(node.wait(10), 0)
+        self.assertEqual(node.wait(), 0)
 
     def test_a_third_signal_resets_what_is_left(self):
         go = threading.Event()
         self.addCleanup(go.set)
-        origin = self.origin(lambda x: (go.wait(20), x.reply(200)))
+        origin = self.origin(lambda x: (go.wait(40), x.reply(200)))
         node = self.front(origin, node={"drain_grace": "1m", "drain_timeout": "1m"})
         client = self.client(node)
         client.send(request())
@@ -195,7 +195,7 @@ class Grace(NodeCase):
         wait_until(lambda: refused(node), what="new connections are refused")
         self.assertTrue(node.running)
         node.signal(signal.SIGTERM)
-        self.assertEqual(node.wait(5), 0)
+        self.assertEqual(node.wait(), 0)
 
 
 class Backlog(NodeCase):
@@ -212,7 +212,7 @@ class Backlog(NodeCase):
         node.go_on()
         for client in clients:
             self.assertEqual(client.response().status, 200)
-        self.assertEqual(node.wait(5), 0)
+        self.assertEqual(node.wait(), 0)
 
     def test_a_request_behind_the_signal_on_a_kept_connection_is_served(self):
         node = self.front(self.origin())
@@ -226,7 +226,7 @@ class Backlog(NodeCase):
         node.go_on()
         for client in clients:
             self.assertEqual(client.response().status, 200)
-        self.assertEqual(node.wait(5), 0)
+        self.assertEqual(node.wait(), 0)
 
     def test_who_has_connected_has_a_moment_to_ask(self):
         node = self.front(self.origin())
@@ -236,7 +236,7 @@ class Backlog(NodeCase):
         wait_until(lambda: refused(node), what="new connections are refused")
         client.send(request())
         self.assertEqual(client.response().status, 200)
-        self.assertEqual(node.wait(5), 0)
+        self.assertEqual(node.wait(), 0)
 
     def test_who_connected_and_says_nothing_delays_the_end_by_half_a_second(self):
         node = self.front(self.origin())
@@ -246,5 +246,5 @@ class Backlog(NodeCase):
         node.signal(signal.SIGTERM)
         node.go_on()
         self.assertTrue(client.closed())
-        self.assertEqual(node.wait(5), 0)
-        self.assertLess(time.monotonic() - began, 4)
+        self.assertEqual(node.wait(), 0)
+        self.assertLess(time.monotonic() - began, 20)

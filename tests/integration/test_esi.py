@@ -255,7 +255,7 @@ class Fragments(EsiCase):
         counted("/short", 1)
         counted("/long", 600)
         self.assertEqual(node.get("/page").text, "p1,1")
-        wait_until(lambda: node.get("/page").text != "p1,1", 5, "the short fragment goes stale")
+        wait_until(lambda: node.get("/page").text != "p1,1", 30, "the short fragment goes stale")
         self.assertRegex(node.get("/page").text, r"^p[2-9],1$")
         self.assertEqual((self.server.count("/page"), count["/long"]), (1, 1))
 
@@ -264,7 +264,7 @@ class Fragments(EsiCase):
         self.server.on("/page", page("p" + include("/f"), dict(HTML, **{"Cache-Control": "max-age=1"})))
         self.serve(f="F")
         node.get("/page")
-        wait_until(lambda: node.get("/page").text and self.server.count("/page") > 1, 5, "the template goes stale")
+        wait_until(lambda: node.get("/page").text and self.server.count("/page") > 1, 30, "the template goes stale")
         self.assertEqual(self.server.count("/f"), 1)
 
     def test_a_fragment_is_a_page_of_its_own(self):
@@ -286,7 +286,7 @@ class Fragments(EsiCase):
         go = threading.Event()
 
         def slow(x):
-            go.wait(10)
+            go.wait(30)
             x.reply(200, FRESH, b"F")
         self.serve(page="p" + include("/f"))
         self.server.on("/f", slow)
@@ -371,7 +371,7 @@ class Failures(EsiCase):
         go = threading.Event()
 
         def late(x):
-            go.wait(10)
+            go.wait(30)
             x.reply(500, HTML, b"failed")
         self.serve(page="before%safter" % include("/none"))
         self.server.on("/none", late)
@@ -417,11 +417,11 @@ class Failures(EsiCase):
                          "cache": {"esi": {"enabled": True}}})
         go = threading.Event()
         self.serve(page=include("/f") + "after")
-        self.server.on("/f", lambda x: (go.wait(10), x.reply(200, FRESH, b"F")))
+        self.server.on("/f", lambda x: (go.wait(30), x.reply(200, FRESH, b"F")))
         for _ in range(2):
             self.assert_status(node.get("/page"), 504)
         go.set()
-        wait_until(lambda: node.get("/f").hit, 5, "the fragment is stored")
+        wait_until(lambda: node.get("/f").hit, 30, "the fragment is stored")
         self.assertEqual(node.get("/page").text, "Fafter")
 
     def test_pages_are_put_together_without_a_cache(self):
@@ -542,7 +542,7 @@ class Streaming(EsiCase):
         go = threading.Event()
 
         def slow(x):
-            go.wait(10)
+            go.wait(30)
             x.reply(200, FRESH, b"F")
         self.serve(page="before" + include("/f") + "after")
         self.server.on("/f", slow)
@@ -585,7 +585,7 @@ class Streaming(EsiCase):
         go = threading.Event()
 
         def first(x):
-            go.wait(10)
+            go.wait(30)
             x.reply(200, PRIVATE, b"1")
         self.serve(page="p%s%s%s" % (include("/1"), include("/2"), include("/3")))
         self.server.on("/1", first)
@@ -636,7 +636,7 @@ class Streaming(EsiCase):
         self.server.wait_count(2, "/1")
         self.server.wait_count(2, "/2")
         client.reset()
-        self.assertTrue(left.wait(10))
+        self.assertTrue(left.wait(30))
         self.serve(f="F", page2="a" + include("/f"))
         self.assertEqual(node.get("/page2").text, "aF")
 
@@ -646,16 +646,16 @@ class Streaming(EsiCase):
 
         def slow(x):
             arrived.set()
-            go.wait(10)
+            go.wait(30)
             x.reply(200, FRESH, b"F")
         self.serve(page=include("/f"))
         self.server.on("/f", slow)
         client = self.client(node)
         client.send(request(path="/page"))
-        self.assertTrue(arrived.wait(10))
+        self.assertTrue(arrived.wait(30))
         client.reset()
         go.set()
-        wait_until(lambda: node.get("/f").hit, 5, "the fragment is stored for others")
+        wait_until(lambda: node.get("/f").hit, 30, "the fragment is stored for others")
         self.assertEqual(node.get("/page").text, "F")
 
     def test_a_slow_client_holds_back_a_private_fragment(self):
@@ -678,7 +678,7 @@ class Streaming(EsiCase):
         client = self.client(node, receive_buffer=4096)
         client.send(request(path="/page"))
         self.server.wait_count(2, "/f")
-        wait_until(lambda: self.server.open_connections <= 1 or sum(sent) > 32 << 20, 15, "the origin is held back")
+        wait_until(lambda: self.server.open_connections <= 1 or sum(sent) > 32 << 20, 30, "the origin is held back")
         self.assertLess(sum(sent), 32 << 20)
 
     def test_stored_fragments_that_are_removed_while_they_are_sent(self):

@@ -7,7 +7,10 @@ import unittest
 
 from lib.islands import IslandsCase, in_force, node_says, origin_of, others_know, patience, wait_force
 from lib.load import Load, page
+from lib.netns import own_network
 from lib.wait import wait_until
+
+setUpModule = own_network
 
 TAKES = 75  # seconds, most of them waits: the runner begins with it
 
@@ -34,7 +37,7 @@ class FarmHealth(IslandsCase):
     def farm_before(self, health=None, **upstream):
         self.sites = self.serve(serve_uncached)
         members = self.begin(self.sites, health=dict(path="/healthz", **(health or {})), **upstream)
-        wait_until(lambda: all(origin_of(m, o)["votes_up"] >= 2 for m in members for o in self.sites), 20,
+        wait_until(lambda: all(origin_of(m, o)["votes_up"] >= 2 for m in members for o in self.sites), 30,
                    "all is voted up")
         return members
 
@@ -72,7 +75,7 @@ class FarmHealth(IslandsCase):
                 link.cut()
             wait_until(lambda: members[0].get("/ready").status == 503, patience(25), "it turns unready")
             members[0].wait_log("suspects itself")
-            wait_until(lambda: others_know(members[1], "n0", "suspect"), 10, "the others are told")
+            wait_until(lambda: others_know(members[1], "n0", "suspect"), 30, "the others are told")
             load.go_on(300)
             self.assert_up(members[1:], self.sites)
             self.assertEqual([m.get("/ready").status for m in members[1:]], [200, 200])

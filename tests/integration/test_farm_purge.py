@@ -208,7 +208,7 @@ class WithoutTheLog(Purges):
         self.version += 1
         began = time.monotonic()
         answer = self.purge(a, "url", "http://%s/a" % HOST, status=202)
-        self.assertLess(time.monotonic() - began, 3)
+        self.assertLess(time.monotonic() - began, 20)
         self.assertEqual(answer["state"], "pending")
         self.assertEqual(self.ask(a), self.version)
         self.state.go_on()

@@ -313,7 +313,7 @@ class Interim(NodeCase):
 
         def hints(x):
             x.send(self.EARLY)
-            go.wait(10)
+            go.wait(30)
             x.reply(200, {}, b"done")
         client = self.client(self.front(self.origin(hints)))
         client.send(b"GET / HTTP/1.1\r\nHost: test.example\r\nSec-Fetch-Mode: navigate\r\n\r\n")

@@ -122,7 +122,7 @@ class FrontTls(NodeCase):
         self.assert_status(kept.ask(host=LOOPBACK), 200)
         node.signal(15)
         self.assertTrue(silent.closed())
-        self.assertEqual(node.wait(10), 0)
+        self.assertEqual(node.wait(), 0)
 
     def test_the_end_of_an_answer_is_told_from_an_attack(self):
         node = self.secured()

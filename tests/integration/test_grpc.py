@@ -21,7 +21,7 @@ from lib.wait import wait_until
 MB = 1 << 20
 OPTIONS = [("grpc.max_receive_message_length", 64 * MB), ("grpc.max_send_message_length", 64 * MB),
            ("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
-DEADLINE = 20
+DEADLINE = 60
 
 
 class Service:

@@ -89,7 +89,7 @@ class Hooks(HookCase):
         self.launch(None, self.script("hang", "trap '' TERM\n" + TELL + "\nwhile :; do sleep 0.1; done"),
                     timeout="300ms")
         node.signal(signal.SIGTERM)
-        self.assertEqual(node.wait(10), 0)
+        self.assertEqual(node.wait(), 0)
         self.assertIn("killing it", node.log())
 
     def test_further_signals_do_not_wait_for_a_hook(self):
@@ -100,7 +100,7 @@ class Hooks(HookCase):
         for _ in range(3):
             node.signal(signal.SIGTERM)
         wait_until(lambda: node.running is False or node.signal(signal.SIGTERM), what="it ends")
-        self.assertEqual(node.wait(5), 0)
+        self.assertEqual(node.wait(), 0)
 
     def test_a_hook_that_forks_and_keeps_everything_open_is_over_when_it_ends(self):
         node = self.prepare()
@@ -110,7 +110,7 @@ class Hooks(HookCase):
         self.wait_told("ready:")
         node.wait_log("hook ready: exit status 0")
         node.signal(signal.SIGTERM)
-        self.assertEqual(node.wait(5), 0)
+        self.assertEqual(node.wait(), 0)
         self.assertEqual(self.told(), ["ready:", "unready:draining"])
 
     def test_megabytes_of_output_are_cut(self):
@@ -129,7 +129,7 @@ class Hooks(HookCase):
         self.wait_told("ready:")
         os.unlink(gone)
         node.signal(signal.SIGTERM)
-        self.assertEqual(node.wait(5), 0)
+        self.assertEqual(node.wait(), 0)
         self.assertIn("hook cannot be run", node.log())
 
     def test_a_reload_that_brings_a_hook_runs_it(self):

@@ -308,7 +308,7 @@ class Purges(Counting):
         self.assertTrue(answer.hit)
         self.assertRegex(answer.cache_status, r"ttl=(0|-\d+)")
         self.upstream.wait_count(2, "/swr")
-        wait_until(lambda: self.weir.get("/swr").body != answer.body, 10, "the new one")
+        wait_until(lambda: self.weir.get("/swr").body != answer.body, 30, "the new one")
         self.assertEqual(self.upstream.count("/swr"), 2)
         self.assert_hit("/swr", b"2")
 
@@ -370,11 +370,11 @@ class During(NodeCase):
         if mine > 1:
             return x.reply(200, self.FIELDS, b"new %4d" % mine)
         if self.early:
-            self.go.wait(10)
+            self.go.wait(30)
         x.send_head(200, self.FIELDS)
         x.send(b"old ")
         if not self.early:
-            self.go.wait(10)
+            self.go.wait(30)
         x.send(b"   1")
 
     def run_with(self, early, purge):
@@ -447,7 +447,7 @@ class During(NodeCase):
         self.purge_by("tag")(node)
         second = self.client(node)  # nobody knows yet that the fetch under way brings this tag
         second.send(request(path="/x"))
-        wait_until(lambda: node.admin()[1]["requests"]["collapsed"] == 1, 10, "the second client has joined")
+        wait_until(lambda: node.admin()[1]["requests"]["collapsed"] == 1, 30, "the second client has joined")
         self.go.set()
         self.assertEqual(first.response().body, b"old    1")
         self.assertEqual(second.response().body, b"new    2")

@@ -55,7 +55,7 @@ class Reuse(NodeCase):
     def test_no_more_idle_connections_are_kept_than_asked(self):
         go = threading.Event()
         self.addCleanup(go.set)
-        origin = self.origin(lambda x: (go.wait(10), x.reply(200, {"Cache-Control": "no-store"}, b"ok")))
+        origin = self.origin(lambda x: (go.wait(30), x.reply(200, {"Cache-Control": "no-store"}, b"ok")))
         node = self.front(origin, upstream={"connections": {"idle": 2}}, node={"workers": 1})
         clients = [self.client(node) for _ in range(10)]
         for n, client in enumerate(clients):

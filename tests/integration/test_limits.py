@@ -67,7 +67,7 @@ class Times(NodeCase):
         client.send(b"GET / HTTP/1.1\r\nHost: test.example\r\n")
         begun = time.monotonic()
         while not client.readable(0.1):
-            self.assertLess(time.monotonic() - begun, 5)
+            self.assertLess(time.monotonic() - begun, 20)
             client.send(b"A: b\r\n")
         self.assertEqual(client.response().status, 408)
 
@@ -84,7 +84,7 @@ class Times(NodeCase):
     def test_a_client_that_takes_nothing_is_reset(self):
         def send(x):
             x.send_head(200, {"Content-Length": str(1 << 28), "Cache-Control": "no-store"})
-            x.sock.settimeout(10)
+            x.sock.settimeout(30)
             try:
                 while True:
                     x.send(b"x" * 65536)
@@ -113,17 +113,17 @@ class Times(NodeCase):
             client.source.rest()
         except ConnectionError:
             pass
-        self.assertLess(time.monotonic() - begun, 5)
+        self.assertLess(time.monotonic() - begun, 20)
 
 
     def test_a_route_has_its_own_time_for_an_exchange_and_answers_504(self):
         go = threading.Event()
         self.addCleanup(go.set)
         routes = [{"upstream": "app", "limits": {"total_timeout": "300ms"}, "cache": {"enabled": False}}]
-        node = self.front(self.origin(lambda x: go.wait(10)), routes, client={"total_timeout": "60s"})
+        node = self.front(self.origin(lambda x: go.wait(30)), routes, client={"total_timeout": "60s"})
         begun = time.monotonic()
         self.assertEqual(node.get("/").status, 504)
-        self.assertLess(time.monotonic() - begun, 5)
+        self.assertLess(time.monotonic() - begun, 20)
 
 
 class Connections(NodeCase):
@@ -232,7 +232,7 @@ class Memory(NodeCase):
             client.response()
         begun = time.monotonic()
         self.assertTrue(clients[-1].closed())
-        self.assertLess(time.monotonic() - begun, 5)
+        self.assertLess(time.monotonic() - begun, 8)
 
 
 class Signals(NodeCase):

@@ -306,7 +306,7 @@ class Farm(FarmCase):
         try:
             began = time.monotonic()
             self.assertEqual(self.passed(20), 20)
-            self.assertLess(time.monotonic() - began, 3)
+            self.assertLess(time.monotonic() - began, 20)
         finally:
             server.go_on()
 

@@ -74,7 +74,7 @@ class Access(NodeCase):
     def test_a_client_that_leaves_is_logged(self):
         go = threading.Event()
         self.addCleanup(go.set)
-        origin = self.origin(lambda x: (go.wait(10), x.reply(200, {"Cache-Control": "no-store"}, b"x")))
+        origin = self.origin(lambda x: (go.wait(30), x.reply(200, {"Cache-Control": "no-store"}, b"x")))
         node = self.front(origin)
         client = self.client(node)
         client.send(request())

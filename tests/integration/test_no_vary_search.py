@@ -158,7 +158,7 @@ class Changing(NodeCase):
 
         def handler(x):
             if "slow" in x.request.target:
-                gate.wait(10)
+                gate.wait(30)
             self.by_parameter(x)
         origin = self.origin(handler)
         node = self.front(origin)
@@ -174,7 +174,7 @@ class Changing(NodeCase):
         threads[1].start()
         gate.set()
         for t in threads:
-            t.join(20)
+            t.join(40)
         for path in paths:
             self.assertEqual(answers[path].body, path.encode())
 
@@ -183,7 +183,7 @@ class Changing(NodeCase):
 
         def handler(x):
             if "slow" in x.request.target:
-                gate.wait(10)
+                gate.wait(30)
             answering()(x)
         origin = self.origin(handler)
         node = self.front(origin)
@@ -196,6 +196,6 @@ class Changing(NodeCase):
         origin.wait_count(2)
         gate.set()
         for t in threads:
-            t.join(20)
+            t.join(40)
         self.assertEqual(len({a.body for a in answers}), 1)
         self.assertEqual(origin.count(), 2)

@@ -20,7 +20,7 @@ class NodeOrders(FarmCase):
                                                node={"id": id, "workers": 1}) for id in IDS}
         self.nodes = {id: self.node(config) for id, config in self.configs.items()}
         for node in self.nodes.values():
-            wait_until(lambda: self.live(node) == len(IDS), 20, "all see all")
+            wait_until(lambda: self.live(node) == len(IDS), 30, "all see all")
 
     def live(self, node):
         status, record = node.admin("GET", "/v1/node")
@@ -55,7 +55,7 @@ class NodeOrders(FarmCase):
         self.assertEqual((record["ready"], record["not_ready_because"], record["draining"]),
                          (False, ["operator"], False))
         self.nodes["n2"].signal(signal.SIGTERM)
-        self.assertEqual(self.nodes["n2"].wait(10), 0)
+        self.assertEqual(self.nodes["n2"].wait(), 0)
         self.again("n2")
         self.assertEqual(self.ready("n2"), 503)
         self.say("n3", "nothing", "n2")
@@ -87,9 +87,9 @@ class NodeOrders(FarmCase):
         for id in ("n1", "n3"):
             self.assertNotIn("reloaded", self.nodes[id].log())
         node.signal(signal.SIGTERM)
-        self.assertEqual(node.wait(10), 0)
+        self.assertEqual(node.wait(), 0)
         since = self.again("n2")
-        wait_until(lambda: self.live(node) == len(IDS), 20, "it has read the words")
+        wait_until(lambda: self.live(node) == len(IDS), 30, "it has read the words")
         self.say("n1", "unready", "n2")  # and reads them again
         wait_until(lambda: self.ready("n2") == 503, what="n2 is unready")
         self.assertNotIn(" reloaded", node.log()[since:])
@@ -115,14 +115,14 @@ class NodeOrders(FarmCase):
 
     def test_a_drain_ends_the_node_and_who_starts_it_again_wants_it(self):
         self.say("n1", "drain", "n2")
-        self.assertEqual(self.nodes["n2"].wait(20), 0)
-        wait_until(lambda: self.live(self.nodes["n1"]) == 2, 5, "it has left")
+        self.assertEqual(self.nodes["n2"].wait(), 0)
+        wait_until(lambda: self.live(self.nodes["n1"]) == 2, 30, "it has left")
         self.again("n2")
-        wait_until(lambda: self.live(self.nodes["n2"]) == len(IDS), 20, "it is back")
+        wait_until(lambda: self.live(self.nodes["n2"]) == len(IDS), 30, "it is back")
         self.assertEqual(self.ready("n2"), 200)
         self.assertTrue(self.nodes["n2"].running)
         self.say("n1", "drain", "n2")  # again: another order
-        self.assertEqual(self.nodes["n2"].wait(20), 0)
+        self.assertEqual(self.nodes["n2"].wait(), 0)
 
     def test_what_is_said_here_holds_without_redis(self):
         self.redis_server.kill()

@@ -67,7 +67,7 @@ class PriorKnowledge(H2Case):
         origin = self.h2_origin()
         node = self.before(origin)
         waiting = self.at_once_later(100, lambda i: node.get("/slow").body)
-        wait_until(lambda: origin.most_open == 100, 20)
+        wait_until(lambda: origin.most_open == 100, 30)
         origin.go.set()
         self.assertEqual(waiting(), [b"s" * 1000] * 100)
         self.assertLessEqual(origin.connections, 2)

@@ -147,7 +147,7 @@ class Faults(TlsCase):
     def test_a_handshake_has_the_time_of_a_connection(self):
         go = threading.Event()
         self.addCleanup(go.set)
-        listener = self.raw_listener(lambda sock: go.wait(20))
+        listener = self.raw_listener(lambda sock: go.wait(40))
         node = self.before(listener.url.replace("http:", "https:"), timeouts={"connect": "300ms"})
         answer = node.get("/")
         self.assertEqual(answer.status, 504)

@@ -260,7 +260,7 @@ class Errors(NodeCase):
 
         def handler(x):
             if "x-odd" in x.request.fields:
-                gate.wait(10)
+                gate.wait(30)
                 x.reply(400, {}, b"evil")
             else:
                 x.reply(200, FRESH, b"clean")
@@ -274,7 +274,7 @@ class Errors(NodeCase):
             t.start()
         gate.set()
         for t in threads:
-            t.join(20)
+            t.join(40)
         self.assertEqual([a.body for a in answers], [b"clean"] * 4)
 
 

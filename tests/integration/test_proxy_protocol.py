@@ -169,7 +169,7 @@ class Limits(Proxy):
         wait_until(lambda: self.metric(node, "connections_open") == 1)
         node.signal(15)
         self.assertTrue(silent.closed())
-        self.assertEqual(node.wait(10), 0)
+        self.assertEqual(node.wait(), 0)
 
 
 class Reload(Proxy):

@@ -11,11 +11,13 @@ from lib.client import get
 from lib.ctl import weirctl, weirctl_json
 from lib.farm import FarmCase
 from lib.load import Load, origin_handler
-from lib.netns import Namespace
+from lib.netns import Namespace, own_network
 from lib.node import sanitizer
 from lib.ports import free_port
 from lib.resp import RedisError
 from lib.wait import wait_until
+
+setUpModule = own_network
 
 TAKES = 40  # seconds, most of them waits: the runner begins with it
 
@@ -198,11 +200,11 @@ class CutFromTheLog(FarmCase):
         answer = self.purge("news")
         self.assertEqual([r["id"] for r in answer["applied"]], ["near"])
         self.assertEqual((answer["missing"], answer["complete"]), (["far"], False))
-        wait_until(lambda: not self.uses_the_store(), 10, "far has noticed")
+        wait_until(lambda: not self.uses_the_store(), 30, "far has noticed")
         self.assertEqual(self.get(self.far, "/stored").body, b"2")  # still in the store as it was
         self.assertEqual(self.get(self.far, "/kept").body, b"1")    # it cannot know
         self.to_state.mend()
-        wait_until(self.uses_the_store, 40, "far has read what it missed")
+        wait_until(self.uses_the_store, 60, "far has read what it missed")
         self.assertEqual(self.get(self.far, "/kept").body, b"2")    # before it used the store again
         wait_until(lambda: self.purge("news")["complete"], LATER, "both have all")
 

@@ -119,7 +119,7 @@ class Stored(NodeCase):
         gate = threading.Event()
 
         def handler(x):
-            gate.wait(10)
+            gate.wait(30)
             echo(x)
         origin = self.origin(handler)
         node = self.front(origin)
@@ -131,7 +131,7 @@ class Stored(NodeCase):
         origin.wait_count(2)
         gate.set()
         for t in threads:
-            t.join(20)
+            t.join(40)
         self.assertEqual(len(answers), 8)
         for which, answer in answers:
             self.assertEqual(answer.body, b"QUERY|application/json|q=%d" % which)

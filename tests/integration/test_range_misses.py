@@ -41,14 +41,14 @@ class Fetch(NodeCase):
 
         def serve(x):
             asked.set()
-            assert go_on.wait(20)
+            assert go_on.wait(40)
             answer_ranges(x)
         origin = self.origin(serve)
         node = self.front(origin)
         clients = [self.client(node) for _ in range(20)]
         for i, client in enumerate(clients):
             client.send(request("GET", "/", {"Range": "bytes=%d-%d" % (i * 100, i * 100 + 99)}))
-        self.assertTrue(asked.wait(10))
+        self.assertTrue(asked.wait(30))
 
         go_on.set()
         for i, client in enumerate(clients):
@@ -88,7 +88,7 @@ class Fetch(NodeCase):
             if "range" in x.request.fields:
                 return answer_ranges(x)
             asked.set()
-            assert go_on.wait(20)
+            assert go_on.wait(40)
             x.send_head(200, dict(FRESH, **{"Content-Length": str(4 << 30)}))
             x.peer_left()
             x.close()
@@ -96,7 +96,7 @@ class Fetch(NodeCase):
         node = self.front(origin, cache={"object_max": "1MiB"})
         clients = [self.client(node) for _ in range(5)]
         clients[0].send(request("GET", "/", {"Range": "bytes=0-9"}))
-        self.assertTrue(asked.wait(10))
+        self.assertTrue(asked.wait(30))
         for i, client in enumerate(clients[1:], 1):
             client.send(request("GET", "/", {"Range": "bytes=%d-%d" % (i * 10, i * 10 + 9)}))
         go_on.set()

@@ -225,7 +225,7 @@ class GrowingFills(NodeCase):
             x.send_head(200, fields)
             send = x.send if self.length else x.chunk
             send(BODY[:100_000])
-            assert self.go_on.wait(20)
+            assert self.go_on.wait(40)
             send(BODY[100_000:])
             if not self.length:
                 x.last_chunk()

@@ -48,7 +48,7 @@ class Readiness(NodeCase):
         self.assertEqual(node.get("/live").status, 200)
         self.assertEqual(node.get("/").status, 200)
         node.signal(signal.SIGTERM)
-        self.assertEqual(node.wait(5), 0)
+        self.assertEqual(node.wait(), 0)
 
     def test_dead_origins_leave_it_ready_by_default(self):
         origins = [self.origin(lambda x: x.reply(500)) for _ in range(2)]
@@ -72,7 +72,7 @@ class Readiness(NodeCase):
         wait_until(unready, what="not ready without an origin")
         node.wait_log("not ready for traffic: origins")
         down.clear()
-        wait_until(lambda: node.get("/ready").status == 200, 15, "ready again")
+        wait_until(lambda: node.get("/ready").status == 200, 30, "ready again")
         node.wait_log("ready for traffic again")
 
     def test_a_route_has_one_action(self):

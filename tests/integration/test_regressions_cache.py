@@ -23,7 +23,7 @@ class Invalidation(NodeCase):
             return x.reply(204)
         if x.request.fields.get("x-late"):
             self.asked.set()
-            self.go.wait(10)
+            self.go.wait(30)
             return x.reply(200, FRESH, b"old")
         x.reply(200, FRESH, b"new")
 
@@ -31,7 +31,7 @@ class Invalidation(NodeCase):
         origin, node = self.racing(self.old_then_new, None)
         early = self.client(node)
         early.send(request(path="/page", fields={"X-Late": "1"}))
-        self.assertTrue(self.asked.wait(10))
+        self.assertTrue(self.asked.wait(30))
         self.assert_status(node.ask("PUT", "/page", body=b"new"), 204)
         self.go.set()
         self.assertEqual(early.response().body, b"old")  # it asked before
@@ -42,7 +42,7 @@ class Invalidation(NodeCase):
         origin, node = self.racing(self.old_then_new, None)
         early = self.client(node)
         early.send(request(path="/page", fields={"X-Late": "1"}))
-        self.assertTrue(self.asked.wait(10))
+        self.assertTrue(self.asked.wait(30))
         self.assert_status(node.ask("POST", "/page", body=b"new"), 204)
         self.assertEqual(node.get("/page").body, b"new")
         self.go.set()
@@ -60,14 +60,14 @@ class Invalidation(NodeCase):
                                                                             x.request.fields else 0)}
             if x.request.fields.get("if-none-match") == state["tag"]:
                 self.asked.set()
-                self.go.wait(10)
+                self.go.wait(30)
                 return x.reply(304, fields)
             x.reply(200, fields, state["body"])
         origin, node = self.racing(page, None)
         self.assertEqual(node.get("/page").body, b"old")
         early = self.client(node)
         early.send(request(path="/page"))
-        self.assertTrue(self.asked.wait(10))
+        self.assertTrue(self.asked.wait(30))
         self.assert_status(node.ask("PUT", "/page", body=b"new"), 204)
         self.go.set()
         self.assertEqual(early.response().body, b"old")
@@ -83,13 +83,13 @@ class Invalidation(NodeCase):
             if len(calls) == 1:
                 return x.reply(200, {"Cache-Control": "max-age=0, stale-if-error=600", "ETag": '"1"'}, b"old")
             self.asked.set()
-            self.go.wait(10)
+            self.go.wait(30)
             x.reply(503, {}, b"down")
         origin, node = self.racing(page, None)
         node.get("/page")
         early = self.client(node)
         early.send(request(path="/page"))
-        self.assertTrue(self.asked.wait(10))
+        self.assertTrue(self.asked.wait(30))
         self.assert_status(node.ask("PUT", "/page", body=b"new"), 204)
         self.go.set()
         self.assert_status(early.response(), 503)
@@ -106,7 +106,7 @@ class Variants(NodeCase):
             fields = {"Vary": "Accept-Language", "Cache-Control": "max-age=0", "ETag": '"%s"' % language}
             if "if-none-match" in x.request.fields:
                 asked.set()
-                go.wait(10)
+                go.wait(30)
                 return x.reply(304, fields)
             x.reply(200, fields, language.encode())
         origin = self.origin(page)
@@ -114,7 +114,7 @@ class Variants(NodeCase):
         self.assertEqual(node.get("/", {"Accept-Language": "en"}).body, b"en")
         english, german = self.client(node), self.client(node)
         english.send(request(fields={"Accept-Language": "en"}))
-        self.assertTrue(asked.wait(10))
+        self.assertTrue(asked.wait(30))
         german.send(request(fields={"Accept-Language": "de"}))
         self.assertFalse(german.readable(0.2))
         go.set()

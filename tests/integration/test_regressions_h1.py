@@ -58,7 +58,7 @@ class Closing(NodeCase):
         self.addCleanup(go.set)
 
         def secret(x):
-            go.wait(10)
+            go.wait(30)
             x.reply(200, {}, b"for the first alone")
         origin = self.origin(secret)
         node = self.front(origin, node={"workers": 1})
@@ -160,7 +160,7 @@ class BothWays(NodeCase):
             x.send_head(200, {"Transfer-Encoding": "chunked"})
             x.chunk(b"begin")
             x.read_body()
-            release.wait(15)
+            release.wait(30)
         origin = self.origin()
         origin.on("/", hang, read_body=False)
         node = self.front(origin, upstream={"timeouts": {"read": "500ms"}})
@@ -179,7 +179,7 @@ class BothWays(NodeCase):
         def hang(x):
             x.send_head(200, {"Transfer-Encoding": "chunked"})
             x.chunk(b"begin")
-            release.wait(15)
+            release.wait(30)
         origin = self.origin()
         origin.on("/", hang, read_body=False)
         node = self.front(origin, upstream={"timeouts": {"read": "60s", "write": "500ms"}})

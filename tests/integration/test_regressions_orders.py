@@ -10,10 +10,12 @@ import unittest
 
 from lib import node as nodes
 from lib.farm import FarmCase
-from lib.netns import Namespace
+from lib.netns import Namespace, own_network
 from lib.node import settings
 from lib.ports import LOOPBACK, free_port
 from lib.wait import wait_until
+
+setUpModule = own_network
 
 SLOW = "http://slow.test:80"  # a name that takes longer than a start or a reload waits
 NOT_HERE = "192.0.2.1:80"     # an address that this host does not have
@@ -45,10 +47,10 @@ class SlowNames(FarmCase):
         node.write(settings([{"name": "app", "origins": [SLOW]}], listen=first["listen"] + [{"address": NOT_HERE}]))
         node.signal(signal.SIGHUP)
         answers = []
-        asking = threading.Thread(target=lambda: answers.append(node.admin("POST", "/v1/reload", deadline=20)))
+        asking = threading.Thread(target=lambda: answers.append(node.admin("POST", "/v1/reload", deadline=40)))
         asking.start()
         node.wait_log("another reload is under way")
-        asking.join(25)
+        asking.join(40)
         self.assertEqual([status for status, _ in answers], [409])
         self.assertIn(NOT_HERE, answers[0][1]["error"])
         last = node.admin(path="/v1/node")[1]["config"]["last_reload"]
@@ -70,8 +72,8 @@ class SlowNames(FarmCase):
         self.assertNotIn(" ready: ", starting.log())
         status, answer = operator.admin("POST", "/v1/words", {"target": "node", "kind": "drain", "name": "starting"})
         self.assertEqual(status, 200, answer)
-        starting.wait_log("draining", deadline=20)
-        self.assertEqual(starting.wait(30), 0)
+        starting.wait_log("draining", deadline=40)
+        self.assertEqual(starting.wait(), 0)
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ class Crossing(NodeCase):
         finally:
             stop.set()
             for t in threads:
-                t.join(20)
+                t.join(40)
         self.assertEqual(failed, [])
         self.assertGreater(sum(done), 100)
 

@@ -38,7 +38,7 @@ class Reload(NodeCase):
         def slowly(x):
             x.send_head(200, {"Content-Length": "8", "Cache-Control": "no-store"})
             x.send(b"half")
-            go.wait(10)
+            go.wait(30)
             x.send(b"rest")
         one.on("/slow", slowly)
         client = self.client(node)

@@ -79,11 +79,11 @@ class Completion(NodeCase):
         def begin(x):
             x.send_head(200, dict(FIELDS, **{"Content-Length": str(len(BODY))}))
             x.send(BODY[:BREAK])
-            assert broken.wait(20)
+            assert broken.wait(40)
             x.reset()
 
         def finish(x):
-            assert go_on.wait(20)
+            assert go_on.wait(40)
             rest_of(x)
         node = self.serve(begin, finish)
         clients = [self.client(node) for _ in range(3)]
@@ -103,13 +103,13 @@ class Completion(NodeCase):
             x.send_head(200, dict(FIELDS, **{"Content-Length": str(len(BODY))}))
             x.send(BODY[:BREAK])
             begun.set()
-            assert go_on.wait(20)
+            assert go_on.wait(40)
             x.reset()
         node = self.serve(begin, rest_of)
         client = self.client(node)
         client.send(request("GET", "/"))
         client.head()
-        self.assertTrue(begun.wait(10))
+        self.assertTrue(begun.wait(30))
         client.close()
         go_on.set()
         self.served.wait_count(2, "/")

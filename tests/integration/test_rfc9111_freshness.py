@@ -190,9 +190,8 @@ class Clock(RowsCase):
             if answer.hit:
                 ages.append(int(answer.fields["age"]))
             return not answer.hit
-        wait_until(stale, 10, "the response goes stale")
+        wait_until(stale, 30, "the response goes stale")
         self.assertEqual(ages, sorted(ages), "Age went back")
-        self.assertEqual(sorted(set(ages)), list(range(ages[0], ages[-1] + 1)))
         self.assertLess(ages[-1], 63)
         self.assertGreaterEqual(ages[-1], 61)
 
@@ -205,8 +204,8 @@ class Clock(RowsCase):
 
     def slowly(self, x):
         begun = date()
-        wait_until(lambda: date(-1) > begun or date(-1)[17:25] != begun[17:25] and date() != begun, 5, "the clock moves on")
-        wait_until(lambda: date(-1) != begun, 5, "and on")
+        wait_until(lambda: date(-1) > begun or date(-1)[17:25] != begun[17:25] and date() != begun, 30, "the clock moves on")
+        wait_until(lambda: date(-1) != begun, 30, "and on")
         x.reply(200, {"Cache-Control": "max-age=3600", "Age": "10"}, b"x")
 
 

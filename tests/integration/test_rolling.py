@@ -98,10 +98,10 @@ class Rolling(FarmCase):
                 node.signal(signal.SIGTERM)
                 wait_until(lambda: node.get("/healthz").status == 503, what="it says that it drains")
                 clients.out.add(node)  # as a health check would see
-                self.assertEqual(node.wait(20), 0)
+                self.assertEqual(node.wait(), 0)
                 clients.go_on()
                 node.spawn()
-                wait_until(lambda: self.ready(node), 20, "it is back")
+                wait_until(lambda: self.ready(node), 30, "it is back")
                 clients.out.remove(node)
                 clients.go_on()
             self.assertEqual(clients.failures, [])

@@ -180,7 +180,7 @@ class Alone(NodeCase):
         go = threading.Event()
         self.addCleanup(go.set)
         fields = {"Cache-Control": 'max-age=60, private="x-user"', "X-User": "7", "X-All": "1"}
-        origin = self.origin(lambda x: (go.wait(10), x.reply(200, fields, b"shared")))
+        origin = self.origin(lambda x: (go.wait(30), x.reply(200, fields, b"shared")))
         node = self.front(origin, node={"workers": 4})
         clients = [self.client(node) for _ in range(12)]
         for client in clients:
@@ -216,7 +216,7 @@ class Late(NodeCase):
                 return x.reply(200, {"Cache-Control": control, "ETag": '"b"'}, b"second")
             x.send_head(200, {"Cache-Control": control, "ETag": '"a"', "Content-Length": "8"})
             x.send(b"half")
-            go.wait(10)
+            go.wait(30)
             x.send(b"half")
         origin = self.origin(answer)
         node = self.front(origin)
@@ -243,7 +243,7 @@ class Late(NodeCase):
         go = threading.Event()
         self.addCleanup(go.set)
         fields = {"Cache-Control": "max-age=0", "ETag": '"a"'}
-        origin = self.origin(lambda x: (x.request.path == "/" and go.wait(10), x.reply(200, fields, b"all")))
+        origin = self.origin(lambda x: (x.request.path == "/" and go.wait(30), x.reply(200, fields, b"all")))
         node = self.front(origin, node={"workers": 1})
         clients = [self.client(node) for _ in range(6)]
         clients[0].send(request())

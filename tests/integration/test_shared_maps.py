@@ -109,7 +109,7 @@ class Redirections(Hostile):
             self.between.off("*")
         self.wait_shares()  # without so many clients: the one in between is slow
         self.assertLess(most, 3 * 33, "connections of three threads to 32 nodes")
-        wait_until(lambda: all(n.open_files() < files + FILES for n, (_, files) in zip(self.nodes, self.sizes)), 20,
+        wait_until(lambda: all(n.open_files() < files + FILES for n, (_, files) in zip(self.nodes, self.sizes)), 30,
                    "what was opened is closed")
         self.judge()
 

@@ -4,10 +4,12 @@ import unittest
 from lib import node as nodes
 from lib.farm import FarmCase
 from lib.load import Load, origin_handler
-from lib.netns import Namespace
+from lib.netns import Namespace, own_network
 from lib.node import sanitizer
 from lib.ports import free_port
 from lib.wait import wait_until
+
+setUpModule = own_network
 
 
 class Partition(FarmCase):
@@ -38,8 +40,8 @@ class Partition(FarmCase):
             load.go_on(300)
             self.assertFalse(self.shares(self.near, self.far))
             self.to_redis.mend()
-            wait_until(lambda: self.shares(self.near, self.far), 40, "they share again")
-            wait_until(lambda: self.shares(self.far, self.near), 40, "they share again")
+            wait_until(lambda: self.shares(self.near, self.far), 60, "they share again")
+            wait_until(lambda: self.shares(self.far, self.near), 60, "they share again")
         self.assertEqual(load.faults[:10], [])
 
     def test_a_purge_during_the_cut_counts_when_it_is_over(self):
@@ -50,7 +52,7 @@ class Partition(FarmCase):
         self.assertEqual(self.near.admin("POST", "/v1/cache/purge", {"scope": "all", "mode": "hard"})[0], 200)
         self.assertTrue(self.far.get(path).hit)  # it cannot know
         self.to_redis.mend()
-        wait_until(lambda: not self.far.get(path).hit, 40, "the purge has arrived")
+        wait_until(lambda: not self.far.get(path).hit, 60, "the purge has arrived")
 
 
 if __name__ == "__main__":

@@ -211,14 +211,14 @@ class TheWhole(Slices):
         def gate(first):
             if first == 2 * SLICE:
                 here.set()
-                assert go_on.wait(20)
+                assert go_on.wait(40)
         media.gate = gate
         node = self.serve(media)
         clients = [self.client(node), self.client(node)]
         for client in clients:
             client.send(request("GET", "/"))
             client.answer = client.head()
-        self.assertTrue(here.wait(10))
+        self.assertTrue(here.wait(30))
         go_on.set()
         for client in clients:
             self.assertEqual(client.content(client.answer).body, content(0, self.SIZE - 1))
@@ -269,13 +269,13 @@ class TheWhole(Slices):
         def gate(first):
             if first == 2 * SLICE:
                 here.set()
-                assert go_on.wait(20)
+                assert go_on.wait(40)
         media.gate = gate
         node = self.serve(media)
         client = self.client(node)
         client.send(request("GET", "/"))
         answer = client.head()
-        self.assertTrue(here.wait(10))
+        self.assertTrue(here.wait(30))
         node.reload()
         go_on.set()
         self.assertEqual(client.content(answer).body, content(0, self.SIZE - 1))

@@ -430,7 +430,7 @@ class Storm(NodeCase):
 
         def hold(x):
             arrived.release()
-            go.wait(20)
+            go.wait(40)
             x.reply(200)
         calm.default = hold
         clients = [self.client(node) for _ in range(4)]
@@ -463,7 +463,7 @@ class Storm(NodeCase):
             time.sleep(dice.random() * 0.1)
             self.assertTrue(node.running, node.log()[-4000:])
         node.address = self.address
-        wait_until(lambda: node.open_files() <= files + 3, 20, "descriptors are given back: %d" % files)
+        wait_until(lambda: node.open_files() <= files + 3, 30, "descriptors are given back: %d" % files)
         calm.routes = {}
         self.all_places_are_there(node, calm)
         self.drain_under_traffic(node, seed)

@@ -219,7 +219,7 @@ class Aborts(NodeCase):
         client.send(request())
         client.head()
         client.close()
-        self.assertTrue(left.wait(10), "the origin was not told")
+        self.assertTrue(left.wait(30), "the origin was not told")
 
     def test_a_client_that_leaves_before_the_head_ends_the_request(self):
         asked, left = threading.Event(), threading.Event()
@@ -233,9 +233,9 @@ class Aborts(NodeCase):
         origin.on("/", silent, read_body=True)
         client = self.client(self.front(origin))
         client.send(request("POST", "/", body=b"x"))
-        self.assertTrue(asked.wait(10))
+        self.assertTrue(asked.wait(30))
         client.reset()
-        self.assertTrue(left.wait(10), "the origin was not told")
+        self.assertTrue(left.wait(30), "the origin was not told")
 
     def test_a_fill_that_can_be_stored_goes_on_without_its_client(self):
         go = threading.Event()
@@ -244,7 +244,7 @@ class Aborts(NodeCase):
         def storable(x):
             x.send_head(200, {"Content-Length": "10", "Cache-Control": "max-age=600"})
             x.send(b"hello")
-            go.wait(10)
+            go.wait(30)
             x.send(b"world")
         origin = self.origin(storable)
         node = self.front(origin)
@@ -275,7 +275,7 @@ class Aborts(NodeCase):
             client.send(request("POST", "/", fields) + sent)
             origin.wait_count(1)
             client.close()
-            self.assertTrue(failed.wait(10), "the origin was not told")
+            self.assertTrue(failed.wait(30), "the origin was not told")
             self.assertIsNone(origin.last().body)
 
     def test_an_origin_reset_in_the_middle_is_seen_by_the_client(self):
@@ -294,7 +294,7 @@ class Aborts(NodeCase):
         def cut(x):
             x.send_head(200, {"Transfer-Encoding": "chunked", "Cache-Control": "no-store"})
             x.chunk(b"hello")
-            self.assertTrue(go.wait(10))
+            self.assertTrue(go.wait(30))
             x.reset()
         go = threading.Event()
         client = self.client(self.front(self.origin(cut)))

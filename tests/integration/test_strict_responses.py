@@ -189,7 +189,7 @@ class Connections(NodeCase):
 
         def answer_then_speak(x):
             x.reply(200, {}, b"first")
-            idle.wait(10)
+            idle.wait(30)
             x.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")
             x.peer_left()
             closed.set()
@@ -200,7 +200,7 @@ class Connections(NodeCase):
         node = self.front(origin, node={"workers": 1})
         self.assertEqual(node.get("/first").body, b"first")
         idle.set()
-        self.assertTrue(closed.wait(10), "a connection that speaks unasked is kept")
+        self.assertTrue(closed.wait(30), "a connection that speaks unasked is kept")
         self.assertEqual(node.get("/second").body, b"origin")
 
     def test_an_origin_that_closes_an_idle_connection_costs_nobody_an_error(self):

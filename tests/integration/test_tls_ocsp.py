@@ -116,11 +116,11 @@ class Ocsp(NodeCase):
         schema.check(answer, "tls")
         return answer["certificates"][0]["ocsp"]
 
-    def wait_state(self, node, state, deadline=20):
+    def wait_state(self, node, state, deadline=40):
         return wait_until(lambda: self.see(node) if self.see(node)["state"] == state else None, deadline,
                           "OCSP is " + state)
 
-    def wait_error(self, node, error, deadline=20):
+    def wait_error(self, node, error, deadline=40):
         ocsp = wait_until(lambda: self.see(node) if self.see(node)["error"] else None, deadline, "an error of OCSP")
         self.assertIn(error, ocsp["error"])
         self.assertEqual(node.get().status, 200)

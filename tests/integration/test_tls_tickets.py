@@ -65,7 +65,7 @@ class TicketsCase(FarmCase):
     def issuer(self, node):
         return [k for k in self.facts(node)["keys"] if k["issues"]][0]
 
-    def wait_same(self, deadline=10):
+    def wait_same(self, deadline=30):
         """Until all nodes issue under one key that is of the farm."""
         wait_until(lambda: len({(k["name"], k["kind"]) for k in map(self.issuer, self.nodes)}) == 1
                    and self.issuer(self.nodes[0])["kind"] == "stored", deadline, "one key for all")
@@ -148,7 +148,7 @@ class TicketsTest(TicketsCase):
         tickets = {}
         self.both(check)
         self.shared.restart()  # what was issued meanwhile stays good
-        self.wait_same(deadline=20)
+        self.wait_same(deadline=40)
         for version, ticket in tickets.items():
             self.assertTrue(self.connect(self.nodes[1], version, ticket), version)
 

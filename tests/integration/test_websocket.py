@@ -113,13 +113,13 @@ class Tunnel(NodeCase):
         self.assertEqual(client.source.rest(), b"bye")
         client.send(b"and you")
         client.close()
-        self.assertTrue(heard.wait(10))
+        self.assertTrue(heard.wait(30))
 
     def test_a_client_that_leaves_ends_the_tunnel(self):
         left = threading.Event()
         client = self.open(lambda x: (x.peer_left(), left.set()))
         client.reset()
-        self.assertTrue(left.wait(10))
+        self.assertTrue(left.wait(30))
 
     def test_a_reset_of_the_origin_is_one_of_the_client(self):
         client = self.open(lambda x: x.reset())
@@ -130,7 +130,7 @@ class Tunnel(NodeCase):
         left = threading.Event()
         client = self.open(lambda x: (x.peer_left(), left.set()), client={"tunnel_idle": "200ms"})
         self.assertTrue(client.closed())
-        self.assertTrue(left.wait(10))
+        self.assertTrue(left.wait(30))
 
     def test_traffic_keeps_a_tunnel_open(self):
         client = self.open(lambda x: x.peer_left(), client={"tunnel_idle": "600ms", "idle_timeout": "200ms",

@@ -33,7 +33,7 @@ class Farm(FarmCase):
         self.origins = [self.origin(origin_handler()) for _ in range(origins)]
         self.members = [self.node(self.settings(n + 1)) for n in range(count)]
         wait_until(lambda: self.sees(count) and self.code("status") == FINE, 30, "all of them see each other")
-        wait_until(lambda: self.sees(count, direct=True), 20, "all have written their records")
+        wait_until(lambda: self.sees(count, direct=True), 30, "all have written their records")
         return self.members
 
     def ask(self, *args, node=None, direct=False):
@@ -95,7 +95,7 @@ class Status(Farm):
         one, two, three = self.start()
         three.expect_exit = -signal.SIGKILL
         three.signal(signal.SIGKILL)
-        wait_until(lambda: "node_missing" in self.faults(), 20, "the others miss it")
+        wait_until(lambda: "node_missing" in self.faults(), 30, "the others miss it")
         self.assertEqual(self.code("status"), DEGRADED)
         self.assertEqual(self.code("nodes"), DEGRADED)
         self.assertEqual(self.code("origins"), FINE)
@@ -105,15 +105,15 @@ class Status(Farm):
         self.start()
         dead = self.origins[1]
         dead.stop()
-        wait_until(lambda: self.origin_of(dead.url)["in_force"] == "down", 20, "it is found down")
+        wait_until(lambda: self.origin_of(dead.url)["in_force"] == "down", 30, "it is found down")
         self.assertEqual(self.code("status"), DEGRADED)
         self.assertEqual(self.code("origins"), DEGRADED)
         self.assertEqual(self.code("nodes"), FINE)
         self.assertIn("refused", self.ask("origins").stdout)
-        wait_until(lambda: (self.origin_of(dead.url, direct=True) or {}).get("in_force") == "down", 20,
+        wait_until(lambda: (self.origin_of(dead.url, direct=True) or {}).get("in_force") == "down", 30,
                    "the records tell so")
         self.origins[0].stop()
-        wait_until(lambda: self.code("status") == DOWN, 20, "nobody can serve")
+        wait_until(lambda: self.code("status") == DOWN, 30, "nobody can serve")
 
     def test_without_redis_a_node_still_tells(self):
         self.start()
@@ -131,7 +131,7 @@ class Status(Farm):
     def test_two_nodes_of_one_name(self):
         self.start(count=2)
         self.node(self.settings(2))
-        wait_until(lambda: "twin" in self.faults(), 20, "it is seen")
+        wait_until(lambda: "twin" in self.faults(), 30, "it is seen")
         self.assertEqual(self.code("nodes"), DEGRADED)
         self.assertIn("twin", self.ask("nodes").stdout)
         self.assertIn("twin", self.ask("nodes", direct=True).stdout)
@@ -174,7 +174,7 @@ class Words(Farm):
                    "the nodes put it back")
         self.members[0].stop()
         self.members[0] = self.node(self.settings(1))
-        wait_until(lambda: self.origin_of(url)["weight"] == 7, 20, "it is read at the start")
+        wait_until(lambda: self.origin_of(url)["weight"] == 7, 30, "it is read at the start")
 
     def test_maintenance_of_an_upstream(self):
         self.start(count=2)
@@ -188,11 +188,11 @@ class Words(Farm):
         for member in self.members:
             member.stop()
         url = self.origins[1].url
-        wait_until(lambda: self.code("status", direct=True) == DOWN, 20, "nobody is alive")
+        wait_until(lambda: self.code("status", direct=True) == DOWN, 30, "nobody is alive")
         done = self.ask("origins", "drain", "app", url, "--reason", "by night", direct=True)
         self.assertIn(done.returncode, (FINE, DEGRADED), done.stderr)
         self.members = [self.node(self.settings(1))]
-        wait_until(lambda: self.origin_of(url)["in_force"] == "drained", 20, "it is read at the start")
+        wait_until(lambda: self.origin_of(url)["in_force"] == "drained", 30, "it is read at the start")
         self.assertRegex(self.origin_of(url)["word"]["author"], r"\A\S+@\S+\Z")
 
     def test_another_secret_is_another_farm(self):
@@ -208,7 +208,7 @@ class Words(Farm):
         self.ask("ready", "n2")
         wait_until(lambda: self.code("nodes") == FINE, what="it is ready again")
         self.ask("drain", "n2", direct=True)
-        self.members[1].wait(20)
+        self.members[1].wait()
 
 
 class Reload(Farm):
@@ -264,7 +264,7 @@ class Doctor(Farm):
         odd = self.settings(2, client={"idle_timeout": "7s"})
         odd["node"]["state_dir"] = self.folder()
         other = self.node(odd)
-        wait_until(lambda: "twin" in self.faults(), 20, "it is seen")
+        wait_until(lambda: "twin" in self.faults(), 30, "it is seen")
         found = self.findings()
         self.assertEqual(found["twin"]["nodes"], ["n2", "n2"])
         self.assertIn("config_drift", found)
@@ -276,7 +276,7 @@ class Doctor(Farm):
         self.start(count=1)
         self.farm_section = dict(self.farm_section, secret_file=self.secret_file("y" * 40))
         self.node(self.settings(2))
-        wait_until(lambda: "secret" in self.findings(), 20, "what it writes is not sealed with ours")
+        wait_until(lambda: "secret" in self.findings(), 30, "what it writes is not sealed with ours")
 
     def test_without_the_secret_redis_alone_is_looked_at(self):
         self.start(count=1)

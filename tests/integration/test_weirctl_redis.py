@@ -52,4 +52,4 @@ class Redis(FarmCase):
         wait_until(noticed, what="the node leaves it alone")
         self.assertIn("not in use", weirctl("redis", node=node).stdout)
         server.restart()
-        wait_until(lambda: self.status(node) == FINE, 20, "the node comes back to it")
+        wait_until(lambda: self.status(node) == FINE, 30, "the node comes back to it")

@@ -336,7 +336,7 @@ class Top(AdminCase):
         screen.press("n2\n")
         screen.shows("q quit")
         screen.press("q")
-        self.assertEqual(screen.process.wait(10), FINE)
+        self.assertEqual(screen.process.wait(30), FINE)
         self.assertEqual(screen.process.stderr.read(), b"")
 
     def test_the_picture_follows_the_size_of_the_terminal(self):
@@ -349,7 +349,7 @@ class Top(AdminCase):
         screen.shows("MEMORY")
         screen.resize(3, 10)
         screen.press("q")
-        self.assertEqual(screen.process.wait(10), FINE)
+        self.assertEqual(screen.process.wait(30), FINE)
 
     def test_when_the_node_goes_the_last_picture_stays(self):
         fake = self.admin()
@@ -358,13 +358,13 @@ class Top(AdminCase):
         fake.stop()
         screen.shows("no answer")
         screen.press("q")
-        self.assertEqual(screen.process.wait(10), FINE)
+        self.assertEqual(screen.process.wait(30), FINE)
         self.assertEqual(screen.process.stderr.read(), b"")
 
     def test_a_terminal_that_nobody_knows(self):
         fake = self.admin()
         screen = self.screen("--socket", fake.socket, term="no-such-terminal")
-        self.assertEqual(screen.process.wait(10), USAGE)
+        self.assertEqual(screen.process.wait(30), USAGE)
         self.assertIn(b"TERM", screen.process.stderr.read())
 
 

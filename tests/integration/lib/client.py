@@ -5,7 +5,7 @@ import struct
 from . import http1
 from .http1 import Fields, Malformed, Source, Truncated
 
-TIMEOUT = 10  # seconds for any one read or write
+TIMEOUT = 30  # seconds for any one read or write
 
 
 class Response:

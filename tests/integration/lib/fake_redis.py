@@ -166,7 +166,7 @@ class FakeRedis:
     def count(self, name=None):
         return len(self.seen(name))
 
-    def wait_count(self, n, name=None, deadline=10):
+    def wait_count(self, n, name=None, deadline=30):
         wait_until(lambda: self.count(name) >= n, deadline, "%d times %s" % (n, name or "anything"))
         return self.seen(name)
 

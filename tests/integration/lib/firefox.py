@@ -115,8 +115,8 @@ class Firefox:
         if self.process is not None:
             self.process.terminate()
             try:
-                self.process.wait(10)
+                self.process.wait(30)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-                self.process.wait(10)
+                self.process.wait(30)
         shutil.rmtree(self.dir, ignore_errors=True)

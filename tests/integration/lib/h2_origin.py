@@ -46,7 +46,7 @@ class H2Origin:
         self.go.set()
         self.socket.close()
         for thread in self.threads:
-            thread.join(10)
+            thread.join(40)
 
     def _accept(self):
         self.socket.settimeout(0.1)

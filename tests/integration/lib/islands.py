@@ -68,7 +68,7 @@ class IslandsCase(FarmCase):
             member.spawn()
         for member in members:
             member.wait_log(r" ready\b", deadline=nodes.START_DEADLINE)
-        wait_until(lambda: all(self.live(m) == len(members) for m in members), 20, "all nodes know each other")
+        wait_until(lambda: all(self.live(m) == len(members) for m in members), 30, "all nodes know each other")
         return members
 
     @staticmethod
@@ -96,7 +96,7 @@ def others_know(node, name, what):
     return next(n for n in node.admin(path="/v1/farm")[1]["nodes"] if n["id"] == name)[what]
 
 
-def wait_force(wanted, members, origins, deadline=20):
+def wait_force(wanted, members, origins, deadline=40):
     """Until each of the nodes holds each of the origins for that."""
     members, origins = as_list(members), as_list(origins)
     wait_until(lambda: all(in_force(m, o) == wanted for m in members for o in origins), deadline,

@@ -1,12 +1,27 @@
-"""Network namespaces with links to the rest of the machine that a test can cut: nothing is refused then, packets just
-do not arrive. Needs root."""
+"""Network namespaces with links to the rest of the world that a test can cut: nothing is refused then, packets just
+do not arrive. Needs root.
+
+A file that uses them says `setUpModule = own_network`: what it does to links and addresses is then seen by itself
+alone. On the machine's own network, a browser in another test gives up what it is loading whenever a link comes or goes
+(ERR_NETWORK_CHANGED), and two files could want one network."""
+import ctypes
 import itertools
 import os
 import subprocess
 
-HIGH, LOW = (os.getpid() >> 8) % 50, os.getpid() % 256  # where this process begins to look for networks of its own
+CLONE_NEWNET = 0x40000000
 
 _namespaces, _links = itertools.count(), itertools.count()
+_own = False
+
+
+def own_network():
+    """This process, and all it starts from now on, is alone in a network of its own. Before anything listens."""
+    global _own
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+    ip("link", "set", "lo", "up")
+    _own = True
 
 
 def ip(*args):
@@ -15,21 +30,9 @@ def ip(*args):
         raise RuntimeError("ip %s: %s" % (" ".join(args), done.stderr.strip()))
 
 
-def claim_network():
-    """A /24 that nobody else has, as "10.200.7": its .1 is an address of this machine from now on."""
-    for _ in range(256):
-        network = "10.%d.%d" % (200 + HIGH, (LOW + next(_links) * 101) % 256)
-        try:
-            ip("addr", "add", network + ".1/32", "dev", "lo")
-            return network
-        except RuntimeError as e:  # of another test process; its number came round to ours
-            if "File exists" not in str(e) and "already assigned" not in str(e):
-                raise
-    raise RuntimeError("no network is free")
-
-
 class Namespace:
     def __init__(self):
+        assert _own, "setUpModule = own_network is missing"
         self.name = "weir-%d-%d" % (os.getpid(), next(_namespaces))
         self.links = []
         ip("netns", "add", self.name)
@@ -58,8 +61,10 @@ class Link:
     has .inside."""
 
     def __init__(self, namespace, to=None):
-        self.namespace, self.network = namespace, claim_network()
-        self.device = "w%dx%d" % (os.getpid(), next(_links))
+        number = next(_links)
+        self.namespace, self.network = namespace, "10.200.%d" % number
+        self.device = "weir%d" % number
+        ip("addr", "add", self.network + ".1/32", "dev", "lo")
         self.outside, via, self.inside = to or self.network + ".1", self.network + ".2", self.network + ".3"
         ip("link", "add", self.device, "type", "veth", "peer", "name", "in" + self.device, "netns", namespace.name)
         ip("addr", "add", via + "/24", "dev", self.device)

@@ -13,7 +13,7 @@ from .ports import LOOPBACK, free_port
 from .wait import DEADLINE, NotInTime, wait_until
 
 START_DEADLINE = 30  # seconds, under sanitizers on a busy machine
-STOP_DEADLINE = 20
+STOP_DEADLINE = 25  # seconds; less than a drain takes by default when it waits in vain
 
 SANITIZER = re.compile(r"(ERROR|WARNING): \w*Sanitizer|runtime error:|Assertion .* failed|SUMMARY: \w*Sanitizer")
 
@@ -250,7 +250,7 @@ class Node:
             fields = f.read().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def admin(self, method="GET", path="/v1/cache/stats", body=None, deadline=10):
+    def admin(self, method="GET", path="/v1/cache/stats", body=None, deadline=30):
         """One request to the admin API: status and what its JSON says (text where it is none)."""
         if isinstance(body, (dict, list)):
             body = json.dumps(body)

@@ -21,7 +21,7 @@ from .http1 import Malformed, Source, Truncated
 from .ports import LOOPBACK
 from .wait import wait_until
 
-TIMEOUT = 20  # seconds: no thread outlives its test by more
+TIMEOUT = 40  # seconds: no thread outlives its test by more
 
 
 class Request:
@@ -104,7 +104,7 @@ class Exchange:
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.sock.close()
 
-    def peer_left(self, deadline=10):
+    def peer_left(self, deadline=30):
         """Waits until the peer closes or resets; NotInTime if it does not. Bytes it sends are dropped."""
         self.sock.settimeout(deadline)
         try:
@@ -195,7 +195,7 @@ class Origin:
     def count(self, path=None):
         return len(self.seen(path))
 
-    def wait_count(self, n, path=None, deadline=10):
+    def wait_count(self, n, path=None, deadline=30):
         wait_until(lambda: self.count(path) >= n, deadline, "%d requests at the origin" % n)
         return self.seen(path)
 

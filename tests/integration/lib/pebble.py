@@ -65,7 +65,7 @@ class Pebble:
                     "-tlsalpn01", "", "-dns01", "%s:%d" % (LOOPBACK, self.dns),
                     "-management", "%s:%d" % (LOOPBACK, self.dns_management))
         self._spawn("pebble", "-config", self._config(), "-dnsserver", "%s:%d" % (LOOPBACK, self.dns))
-        wait_until(lambda: "ACME directory available" in self.log(), 20, "pebble serves:\n%s" % self.log())
+        wait_until(lambda: "ACME directory available" in self.log(), 30, "pebble serves:\n%s" % self.log())
         return self
 
     def lead(self, name, address):
@@ -83,5 +83,5 @@ class Pebble:
     def stop(self):
         for process in self.processes:
             process.terminate()
-            process.wait(10)
+            process.wait(30)
         self.processes = []

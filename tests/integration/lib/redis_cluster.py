@@ -13,7 +13,7 @@ from .resp import SLOTS, RedisError, key_slot
 from .tls_files import TlsFiles
 from .wait import NotInTime, wait_until
 
-DEADLINE = 20  # seconds, for what takes a vote of the cluster
+DEADLINE = 60  # seconds, for what takes a vote of the cluster
 MIGRATE_MS = 5000
 
 

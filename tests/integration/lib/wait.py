@@ -1,7 +1,7 @@
 """Waiting for something observed: no test sleeps for a guessed time."""
 import time
 
-DEADLINE = 10  # seconds; generous, since a machine under sanitizers is slow and success never waits it out
+DEADLINE = 30  # seconds; generous, since a machine under sanitizers is slow and success never waits it out
 
 
 class NotInTime(AssertionError):

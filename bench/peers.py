@@ -23,7 +23,7 @@ class Place:
     origin: int  # port of the origin
     hit: bool  # answer from the cache; else pass every request through
     body: int  # bytes of the response
-    bare: str  # bench_bare
+    bare: str  # bench_bare; beside it bench_bare_h2
     weir: str  # the node
     tls: str = ""  # PEM file with certificate and key: clients come by TLS
     h2: bool = False  # and may speak HTTP/2
@@ -49,6 +49,8 @@ CIPHERS = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECD
 
 
 def bare(p):
+    if p.h2:
+        return [p.bare + "_h2", str(p.port), p.tls, str(p.body)]
     if p.hit:
         return [p.bare, "answer", str(p.port), str(p.body), "max-age=3600"]
     return [p.bare, "relay", str(p.port), str(p.origin)]

@@ -29,8 +29,8 @@ struct admin_socket {
 /*
  * Listens where the settings say. "off": none, and true. "auto": in the first place where this user
  * can make a socket; if another node has it, or there is no such place, none and true, after a
- * warning. false (LISTEN): the path that was named cannot be had. helper: gives it to its owner where
- * this process may not; NULL: nobody.
+ * warning. false (LISTEN): the path that was named cannot be had. helper: gives it to its owner
+ * where this process may not; NULL: nobody.
  */
 bool admin_socket_open(struct admin_socket *s, const struct admin_settings *settings,
                        const struct net_binder *helper, struct weir_err *err);

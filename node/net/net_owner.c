@@ -51,8 +51,9 @@ bool net_owner_give(const char *path, const char *user, const char *group,
     file = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     ok = file >= 0 && give(file, &o, helper);
     if (!ok)
-        weir_failf(err, WEIR_E_LISTEN, "socket: owner", errno, "%s: cannot be given to %s%s%s", path,
-                   is_set(user) ? user : "", is_set(group) ? ":" : "", is_set(group) ? group : "");
+        weir_failf(err, WEIR_E_LISTEN, "socket: owner", errno, "%s: cannot be given to %s%s%s",
+                   path, is_set(user) ? user : "", is_set(group) ? ":" : "",
+                   is_set(group) ? group : "");
     if (file >= 0)
         close(file);
     return ok;

@@ -132,8 +132,7 @@ static _Noreturn void be_warden(int sock, pid_t node, const struct warden_paths 
     prctl(PR_SET_NAME, "weir-warden", 0, 0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (getppid() != node || chdir("/") != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 ||
-        !limit_capabilities(needed(paths)))
+        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || !limit_capabilities(needed(paths)))
         _exit(1);
     warden_serve(3, paths);
 }

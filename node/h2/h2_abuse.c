@@ -111,7 +111,8 @@ static bool frame_begins(struct h2_conn *c, const nghttp2_frame_hd *hd)
     case NGHTTP2_PRIORITY_UPDATE:
         return note(c, HTTP2_ABUSE_PRIORITIES);
     case NGHTTP2_SETTINGS:
-        return (hd->flags & NGHTTP2_FLAG_ACK) != 0 || note(c, HTTP2_ABUSE_SETTINGS);
+        return (hd->flags & NGHTTP2_FLAG_ACK) != 0 ||
+               judge(c, http2_abuse_settings(&c->abuse, limits_of(c), now_of(c)));
     case NGHTTP2_PING: /* an answer that nobody has asked for is one too */
         return ((hd->flags & NGHTTP2_FLAG_ACK) != 0 && c->leaving == H2_LEAVING) ||
                note(c, HTTP2_ABUSE_PINGS);

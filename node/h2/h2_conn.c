@@ -343,8 +343,13 @@ static int send_out(struct h2_conn *c, const struct h2_out *o)
         c->slow = false;
         return net_chan_unsent(&c->net.chan) ? net_chan_flush(&c->net.chan) : 1;
     }
+    if (!keep_rest(c, o, n > 0 ? (size_t)n : 0))
+        return -1;
+    /* A layer takes so much at a time, whatever the client does. */
+    if (n > 0 && c->net.chan.layer != NULL && !net_chan_unsent(&c->net.chan))
+        return send_rest(c);
     c->slow = true;
-    return keep_rest(c, o, n > 0 ? (size_t)n : 0) ? 0 : -1;
+    return 0;
 }
 
 /* The frames that nghttp2 has now. false: it gave up. */

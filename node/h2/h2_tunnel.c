@@ -5,7 +5,8 @@
 
 #include "weir/alloc.h"
 
-#define SLICES 8
+#define SLICES      8
+#define HALF_END_MS 10000 /* without traffic, for a client that has been told the origin's end */
 
 struct h2_tunnel {
     struct h2_stream *stream; /* NULL: it has gone */
@@ -14,7 +15,7 @@ struct h2_tunnel {
     struct event readable, writable;
     struct net_timer idle;
     struct net_deferred later; /* more than an event tells of; or: freed */
-    int64_t idle_ms;
+    int64_t idle_ms, touched_ms;
     bool reading, writing, again;
     bool origin_ended; /* nothing more comes from it */
     bool shut;         /* toward it */
@@ -49,9 +50,16 @@ static void want_read(struct h2_tunnel *t, bool on)
         event_del(&t->readable);
 }
 
+/* Who knows the origin's end and says nothing may never say its own (Firefox does not). */
+static int64_t patience(const struct h2_tunnel *t, bool told)
+{
+    return told && t->idle_ms > HALF_END_MS ? HALF_END_MS : t->idle_ms;
+}
+
 static void touch(struct h2_tunnel *t)
 {
-    net_timer_move(t->loop, &t->idle, net_now_ms(t->loop) + t->idle_ms);
+    t->touched_ms = net_now_ms(t->loop);
+    net_timer_move(t->loop, &t->idle, t->touched_ms + patience(t, t->origin_ended));
 }
 
 static void on_later(struct net_deferred *d)
@@ -110,9 +118,16 @@ static void broken(struct h2_tunnel *t)
         h2_stream_over(s);
 }
 
+/* The origin's end may not have reached the client: it has the whole time then. */
 static void on_idle(struct net_timer *timer)
 {
-    broken(WEIR_CONTAINER(timer, struct h2_tunnel, idle));
+    struct h2_tunnel *t = WEIR_CONTAINER(timer, struct h2_tunnel, idle);
+    int64_t due_ms = t->touched_ms + patience(t, t->stream->out_ended);
+
+    if (net_now_ms(t->loop) < due_ms)
+        net_timer_move(t->loop, timer, due_ms);
+    else
+        broken(t);
 }
 
 /* ---- client to origin ---- */
@@ -202,6 +217,7 @@ static void read_origin(struct h2_tunnel *t)
     t->at = 0;
     t->len = (uint32_t)n;
     t->origin_ended = n == 0;
+    touch(t);
     go_on_reading(t);
     h2_client.more(&t->stream->x);
 }
@@ -213,7 +229,6 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     net_loop_enter(t->loop);
-    touch(t);
     read_origin(t);
 }
 
@@ -259,7 +274,8 @@ bool h2_tunnel_start(struct h2_stream *s, struct net_chan origin, struct weir_sp
         memcpy(t->bytes, surplus.ptr, surplus.len);
     event_assign(&t->readable, t->loop->base, origin.fd, EV_READ | EV_PERSIST, on_readable, t);
     event_assign(&t->writable, t->loop->base, origin.fd, EV_WRITE | EV_PERSIST, on_writable, t);
-    net_timer_start(t->loop, &t->idle, net_now_ms(t->loop) + t->idle_ms);
+    t->touched_ms = net_now_ms(t->loop);
+    net_timer_start(t->loop, &t->idle, t->touched_ms + t->idle_ms);
     s->tunnel = t;
     s->pipe.on_data = on_data;
     s->pipe.consumer = t;

@@ -8,6 +8,7 @@
 #define TIMES_MAX     10000
 #define UPDATES_EACH  2  /* for a DATA frame: one for the stream, one for the connection */
 #define UPDATES_KEPT  64 /* clients also open their windows ahead of what they get */
+#define UPDATES_FIRST 4  /* with the preface */
 #define SMALL_DATA    64
 #define STALLS_FREE   16
 #define STALLS_MS     1000
@@ -132,6 +133,16 @@ enum http2_abuse_reason http2_abuse_sent(struct http2_abuse *a, const struct htt
     return HTTP2_ABUSE_NONE;
 }
 
+enum http2_abuse_reason http2_abuse_settings(struct http2_abuse *a,
+                                             const struct http2_abuse_limits *l, int64_t now_ms)
+{
+    if (a->greeted)
+        return http2_abuse_note(a, l, HTTP2_ABUSE_SETTINGS, 1, now_ms);
+    a->greeted = true;
+    a->updates_free = UPDATES_FIRST;
+    return HTTP2_ABUSE_NONE;
+}
+
 enum http2_abuse_reason http2_abuse_update(struct http2_abuse *a,
                                            const struct http2_abuse_limits *l, int64_t now_ms)
 {
@@ -154,6 +165,7 @@ enum http2_abuse_reason http2_abuse_stalled(struct http2_abuse *a,
 void http2_abuse_served(struct http2_abuse *a)
 {
     forgive(a, SERVED_POINTS * MILLI);
+    a->fresh -= a->fresh < SERVED_POINTS ? a->fresh : SERVED_POINTS;
 }
 
 uint32_t http2_abuse_take(struct http2_abuse *a)

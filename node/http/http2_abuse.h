@@ -43,6 +43,7 @@ struct http2_abuse {
     uint32_t block_frames; /* CONTINUATION frames of it */
     int64_t stalled_ms;    /* when streams that wait were last counted; 0: never */
     uint32_t updates_free; /* WINDOW_UPDATE frames that cost nothing */
+    bool greeted;          /* the SETTINGS of the preface and what comes with it were free */
 };
 
 /*
@@ -62,13 +63,16 @@ enum http2_abuse_reason http2_abuse_block_end(struct http2_abuse *a,
 /* A DATA frame was sent. left_cut: it was all that a window let through, and there is more. */
 enum http2_abuse_reason http2_abuse_sent(struct http2_abuse *a, const struct http2_abuse_limits *l,
                                          uint32_t bytes, bool left_cut, int64_t now_ms);
+/* SETTINGS that is no acknowledgement: the first, which every client owes, is free (3.4). */
+enum http2_abuse_reason http2_abuse_settings(struct http2_abuse *a,
+                                             const struct http2_abuse_limits *l, int64_t now_ms);
 enum http2_abuse_reason http2_abuse_update(struct http2_abuse *a,
                                            const struct http2_abuse_limits *l, int64_t now_ms);
 /* So many streams wait for a window; counts once a second. */
 enum http2_abuse_reason http2_abuse_stalled(struct http2_abuse *a,
                                             const struct http2_abuse_limits *l, uint32_t streams,
                                             int64_t now_ms);
-/* A response went out whole. */
+/* A response went out whole: that forgives points, also those that were not taken yet. */
 void http2_abuse_served(struct http2_abuse *a);
 
 /* A DATA frame of so few bytes is a dribble, if a window made it so. */

@@ -69,7 +69,7 @@ class FrontTls(NodeCase):
         self.assertTrue(slow.closed())
         self.assertLess(time.monotonic() - began, 8)
         node.wait_log(r"info client 127\S+ at \S+: TLS handshake: client too slow")
-        self.assertEqual(self.metric(node, "handshakes_late_total"), 2)
+        self.assertEqual(self.metric(node, "handshakes_late_total"), 1)  # who says nothing is idle, and not late
         self.assert_status(self.tls_client(node).ask(host=LOOPBACK), 200)
 
     def test_others_wait_for_their_turn(self):

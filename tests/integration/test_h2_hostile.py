@@ -211,6 +211,15 @@ class Floods(NodeCase):
 
 
 class Addresses(NodeCase):
+    def test_many_connections_that_do_no_harm_leave_no_trace(self):
+        """What each of them owes (SETTINGS, windows for all it will get) is no abuse, however many come."""
+        origin = self.origin(lambda x: x.reply(200, [], b"fine"))
+        node = self.node(h2c(origin, http2={"abuse": {"client_points": 30, "client_forgiven": 1}}))
+        for _ in range(20):
+            with Http2(node.address) as client:
+                client.frame(WindowUpdateFrame(0, 1 << 20))
+                self.assertEqual(client.get("/").status, 200)
+
     def test_many_connections_of_one_address_share_an_account(self):
         origin = self.origin(lambda x: x.reply(200, [], b"fine"))
         node = self.node(h2c(origin, http2={"abuse": {"client_points": 1500, "client_forgiven": 1}}))

@@ -20,10 +20,12 @@ class Redis(FarmCase):
         cluster = self.redis_cluster(masters=1, replicas=1)
         node, = self.farm(cluster, self.origin(), count=1)
         wait_until(lambda: self.status(node) == FINE, what="the node has its map")
-        shown = weirctl("redis", node=node).stdout
-        self.assertIn("16,384 of 16,384 slots covered", shown)
-        for endpoint in cluster.endpoints:
-            self.assertIn(endpoint, shown)
+
+        def shows_all():
+            shown = weirctl("redis", node=node).stdout
+            self.assertIn("16,384 of 16,384 slots covered", shown)
+            return all(endpoint in shown for endpoint in cluster.endpoints)
+        wait_until(shows_all, what="the replica, which may be in a later map")
         endpoint, = weirctl_json("redis", node=node)["endpoints"]
         self.assertEqual(endpoint["mode"], "cluster")
 

@@ -420,12 +420,13 @@ static void run(struct server *s)
 int main(int argc, char **argv)
 {
     const struct rlimit many = {65536, 65536};
-    struct server *s = calloc(1, sizeof *s);
+    struct server *s;
 
     if (argc != 4) {
         fprintf(stderr, "usage: bench_bare_h2 PORT PEM BODY_BYTES\n");
         return 2;
     }
+    s = calloc(1, sizeof *s);
     if (s == NULL)
         die("calloc");
     setrlimit(RLIMIT_NOFILE, &many); /* as root; else what the shell gave */

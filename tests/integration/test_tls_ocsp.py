@@ -1,4 +1,5 @@
 """OCSP: what responders say is fetched, judged, stapled, kept over restarts; whatever they do, the node serves."""
+import contextlib
 import os
 import re
 import shutil
@@ -75,10 +76,13 @@ class Ocsp(NodeCase):
                 if not parts:
                     held.append(client)
                     continue
-                with client:
+                with client, contextlib.suppress(OSError):  # who has heard enough may go
                     client.recv(65536)
                     for part in parts:
                         client.sendall(part)
+                    client.shutdown(socket.SHUT_WR)
+                    while client.recv(65536):
+                        pass  # to close before all of the request was read would be a reset
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
 

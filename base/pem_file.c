@@ -127,6 +127,41 @@ EVP_PKEY *weir_pem_key(const struct weir_opener *opener, const char *path, struc
     return key;
 }
 
+static bool fits(const struct weir_pem_identity *id, const char *certificate, const char *key,
+                 struct weir_err *err)
+{
+    if (X509_check_private_key(id->leaf, id->key) == 1)
+        return true;
+    ERR_clear_error();
+    return weir_failf(err, WEIR_E_CONFIG, where, 0,
+                      "%s: the private key does not belong to the certificate of %s", key,
+                      certificate);
+}
+
+bool weir_pem_identity(const struct weir_opener *opener, const char *certificate, const char *key,
+                       struct weir_pem_identity *out, struct weir_err *err)
+{
+    bool ok;
+
+    *out = (struct weir_pem_identity){.chain = weir_pem_certificates(opener, certificate, err)};
+    if (out->chain == NULL)
+        return false;
+    out->leaf = sk_X509_shift(out->chain);
+    out->key = weir_pem_key(opener, key, err);
+    ok = out->key != NULL && fits(out, certificate, key, err);
+    if (!ok)
+        weir_pem_identity_free(out);
+    return ok;
+}
+
+void weir_pem_identity_free(struct weir_pem_identity *identity)
+{
+    X509_free(identity->leaf);
+    sk_X509_pop_free(identity->chain, X509_free);
+    EVP_PKEY_free(identity->key);
+    *identity = (struct weir_pem_identity){0};
+}
+
 static bool has_name(STACK_OF(X509_NAME) * names, const X509_NAME *name)
 {
     for (int i = 0; i < sk_X509_NAME_num(names); i++)

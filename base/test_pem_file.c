@@ -78,6 +78,30 @@ static void certificates_come_in_their_order(void **state)
     unlink(path);
 }
 
+static void an_identity_is_a_certificate_and_the_key_that_fits(void **state)
+{
+    static const char *const names[] = {"leaf", "between"};
+    struct weir_pem_identity id;
+    struct weir_err err = {0};
+    char other[sizeof path];
+
+    (void)state;
+    write_file(names, 2, true);
+    assert_true(weir_pem_identity(NULL, path, path, &id, &err));
+    assert_int_equal(X509_check_private_key(id.leaf, id.key), 1);
+    assert_int_equal(sk_X509_num(id.chain), 1);
+    weir_pem_identity_free(&id);
+    memcpy(other, path, sizeof other);
+    write_file(names, 2, true);
+    assert_false(weir_pem_identity(NULL, other, path, &id, &err));
+    assert_non_null(strstr(err.detail, path));
+    assert_null(id.leaf);
+    assert_null(id.chain);
+    assert_null(id.key);
+    unlink(other);
+    unlink(path);
+}
+
 static void what_is_missing_is_an_error_that_names_the_file(void **state)
 {
     struct weir_err err = {0};
@@ -120,6 +144,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(certificates_come_in_their_order),
+        cmocka_unit_test(an_identity_is_a_certificate_and_the_key_that_fits),
         cmocka_unit_test(what_is_missing_is_an_error_that_names_the_file),
         cmocka_unit_test(a_certificate_that_is_cut_off_is_an_error),
     };

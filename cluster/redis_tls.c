@@ -32,20 +32,9 @@ static bool load_trust(SSL_CTX *ctx, const struct redis_tls_settings *s, struct 
     return weir_pem_trust(s->opener, s->ca_file, SSL_CTX_get_cert_store(ctx), err);
 }
 
-/* A copy is kept of each; the leaf comes first. */
-static bool use_pair(SSL_CTX *ctx, STACK_OF(X509) * chain, EVP_PKEY *key)
-{
-    X509 *leaf = sk_X509_shift(chain);
-    bool ok = SSL_CTX_use_cert_and_key(ctx, leaf, key, chain, 1) == 1;
-
-    X509_free(leaf);
-    return ok;
-}
-
 static bool load_identity(SSL_CTX *ctx, const struct redis_tls_settings *s, struct weir_err *err)
 {
-    STACK_OF(X509) * chain;
-    EVP_PKEY *key;
+    struct weir_pem_identity id;
     bool ok;
 
     if (s->cert_file == NULL)
@@ -53,11 +42,11 @@ static bool load_identity(SSL_CTX *ctx, const struct redis_tls_settings *s, stru
     if (s->key_file == NULL)
         return weir_failf(err, WEIR_E_CONFIG, "redis: tls", 0, "%s: no key_file for it",
                           s->cert_file);
-    chain = weir_pem_certificates(s->opener, s->cert_file, err);
-    key = chain != NULL ? weir_pem_key(s->opener, s->key_file, err) : NULL;
-    ok = key != NULL && (use_pair(ctx, chain, key) || fail_file(err, s->key_file));
-    EVP_PKEY_free(key);
-    sk_X509_pop_free(chain, X509_free);
+    if (!weir_pem_identity(s->opener, s->cert_file, s->key_file, &id, err))
+        return false;
+    ok = SSL_CTX_use_cert_and_key(ctx, id.leaf, id.key, id.chain, 1) == 1 ||
+         fail_file(err, s->cert_file);
+    weir_pem_identity_free(&id);
     return ok;
 }
 

@@ -25,6 +25,16 @@ STACK_OF(X509) *
     weir_pem_certificates(const struct weir_opener *opener, const char *path, struct weir_err *err);
 /* The private key. One that needs a passphrase cannot be used. Returns owned; NULL: *err. */
 EVP_PKEY *weir_pem_key(const struct weir_opener *opener, const char *path, struct weir_err *err);
+/* Who we are: the certificate in `certificate` that comes first, those behind it, and the key that
+ * fits it, in `key` (which may be the same file). false: *err, and *out is empty. */
+struct weir_pem_identity {
+    X509 *leaf;
+    STACK_OF(X509) * chain;
+    EVP_PKEY *key;
+};
+bool weir_pem_identity(const struct weir_opener *opener, const char *certificate, const char *key,
+                       struct weir_pem_identity *out, struct weir_err *err);
+void weir_pem_identity_free(struct weir_pem_identity *identity);
 /* Subjects of certificates, for who asks clients for theirs. Returns owned; NULL: no memory. */
 STACK_OF(X509_NAME) * weir_pem_subjects(STACK_OF(X509) * certificates);
 

@@ -5,25 +5,17 @@
 #include "weir/pem_file.h"
 #include "tls_session_own.h"
 
-/* The context keeps references; the leaf comes first. */
-static bool use_pair(SSL_CTX *ctx, STACK_OF(X509) * chain, EVP_PKEY *key)
-{
-    X509 *leaf = sk_X509_shift(chain);
-    bool ok = SSL_CTX_use_cert_and_key(ctx, leaf, key, chain, 1) == 1;
-
-    X509_free(leaf);
-    return ok;
-}
-
 bool tls_load_identity(struct ssl_ctx_st *ctx, const struct tls_identity_files *files,
                        const struct weir_opener *opener, struct weir_err *err)
 {
-    STACK_OF(X509) *chain = weir_pem_certificates(opener, files->certificate, err);
-    EVP_PKEY *key = chain != NULL ? weir_pem_key(opener, files->key, err) : NULL;
-    bool ok = key != NULL && (use_pair(ctx, chain, key) || tls_fail_setting(err, files->key));
+    struct weir_pem_identity id;
+    bool ok;
 
-    EVP_PKEY_free(key);
-    sk_X509_pop_free(chain, X509_free);
+    if (!weir_pem_identity(opener, files->certificate, files->key, &id, err))
+        return false;
+    ok = SSL_CTX_use_cert_and_key(ctx, id.leaf, id.key, id.chain, 1) == 1 ||
+         tls_fail_setting(err, files->certificate);
+    weir_pem_identity_free(&id);
     return ok;
 }
 

@@ -147,7 +147,7 @@ class Privileges(NodeCase):
         self.assertTrue(node.reload(), node.log())
         shutil.copy(self.tls.key, self.tls.client_key)  # it is read indeed
         self.assertFalse(node.reload())
-        self.assertRegex(node.log(), r"client\.key: private key mismatch")
+        self.assertRegex(node.log(), r"client\.key: the private key does not belong to the certificate of ")
         self.tls.issue("client", ["DNS:again"])
         write("secret", "short")
         self.assertFalse(node.reload())

@@ -476,7 +476,7 @@ static bool make_admin(struct runtime *rt, struct weir_err *err)
         .shared = rt->port.shared,
         .farm_name = farm_is_shared(rt->farm) ? rt->first->farm.name : NULL,
         .version = rt->options.version,
-        .helper = runtime_binder(rt),
+        .helper = runtime_helper(rt),
         .opener = rt->opener,
         .site = newest_site,
         .metrics = sum_metrics,

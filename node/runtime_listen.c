@@ -37,16 +37,16 @@ static int give_by_warden(void *arg, int file, uid_t uid, gid_t gid)
     return warden_own(arg, file, uid, gid);
 }
 
-struct net_binder runtime_binder(const struct runtime *rt)
+struct net_helper runtime_helper(const struct runtime *rt)
 {
-    return (struct net_binder){bind_by_warden, give_by_warden, rt->options.warden};
+    return (struct net_helper){bind_by_warden, give_by_warden, rt->options.warden};
 }
 
 /* The socket whoever started us has opened for this address, or one of our own. */
 static bool open_sockets(struct runtime *rt, const struct listen_settings *l, int *fds,
                          struct net_addr *where, bool *inherited, struct weir_err *err)
 {
-    const struct net_binder binder = runtime_binder(rt);
+    const struct net_helper helper = runtime_helper(rt);
     struct net_inherited_socket *s;
 
     err->code = WEIR_OK;
@@ -54,7 +54,7 @@ static bool open_sockets(struct runtime *rt, const struct listen_settings *l, in
     *inherited = s != NULL;
     if (s == NULL)
         return err->code == WEIR_OK &&
-               net_listen_open_by(l, &binder, fds, rt->worker_count, where, err);
+               net_listen_open_by(l, &helper, fds, rt->worker_count, where, err);
     *where = s->addr;
     if (!net_inherit_adopt(s, fds, rt->worker_count, err))
         return false;

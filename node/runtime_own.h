@@ -163,7 +163,7 @@ bool runtime_plan_listeners(struct runtime *rt, const struct settings *s,
 void runtime_drop_listeners(struct runtime *rt, const struct settings *s,
                             struct worker_change *changes);
 /* What this process may not do itself. */
-struct net_binder runtime_binder(const struct runtime *rt);
+struct net_helper runtime_helper(const struct runtime *rt);
 void runtime_forget_listeners(struct runtime *rt);
 
 /* ---- runtime_tls.c ---- */

@@ -56,7 +56,7 @@ struct admin_source {
     struct shared_port *shared; /* the control thread's */
     const char *farm_name;      /* NULL: there is no farm */
     const char *version;
-    struct net_binder helper;         /* for the socket's owner */
+    struct net_helper helper;         /* for the socket's owner */
     const struct weir_opener *opener; /* of files; NULL: nobody but this process */
     /* The newest site; borrowed for the turn. */
     struct site *(*site)(void *arg);

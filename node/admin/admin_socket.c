@@ -13,7 +13,7 @@
 
 #include "weir/log.h"
 #include "weir/span.h"
-#include "net_listener.h"
+#include "net_owner.h"
 
 #define BACKLOG    64
 #define LOCK_TRIES 50
@@ -88,7 +88,7 @@ static bool clear_stale(const struct sockaddr_un *a, struct weir_err *err)
 /* How a socket is made. */
 struct manner {
     const struct admin_settings *settings;
-    const struct net_binder *helper;
+    const struct net_helper *helper;
 };
 
 /* Before anybody can connect: bound but not listening refuses. */
@@ -171,7 +171,7 @@ static void open_somewhere(struct admin_socket *s, const struct manner *m)
 }
 
 bool admin_socket_open(struct admin_socket *s, const struct admin_settings *settings,
-                       const struct net_binder *helper, struct weir_err *err)
+                       const struct net_helper *helper, struct weir_err *err)
 {
     const struct manner m = {settings, helper};
 

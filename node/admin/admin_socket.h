@@ -16,7 +16,7 @@
 #include "weir/err.h"
 #include "admin_settings.h"
 
-struct net_binder;
+struct net_helper;
 
 struct admin_socket {
     int fd; /* listening, non-blocking; -1: none */
@@ -33,7 +33,7 @@ struct admin_socket {
  * where this process may not; NULL: nobody.
  */
 bool admin_socket_open(struct admin_socket *s, const struct admin_settings *settings,
-                       const struct net_binder *helper, struct weir_err *err);
+                       const struct net_helper *helper, struct weir_err *err);
 /* Would admin_socket_open() with these settings look for the socket that is open already? */
 bool admin_socket_is(const struct admin_socket *s, const struct admin_settings *settings);
 /* Changes the permissions of one that is open. */

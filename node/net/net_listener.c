@@ -23,18 +23,18 @@ static bool listen_failed(struct weir_err *err, const char *address, const char 
     return weir_failf(err, WEIR_E_LISTEN, what, os, "%s", address);
 }
 
-/* binder: who may bind where this process may not; NULL: nobody. */
-static bool bind_to(const struct net_binder *binder, int fd, const struct net_addr *a)
+/* helper: who may bind where this process may not; NULL: nobody. */
+static bool bind_to(const struct net_helper *helper, int fd, const struct net_addr *a)
 {
     if (bind(fd, &a->sa.any, a->len) == 0)
         return true;
-    return errno == EACCES && binder != NULL &&
-           binder->bind(binder->arg, fd, &a->sa.any, a->len) == 0;
+    return errno == EACCES && helper != NULL &&
+           helper->bind(helper->arg, fd, &a->sa.any, a->len) == 0;
 }
 
 /* SO_REUSEADDR only: fails while anybody listens, also with SO_REUSEPORT. */
 static bool refuse_if_taken(const struct net_addr *a, const char *address,
-                            const struct net_binder *binder, struct weir_err *err)
+                            const struct net_helper *helper, struct weir_err *err)
 {
     int on = 1;
     int fd = socket(a->sa.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -48,7 +48,7 @@ static bool refuse_if_taken(const struct net_addr *a, const char *address,
 
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof v6only);
     }
-    if (!bind_to(binder, fd, a))
+    if (!bind_to(helper, fd, a))
         ok = listen_failed(err, address, "listen: bind", errno);
     close(fd);
     return ok;
@@ -80,7 +80,7 @@ void net_listen_tune(int fd, int family, const struct net_tuning *t)
 }
 
 static int open_tcp(const struct listen_settings *s, struct net_addr *a,
-                    const struct net_binder *binder, struct weir_err *err)
+                    const struct net_helper *helper, struct weir_err *err)
 {
     int on = 1;
     int fd = socket(a->sa.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -96,7 +96,7 @@ static int open_tcp(const struct listen_settings *s, struct net_addr *a,
 
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof v6only);
     }
-    if (!bind_to(binder, fd, a)) {
+    if (!bind_to(helper, fd, a)) {
         listen_failed(err, s->address, "listen: bind", errno);
         close(fd);
         return -1;
@@ -140,18 +140,18 @@ static bool clear_stale_socket(const struct net_addr *a, const char *address, st
 /* Mode before owner: who has given it away may not change it any more. Both before anybody can
  * connect. */
 static bool show_unix(const struct listen_settings *s, int fd, const char *path,
-                      const struct net_binder *binder, struct weir_err *err)
+                      const struct net_helper *helper, struct weir_err *err)
 {
     if (chmod(path, s->mode) != 0)
         return listen_failed(err, s->address, "listen: mode", errno);
-    if (!net_owner_give(path, s->user, s->group, binder, err))
+    if (!net_owner_give(path, s->user, s->group, helper, err))
         return false;
     return listen(fd, (int)s->tuning.backlog) == 0 ||
            listen_failed(err, s->address, "listen: listen", errno);
 }
 
 static int open_unix(const struct listen_settings *s, const struct net_addr *a,
-                     const struct net_binder *binder, struct weir_err *err)
+                     const struct net_helper *helper, struct weir_err *err)
 {
     int fd;
 
@@ -160,7 +160,7 @@ static int open_unix(const struct listen_settings *s, const struct net_addr *a,
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || bind(fd, &a->sa.any, a->len) != 0)
         listen_failed(err, s->address, "listen: open", errno);
-    else if (show_unix(s, fd, a->sa.un.sun_path, binder, err))
+    else if (show_unix(s, fd, a->sa.un.sun_path, helper, err))
         return fd;
     else
         unlink(a->sa.un.sun_path);
@@ -175,7 +175,7 @@ bool net_listen_open(const struct listen_settings *s, int *fds, unsigned count,
     return net_listen_open_by(s, NULL, fds, count, bound, err);
 }
 
-bool net_listen_open_by(const struct listen_settings *s, const struct net_binder *binder, int *fds,
+bool net_listen_open_by(const struct listen_settings *s, const struct net_helper *helper, int *fds,
                         unsigned count, struct net_addr *bound, struct weir_err *err)
 {
     struct net_addr a;
@@ -197,13 +197,13 @@ bool net_listen_open_by(const struct listen_settings *s, const struct net_binder
             a.len = sizeof a.sa.in;
         }
     }
-    if (a.sa.any.sa_family != AF_UNIX && !refuse_if_taken(&a, s->address, binder, err))
+    if (a.sa.any.sa_family != AF_UNIX && !refuse_if_taken(&a, s->address, helper, err))
         return false;
     for (unsigned i = 0; i < count; i++) {
         if (a.sa.any.sa_family != AF_UNIX)
-            opened[i] = open_tcp(s, &a, binder, err);
+            opened[i] = open_tcp(s, &a, helper, err);
         else if (i == 0)
-            opened[i] = open_unix(s, &a, binder, err);
+            opened[i] = open_unix(s, &a, helper, err);
         else if ((opened[i] = fcntl(opened[0], F_DUPFD_CLOEXEC, 0)) < 0)
             listen_failed(err, s->address, "listen: duplicate", errno);
         if (opened[i] < 0) {

@@ -26,16 +26,8 @@
 bool net_listen_open(const struct listen_settings *settings, int *fds, unsigned count,
                      struct net_addr *bound, struct weir_err *err);
 
-/* Who may do what this process may not, after privileges were dropped: bind ports below 1024, and
- * give the file of a Unix socket (an O_PATH descriptor) to somebody. -1: errno. */
-struct net_binder {
-    int (*bind)(void *arg, int fd, const struct sockaddr *addr, socklen_t len);
-    int (*own)(void *arg, int file, uid_t uid, gid_t gid);
-    void *arg;
-};
-
 /* The same, with somebody who helps; NULL: nobody. */
-bool net_listen_open_by(const struct listen_settings *settings, const struct net_binder *binder,
+bool net_listen_open_by(const struct listen_settings *settings, const struct net_helper *helper,
                         int *fds, unsigned count, struct net_addr *bound, struct weir_err *err);
 
 /* Of a listening socket; what the kernel does not know or take is left as it is. Takes effect for

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "weir/account.h"
-#include "net_listener.h"
 
 static bool is_set(const char *text)
 {
@@ -30,7 +29,7 @@ bool net_owner_find(const char *user, const char *group, struct net_owner *out,
 }
 
 /* The file that was opened, whatever its name leads to by now. */
-static bool give(int file, const struct net_owner *o, const struct net_binder *helper)
+static bool give(int file, const struct net_owner *o, const struct net_helper *helper)
 {
     if (fchownat(file, "", o->uid, o->gid, AT_EMPTY_PATH) == 0)
         return true;
@@ -38,7 +37,7 @@ static bool give(int file, const struct net_owner *o, const struct net_binder *h
 }
 
 bool net_owner_give(const char *path, const char *user, const char *group,
-                    const struct net_binder *helper, struct weir_err *err)
+                    const struct net_helper *helper, struct weir_err *err)
 {
     struct net_owner o;
     int file;

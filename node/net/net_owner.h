@@ -7,9 +7,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "net_helper.h"
 #include "weir/err.h"
-
-struct net_binder;
 
 struct net_owner {
     uid_t uid; /* (uid_t)-1: stays whose it is */
@@ -22,6 +21,6 @@ bool net_owner_find(const char *user, const char *group, struct net_owner *out,
 /* Gives the socket at `path` away: by this process or, when it may not, by the helper (NULL:
  * nobody). false: *err names path, user and group. */
 bool net_owner_give(const char *path, const char *user, const char *group,
-                    const struct net_binder *helper, struct weir_err *err);
+                    const struct net_helper *helper, struct weir_err *err);
 
 #endif

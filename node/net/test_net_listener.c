@@ -164,7 +164,7 @@ static int note_owner(void *arg, int file, uid_t uid, gid_t gid)
 static void a_unix_socket_belongs_to_whom_it_is_given(void **state)
 {
     struct given g = {0};
-    const struct net_binder helper = {NULL, note_owner, &g};
+    const struct net_helper helper = {NULL, note_owner, &g};
     struct listen_settings s;
     struct weir_err err = {0};
     struct stat st;

@@ -14,13 +14,33 @@
 /* What the warden is to open: all files that may be root's alone. */
 struct named {
     const char **paths;
-    size_t count;
+    size_t count, room;
+    bool failed; /* no memory */
 };
+
+static bool make_room(struct named *n)
+{
+    size_t room = n->room * 2 + 16;
+    const char **paths;
+
+    if (n->count < n->room)
+        return true;
+    paths = weir_realloc(n->paths, room * sizeof *paths);
+    if (paths == NULL)
+        return false;
+    n->paths = paths;
+    n->room = room;
+    return true;
+}
 
 static void name_path(struct named *n, const char *path)
 {
-    if (path != NULL && path[0] == '/')
+    if (path == NULL || path[0] != '/')
+        return;
+    if (make_room(n))
         n->paths[n->count++] = path;
+    else
+        n->failed = true;
 }
 
 /* May whoever it is read this file? Then nobody needs to open it for the node, nor what else lies
@@ -98,13 +118,6 @@ static void name_files(struct named *n, const struct settings *s, const char *fi
     name_admin(n, &s->admin.tcp);
 }
 
-/* As many as name_files() can name. */
-static size_t most_files(const struct settings *s)
-{
-    return 15 + 3 * s->tls.certificate_count + 2 * s->listen_count + 3 * s->upstream_count +
-           s->admin.tcp.token_count;
-}
-
 /* Whom sockets are to be given to, whatever an address is: at most one row for each. */
 static bool name_owner(struct warden_owner *rows, size_t *count, const char *user,
                        const char *group, struct weir_err *err)
@@ -132,15 +145,15 @@ static struct warden *start_warden(const struct settings *s, const char *file, u
                                    struct weir_err *err)
 {
     char *config = file != NULL ? realpath(file, NULL) : NULL;
-    struct named n = {weir_calloc(most_files(s), sizeof *n.paths), 0};
+    struct named n = {0};
     struct warden_owner *owners = weir_calloc(s->listen_count + 1, sizeof *owners);
     struct warden_duties duties = {.owners = owners, .node = uid};
     struct warden *k = NULL;
 
-    if (n.paths == NULL || owners == NULL) {
+    name_files(&n, s, file, config);
+    if (n.failed || owners == NULL) {
         weir_fail(err, WEIR_E_MEMORY, "privileges", 0);
     } else if (name_owners(owners, &duties.owner_count, s, err)) {
-        name_files(&n, s, file, config);
         duties.paths = n.paths;
         duties.path_count = n.count;
         k = warden_start(&duties, err);

@@ -104,15 +104,13 @@ json_t *admin_view_clients(struct admin_request *r)
 json_t *admin_view_handshakes(struct admin_request *r)
 {
     json_t *o = json_object(), *groups;
-    int64_t sum[WEIR_METRICS], done, failed = 0;
+    int64_t sum[WEIR_METRICS], done;
 
     r->source->metrics(r->source->arg, sum);
     done = sum[WEIR_M_tls_handshakes] + sum[WEIR_M_tls_resumed];
-    for (int m = WEIR_M_tls_failed_closed; m <= WEIR_M_tls_failed_other; m++)
-        failed += sum[m];
     admin_put_int(r, o, "full", sum[WEIR_M_tls_handshakes]);
     admin_put_int(r, o, "resumed", sum[WEIR_M_tls_resumed]);
-    admin_put_int(r, o, "failed", failed + sum[WEIR_M_handshakes_late]);
+    admin_put_int(r, o, "failed", admin_failed_handshakes(sum));
     admin_put_int(r, o, "early_data", sum[WEIR_M_tls_early_data]);
     admin_put_int(r, o, "tls_1_2", sum[WEIR_M_tls_version_1_2]);
     admin_put_int(r, o, "tls_1_3", at_least_zero(done - sum[WEIR_M_tls_version_1_2]));

@@ -21,7 +21,7 @@ static int64_t cpu_us(void)
            u.ru_stime.tv_usec;
 }
 
-static int64_t failed_handshakes(const int64_t m[WEIR_METRICS])
+int64_t admin_failed_handshakes(const int64_t m[WEIR_METRICS])
 {
     int64_t sum = m[WEIR_M_handshakes_late];
 
@@ -43,7 +43,7 @@ static void sample(struct admin_state *s)
     sum[RATE_CPU_US] = cpu_us();
     sum[RATE_TLS_FULL] = m[WEIR_M_tls_handshakes];
     sum[RATE_TLS_RESUMED] = m[WEIR_M_tls_resumed];
-    sum[RATE_TLS_FAILED] = failed_handshakes(m);
+    sum[RATE_TLS_FAILED] = admin_failed_handshakes(m);
     rates_add(&s->rates, s->source->loop->clock.mono_ms, sum);
     recent_add(&s->recent, s->source->loop->clock.mono_ms, m);
 }

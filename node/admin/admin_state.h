@@ -42,5 +42,7 @@ struct admin_state {
 
 void admin_state_turn(struct admin_state *s);
 void admin_state_end(struct admin_state *s);
+/* TLS with clients: handshakes that came to nothing, of all counters. */
+int64_t admin_failed_handshakes(const int64_t sum[WEIR_METRICS]);
 
 #endif

@@ -50,12 +50,21 @@ static void want_read(struct h2_tunnel *t, bool on)
         event_del(&t->readable);
 }
 
-/* Who knows the origin's end and says nothing may never say its own (Firefox does not). */
-static int64_t patience(const struct h2_tunnel *t, bool told)
+/* May it be the silence of the client alone that the tunnel lasts for? Who knows the origin's end
+ * and says nothing may never say its own (Firefox does not). */
+static bool only_client_is_left(const struct h2_tunnel *t)
 {
-    return told && t->idle_ms > HALF_END_MS ? HALF_END_MS : t->idle_ms;
+    const struct net_pipe *p = &t->stream->pipe;
+
+    return t->stream->out_ended && p->count == 0 && !p->ended;
 }
 
+static int64_t patience(const struct h2_tunnel *t, bool half)
+{
+    return half && t->idle_ms > HALF_END_MS ? HALF_END_MS : t->idle_ms;
+}
+
+/* From the origin's end on it is looked at early, since that may be out by then. */
 static void touch(struct h2_tunnel *t)
 {
     t->touched_ms = net_now_ms(t->loop);
@@ -118,11 +127,10 @@ static void broken(struct h2_tunnel *t)
         h2_stream_over(s);
 }
 
-/* The origin's end may not have reached the client: it has the whole time then. */
 static void on_idle(struct net_timer *timer)
 {
     struct h2_tunnel *t = WEIR_CONTAINER(timer, struct h2_tunnel, idle);
-    int64_t due_ms = t->touched_ms + patience(t, t->stream->out_ended);
+    int64_t due_ms = t->touched_ms + patience(t, only_client_is_left(t));
 
     if (net_now_ms(t->loop) < due_ms)
         net_timer_move(t->loop, timer, due_ms);

@@ -3,11 +3,12 @@
  * CONNECT (WebSocket). Private to this folder.
  *
  * Half-close travels both ways, as in net_tunnel.h: the origin's FIN is END_STREAM, and the client
- * may go on until it ends, or says nothing for the idle time or 10 s, what is less. A side that
- * fails ends the whole: the origin's RST is RST_STREAM(CANCEL), a reset stream is RST to the
- * origin. From the client bytes come through the stream's pipe, so its window is given back as the
- * origin takes them; from the origin at most H2_TUNNEL_BUFFER bytes (and first what came with its
- * answer) are read ahead of what the client's window takes.
+ * may go on until it ends. When all has been passed on and nothing but the client's end is missing,
+ * 10 s of silence are enough; else it is the idle time. A side that fails ends the whole: the
+ * origin's RST is RST_STREAM(CANCEL), a reset stream is RST to the origin. From the client bytes
+ * come through the stream's pipe, so its window is given back as the origin takes them; from the
+ * origin at most H2_TUNNEL_BUFFER bytes (and first what came with its answer) are read ahead of
+ * what the client's window takes.
  *
  * Source: RFC 8441 5.
  */

@@ -331,6 +331,7 @@ static bool keep_rest(struct h2_conn *c, const struct h2_out *o, size_t sent)
 static int send_out(struct h2_conn *c, const struct h2_out *o)
 {
     ssize_t n;
+    int out;
 
     do
         n = net_chan_send(&c->net.chan, o->iov, o->iov_count);
@@ -345,11 +346,10 @@ static int send_out(struct h2_conn *c, const struct h2_out *o)
     }
     if (!keep_rest(c, o, n > 0 ? (size_t)n : 0))
         return -1;
-    /* A layer takes so much at a time, whatever the client does. */
-    if (n > 0 && c->net.chan.layer != NULL && !net_chan_unsent(&c->net.chan))
-        return send_rest(c);
-    c->slow = true;
-    return 0;
+    /* That a layer took a part and got rid of it says nothing of the client. */
+    out = n > 0 && c->net.chan.layer != NULL && !net_chan_unsent(&c->net.chan) ? send_rest(c) : 0;
+    c->slow = out == 0;
+    return out;
 }
 
 /* The frames that nghttp2 has now. false: it gave up. */

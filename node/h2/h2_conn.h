@@ -29,9 +29,9 @@ struct h2_tunnel;
 
 #define H2_READ_BYTES  65536
 #define H2_FRAME_BYTES 16384 /* the largest that we send */
-/* One write: with the frame that passes this limit it is what a layer takes at once (TLS: 128 KiB).
- * What the socket does not take of it is kept. */
-#define H2_ROUND_BYTES (131072 - H2_FRAME_BYTES - 9)
+/* One write: with the frame that passes this limit no more than a layer takes at once. What the
+ * socket does not take of it is kept. */
+#define H2_ROUND_BYTES (NET_LAYER_SEND - H2_FRAME_BYTES - 9)
 #define H2_ROUND_SLOW  32768 /* toward a client that lately did not take all */
 #define H2_COPY_BYTES  65536 /* of that: frames, and content in small pieces */
 #define H2_COPY_PIECE  2048  /* a larger piece of content goes by reference */

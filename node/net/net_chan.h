@@ -22,6 +22,8 @@
 
 struct net_layer;
 
+#define NET_LAYER_SEND 131072 /* bytes that a layer accepts in one send, at most */
+
 struct net_layer_ops {
     /* As recv(2): bytes; 0: the peer ended in order; -1: errno. An end without the layer's own
      * farewell (TLS close_notify) is -1 with ECONNRESET: what was read may not be the whole. */

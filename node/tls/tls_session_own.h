@@ -23,7 +23,7 @@
 
 #define TLS_RECORD_MAX 16384                  /* plaintext of one record */
 #define TLS_IN_BYTES   65536                  /* ciphertext of one turn */
-#define TLS_SEND_MAX   131072                 /* plaintext of one turn */
+#define TLS_SEND_MAX   NET_LAYER_SEND         /* plaintext of one turn */
 #define TLS_OUT_BYTES  (TLS_SEND_MAX + 32768) /* with what records add, and a farewell */
 #define TLS_KEPT_MAX   (TLS_OUT_BYTES + 32768)
 #define TLS_NAME_MAX   255

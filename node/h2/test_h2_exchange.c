@@ -402,19 +402,27 @@ static void what_is_clear_and_not_allowed_has_an_answer(void **state)
 
 /* ---- many streams ---- */
 
+/* Started, with a client that does not know the limit yet; *few is to last as long. */
+static void start_with_limit(struct h2_node *t, struct h2_settings *few, uint32_t max_streams)
+{
+    *few = h2_settings_usual;
+    few->max_streams = max_streams;
+    h2_node_init(t);
+    t->n.http2 = few;
+    t->n.upstream.retries = 0;
+    assert_true(h2_node_start(t));
+    h2_client_open(t);
+}
+
 static void streams_beyond_the_limit_are_refused_and_may_come_again(void **state)
 {
-    struct h2_settings two = h2_settings_usual;
+    struct h2_settings two;
     struct h2_node t;
     int32_t id[3];
 
     (void)state;
-    two.max_streams = 2;
-    h2_node_init(&t);
-    t.n.http2 = &two;
-    assert_true(h2_node_start(&t));
-    h2_client_open(&t);
-    for (unsigned i = 0; i < 3; i++) /* before the client knows the limit */
+    start_with_limit(&t, &two, 2);
+    for (unsigned i = 0; i < 3; i++)
         id[i] = h2_get(&t, "/a");
     assert_int_equal(h2_wait(&t, id[2])->error, NGHTTP2_REFUSED_STREAM);
     assert_int_equal(metric(&t, WEIR_M_exchanges_open), 2);
@@ -432,17 +440,12 @@ static void ask_and_reset(struct h2_node *t, const char *path)
 
 static void streams_that_were_reset_count_as_long_as_they_are_fetched_for_the_store(void **state)
 {
-    struct h2_settings few = h2_settings_usual;
+    struct h2_settings few;
     struct h2_node t;
     char path[8];
 
     (void)state;
-    few.max_streams = 4;
-    h2_node_init(&t);
-    t.n.http2 = &few;
-    t.n.upstream.retries = 0;
-    assert_true(h2_node_start(&t));
-    h2_client_open(&t);
+    start_with_limit(&t, &few, 4);
     for (unsigned i = 0; i < 4; i++) {
         snprintf(path, sizeof path, "/%u", i);
         ask_and_reset(&t, path);

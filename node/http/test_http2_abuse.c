@@ -148,6 +148,36 @@ static void updates_are_free_as_far_as_there_is_data(void **state)
     assert_int_equal(n, 1000);
 }
 
+static void what_every_client_owes_is_free_once(void **state)
+{
+    struct http2_abuse a = {0};
+
+    (void)state;
+    assert_int_equal(http2_abuse_settings(&a, &limits, NOW), HTTP2_ABUSE_NONE);
+    for (unsigned i = 0; i < 4; i++) /* it opens windows before it has asked for anything */
+        assert_int_equal(http2_abuse_update(&a, &limits, NOW), HTTP2_ABUSE_NONE);
+    assert_int_equal(http2_abuse_take(&a), 0);
+    http2_abuse_update(&a, &limits, NOW);
+    assert_int_equal(http2_abuse_take(&a), 1);
+    http2_abuse_settings(&a, &limits, NOW);
+    assert_int_equal(http2_abuse_take(&a), 20);
+}
+
+static void what_is_served_is_forgiven_to_the_address_too(void **state)
+{
+    struct http2_abuse a = {0};
+
+    (void)state;
+    http2_abuse_note(&a, &limits, HTTP2_ABUSE_RESETS, 2, NOW);
+    http2_abuse_served(&a);
+    assert_int_equal(http2_abuse_take(&a), 4);
+    http2_abuse_note(&a, &limits, HTTP2_ABUSE_PINGS, 1, NOW);
+    http2_abuse_served(&a);
+    assert_int_equal(http2_abuse_take(&a), 0); /* and no credit */
+    http2_abuse_note(&a, &limits, HTTP2_ABUSE_PINGS, 1, NOW);
+    assert_int_equal(http2_abuse_take(&a), 2);
+}
+
 static void a_window_of_one_byte_is_a_dribble(void **state)
 {
     struct http2_abuse a = {0};
@@ -202,6 +232,8 @@ int main(void)
         cmocka_unit_test(empty_continuations_count_over_blocks),
         cmocka_unit_test(only_what_hpack_cannot_honestly_give_is_growth),
         cmocka_unit_test(updates_are_free_as_far_as_there_is_data),
+        cmocka_unit_test(what_every_client_owes_is_free_once),
+        cmocka_unit_test(what_is_served_is_forgiven_to_the_address_too),
         cmocka_unit_test(a_window_of_one_byte_is_a_dribble),
         cmocka_unit_test(many_streams_behind_closed_windows_end_the_connection),
         cmocka_unit_test(nothing_overflows),

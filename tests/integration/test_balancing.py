@@ -7,6 +7,7 @@ from lib.case import NodeCase
 from lib.client import request
 from lib.node import settings
 from lib.origin import raw
+from lib.wait import wait_until
 
 UNCACHED = {"Cache-Control": "no-store"}
 
@@ -289,7 +290,8 @@ class Queue(NodeCase):
         origin.wait_count(1)
         for n, client in enumerate(clients[1:]):
             client.send(request(path="/waiting/%d" % n))
-        refused = [c for c in clients[1:] if c.readable(0.5)]
+        wait_until(lambda: sum(c.readable(0.01) for c in clients[1:]) >= 3, what="three are refused")
+        refused = [c for c in clients[1:] if c.readable(0.1)]
         self.assertEqual([c.response().status for c in refused], [503] * 3)
         go.set()
 

@@ -139,7 +139,7 @@ class Grace(NodeCase):
         self.assertIn("no longer accepting", node.log())
 
     def test_towards_its_end_clients_are_asked_to_go(self):
-        node = self.draining("2s")
+        node = self.draining("4s")
         client = self.client(node)
         wait_until(lambda: client.ask().closes, 30, "Connection: close")
         self.assertTrue(node.running)
@@ -150,7 +150,7 @@ class Grace(NodeCase):
         self.assertEqual(node.wait(), 0)
 
     def test_clients_that_heed_it_lose_no_request(self):
-        node = self.front(self.origin(), node={"drain_grace": "600ms"})
+        node = self.front(self.origin(), node={"drain_grace": "4s"})
         failures, done = [], [0]
 
         def load():

@@ -336,7 +336,7 @@ class Ends(Http2Case):
         self.assertEqual(client.goaways, [])
 
     def test_an_idle_connection_is_told_before_it_is_closed(self):
-        client = self.h2(self.origin(lambda x: x.reply(200)), client={"idle_timeout": "200ms"})
+        client = self.h2(self.origin(lambda x: x.reply(200)), client={"idle_timeout": "1s"})
         client.get()
         client.read_to_end()
         self.assertEqual([(g[0], g[1]) for g in client.goaways], [(1, ErrorCodes.NO_ERROR)])

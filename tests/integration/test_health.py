@@ -10,7 +10,7 @@ from lib.node import settings, upstream
 from lib.ports import free_port
 from lib.wait import wait_until
 
-FAST = {"path": "/healthz", "interval": "200ms", "fast_interval": "100ms", "timeout": "150ms"}
+FAST = {"path": "/healthz", "interval": "1s", "fast_interval": "100ms", "timeout": "1s"}
 
 STATUS = "another status than expected"
 

@@ -20,7 +20,7 @@ from lib.wait import wait_until
 from test_websocket import accept, handshake
 
 NO_STORE = {"Cache-Control": "no-store"}
-FAST = {"interval": "200ms", "fast_interval": "100ms", "timeout": "200ms"}
+FAST = {"interval": "1s", "fast_interval": "100ms", "timeout": "1s"}
 
 
 class TlsCase(NodeCase):

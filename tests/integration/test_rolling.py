@@ -70,7 +70,7 @@ class Rolling(FarmCase):
         farm = self.farm_of(redis)
         self.configs = [self.farm_settings(redis, origin, routes, farm=farm,
                                            listen=[{"address": "%s:%d" % (LOOPBACK, lasting_port())}],
-                                           node={"workers": 2, "drain_grace": "400ms"}) for _ in range(3)]
+                                           node={"workers": 2, "drain_grace": "2s"}) for _ in range(3)]
         self.nodes = [self.node(config) for config in self.configs]
 
     def test_reloads_one_after_the_other_fail_no_request(self):

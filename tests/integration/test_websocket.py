@@ -133,9 +133,9 @@ class Tunnel(NodeCase):
         self.assertTrue(left.wait(30))
 
     def test_traffic_keeps_a_tunnel_open(self):
-        client = self.open(lambda x: x.peer_left(), client={"tunnel_idle": "600ms", "idle_timeout": "200ms",
+        client = self.open(lambda x: x.peer_left(), client={"tunnel_idle": "2s", "idle_timeout": "200ms",
                                                             "first_timeout": "200ms"})
-        for _ in range(10):
+        for _ in range(25):
             self.assertFalse(client.readable(0.1), "the tunnel was closed in spite of traffic")
             client.send(b"x")
 

@@ -6,7 +6,7 @@ from lib.node import settings, upstream
 from lib.wait import wait_until
 
 UNCACHED = {"Cache-Control": "no-store"}
-FAST = {"path": "/healthz", "interval": "200ms", "fast_interval": "100ms", "timeout": "150ms"}
+FAST = {"path": "/healthz", "interval": "1s", "fast_interval": "100ms", "timeout": "1s"}
 
 
 class Words(NodeCase):
